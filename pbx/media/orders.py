@@ -1,0 +1,167 @@
+"""What the core orders from the media workers, and what they report back: plain values.
+
+An **endpoint** is one even/odd UDP port pair of ours that talks with one peer; two joined endpoints relay
+what each receives to the other. Endpoints are named by the core; names are never used twice.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pbx.rtp.keys import SrtpKeys
+from pbx.rtp.statistics import EndpointStats
+
+__all__ = [
+    "Address",
+    "CloseEndpoint",
+    "EndpointClosed",
+    "EndpointFailed",
+    "EndpointStats",
+    "Event",
+    "Join",
+    "Latched",
+    "OpenEndpoint",
+    "Order",
+    "Part",
+    "ReadStats",
+    "Resumed",
+    "SetRemote",
+    "Silent",
+    "SrtpKeys",
+    "StatsRead",
+    "WorkerRestarted",
+]
+
+Address: TypeAlias = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEndpoint:
+    """Bind `rtp_port` (even) and the next odd port on `address`, an IP literal of ours.
+
+    All endpoints of one `call` live in one worker.
+    """
+
+    endpoint: str
+    call: str
+    address: str
+    rtp_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetRemote:
+    """What SDP agreed with the peer of an endpoint; each order replaces the one before.
+
+    Attributes:
+        rtp: where the peer said it listens; None: nowhere yet (the peer's address is only learnt by latching).
+        rtcp: the same for RTCP; None: the port after `rtp`.
+        rtcp_mux: RTCP goes to, and comes from, the RTP port (RFC 5761).
+        may_send: RTP may go to the peer; RTCP goes in any case.
+        may_receive: the peer's RTP is passed on; otherwise it is counted and dropped.
+        symmetric: take the stream from where it comes, when that is another source than announced (NAT).
+        srtp: keys of SAVP and SAVPF lines.
+        relatch: forget a learnt source: `rtp` holds again until the peer is heard anew (after a re-INVITE).
+        clock_rates: (payload type, RTP clock in Hz) of all formats agreed on; empty: any type is valid.
+        telephone_event: the payload type of RFC 4733 events, if agreed on.
+        payload_map: (payload type as this peer sends it, as the joined peer expects it), where they differ.
+    """
+
+    endpoint: str
+    rtp: Address | None
+    rtcp: Address | None = None
+    rtcp_mux: bool = False
+    may_send: bool = True
+    may_receive: bool = True
+    symmetric: bool = True
+    srtp: SrtpKeys | None = None
+    relatch: bool = False
+    clock_rates: tuple[tuple[int, int], ...] = ()
+    telephone_event: int | None = None
+    payload_map: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Relay between `a` and `b`; whatever either was joined with before is parted."""
+
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """End the join of `a`, if there is one; both endpoints stay open."""
+
+    a: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseEndpoint:
+    """Free both ports; answered by EndpointClosed."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStats:
+    """Answered by StatsRead."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFailed:
+    """The endpoint is gone: its ports could not be bound, or its worker cannot be kept alive. No other event follows."""
+
+    endpoint: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Latched:
+    """The peer's RTP comes from `source`; from now on it is sent there."""
+
+    endpoint: str
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointClosed:
+    """The last word about an endpoint that was closed by order."""
+
+    endpoint: str
+    stats: EndpointStats
+
+
+@dataclass(frozen=True, slots=True)
+class StatsRead:
+    """How it stands with the endpoint."""
+
+    endpoint: str
+    stats: EndpointStats
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Neither RTP nor RTCP came for `seconds` though the endpoint may receive: once a silence."""
+
+    endpoint: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The peer is heard again after Silent."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRestarted:
+    """The worker of these calls died; their endpoints are open again on the same ports, statistics start anew."""
+
+    calls: tuple[str, ...]
+    why: str
+
+
+Order: TypeAlias = OpenEndpoint | SetRemote | Join | Part | CloseEndpoint | ReadStats
+Event: TypeAlias = EndpointFailed | Latched | EndpointClosed | StatsRead | Silent | Resumed | WorkerRestarted

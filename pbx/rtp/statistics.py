@@ -1,0 +1,38 @@
+"""What is counted on one endpoint, kept for the call record."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStats:
+    """The state of one endpoint's counters.
+
+    Attributes:
+        packets_in, bytes_in: RTP taken from the peer; bytes of UDP payload as it came.
+        packets_out, bytes_out: RTP sent to the peer.
+        lost: packets the peer sent that never came (RFC 3550 A.3); negative when duplicates outweigh losses.
+        jitter_s: inter-arrival jitter of what came (RFC 3550 A.8).
+        round_trip_s: our way to the peer and back, from the peer's last RTCP report; None: no report.
+        lost_out: packets sent to the peer that it reports lost; None: no report.
+        jitter_out_s: the jitter the peer reports; None: no report.
+        strangers: packets dropped because they came from another source than the peer.
+        refused: packets dropped because they failed SRTP authentication, were replayed or are no RTP.
+        ssrc: synchronization source last heard; None: nothing came.
+        payload_type: payload type last heard, telephone-events apart.
+        source: where the peer's RTP comes from; None: not heard yet.
+    """
+
+    packets_in: int = 0
+    bytes_in: int = 0
+    packets_out: int = 0
+    bytes_out: int = 0
+    lost: int = 0
+    jitter_s: float = 0.0
+    round_trip_s: float | None = None
+    lost_out: int | None = None
+    jitter_out_s: float | None = None
+    strangers: int = 0
+    refused: int = 0
+    ssrc: int | None = None
+    payload_type: int | None = None
+    source: tuple[str, int] | None = None
