@@ -1,0 +1,1 @@
+"""The office: members, extensions, devices, numbers, trunks and rules, as immutable values."""

@@ -1,0 +1,20 @@
+"""The office as a whole: the table [office]."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pbx.office.values import LABEL, LANGUAGE, Country, Many, Text, Timezone
+
+EMERGENCY = Text(8, r"[0-9]{2,8}", "2 to 8 digits", empty=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`country` says how national numbers are read; without one every outside number is international."""
+
+    name: Annotated[str, LABEL] = "Office"
+    country: Annotated[str, Country(empty=True)] = ""
+    timezone: Annotated[str, Timezone()] = "UTC"
+    language: Annotated[str, LANGUAGE] = "en"
+    emergency: Annotated[tuple[str, ...], Many(EMERGENCY, limit=50)] = ("112", "911")
+    passcode_missing: Literal["connect", "refuse"] = "connect"
