@@ -52,7 +52,7 @@ class SetRemote:
     """What SDP agreed with the peer of an endpoint; each order replaces the one before.
 
     Attributes:
-        rtp: where the peer said it listens; None: nowhere yet (the peer's address is only learnt by latching).
+        rtp: where the peer said it listens; None: nowhere yet (only latching tells).
         rtcp: the same for RTCP; None: the port after `rtp`.
         rtcp_mux: RTCP goes to, and comes from, the RTP port (RFC 5761).
         may_send: RTP may go to the peer; RTCP goes in any case.
@@ -110,7 +110,7 @@ class ReadStats:
 
 @dataclass(frozen=True, slots=True)
 class EndpointFailed:
-    """The endpoint is gone: its ports could not be bound, or its worker cannot be kept alive. No other event follows."""
+    """The endpoint is gone (ports not bound, worker not kept alive); no other event follows."""
 
     endpoint: str
     why: str
@@ -157,7 +157,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRestarted:
-    """The worker of these calls died; their endpoints are open again on the same ports, statistics start anew."""
+    """The worker of these calls died; their endpoints are open again on the same ports, counting anew."""
 
     calls: tuple[str, ...]
     why: str

@@ -1,0 +1,110 @@
+"""Who the peer of an endpoint is: which source address its stream is taken from.
+
+Three ranks of sources:
+
+- EXACT: the address and port SDP announced;
+- HOST: another port of the announced host (a phone that sends from another socket);
+- OTHER: any other address (a phone behind NAT).
+
+The first source that sends valid RTP is the peer. After that only a source of better rank takes its place, so
+a stranger that came first is dispelled by the announced peer, and the peer that came first by nobody. HOST and
+OTHER count for symmetric peers only. `relatch` opens the choice again: the known source keeps the stream if it
+goes on sending, another of its rank gets it when the known one says nothing for RELATCH_GRACE_S.
+"""
+
+from enum import IntEnum
+from ipaddress import ip_address
+from typing import Final, TypeAlias
+
+Address: TypeAlias = tuple[str, int]
+
+RELATCH_GRACE_S: Final = 0.5
+
+
+class Rank(IntEnum):
+    """How well a source fits what was announced; smaller is better."""
+
+    EXACT = 0
+    HOST = 1
+    OTHER = 2
+    NONE = 3
+
+
+def normalize(address: Address) -> Address | None:
+    """The address as the kernel writes it; None where nobody can be: port 0, a wildcard, no literal."""
+    host, port = address
+    try:
+        literal = ip_address(host)
+    except ValueError:
+        return None
+    if port == 0 or literal.is_unspecified:
+        return None
+    return literal.compressed, port
+
+
+class Latch:
+    """One endpoint's choice of source."""
+
+    __slots__ = ("_loose_since", "announced", "is_symmetric", "rank", "source")
+
+    def __init__(self) -> None:
+        self.announced: Address | None = None
+        self.is_symmetric = False
+        self.source: Address | None = None
+        self.rank = Rank.NONE
+        self._loose_since: float | None = None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the peer was heard, and no relatch is under way."""
+        return self.source is not None and self._loose_since is None
+
+    @property
+    def target(self) -> Address | None:
+        """Where the peer's stream goes: to where it comes from, before that to where it was announced."""
+        return self.source or self.announced
+
+    def announce(self, announced: Address | None, *, is_symmetric: bool, relatch: bool, now: float) -> None:
+        """SDP told the peer's address. One that changed ends the choice made before, in any case."""
+        announced = announced and normalize(announced)
+        moved = announced is not None and announced != self.announced and self.announced is not None
+        self.announced = announced or self.announced
+        self.is_symmetric = is_symmetric
+        if moved:
+            self.source, self.rank, self._loose_since = None, Rank.NONE, None
+        elif self.source is not None:
+            self.rank = self._rank(self.source)
+            if self.rank is Rank.NONE:
+                self.source = None
+            if relatch:
+                self._loose_since = now
+
+    def restore(self, source: Address) -> None:
+        """The choice was made before, by a worker that is no more."""
+        self.source, self.rank = source, self._rank(source)
+
+    def may_accept(self, source: Address, now: float) -> bool:
+        """Whether `source` would be taken for the peer, should what it sends be valid."""
+        if source == self.source:
+            return True
+        rank = self._rank(source)
+        if rank is Rank.NONE:
+            return False
+        if self._loose_since is not None and now - self._loose_since >= RELATCH_GRACE_S:
+            return rank <= self.rank
+        return rank < self.rank
+
+    def accept(self, source: Address) -> bool:
+        """`source` sent valid RTP, and may be accepted: it is the peer now. True when it was not before."""
+        changed = source != self.source
+        self.source, self.rank, self._loose_since = source, self._rank(source), None
+        return changed
+
+    def _rank(self, source: Address) -> Rank:
+        if source == self.announced:
+            return Rank.EXACT
+        if not self.is_symmetric:
+            return Rank.NONE
+        if self.announced is not None and source[0] == self.announced[0]:
+            return Rank.HOST
+        return Rank.OTHER

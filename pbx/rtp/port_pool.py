@@ -1,0 +1,81 @@
+"""Even/odd UDP port pairs (RFC 3550 §11): handed out in a shuffled circle, rested before reuse."""
+
+from collections import deque
+from collections.abc import Collection
+from heapq import heappop, heappush
+from typing import Final
+
+from pbx.entropy import Entropy
+from pbx.errors import NoPortError, UsageError
+
+REST_S: Final = 5.0
+QUARANTINE_S: Final = 60.0
+
+
+class PortPool:
+    """The RTP ports of the server, each standing for itself and the odd port after it.
+
+    A freed pair rests, so that late packets of the last call never reach the next one; a pair that another
+    program holds is put in quarantine.
+    """
+
+    def __init__(
+        self,
+        first: int,
+        last: int,
+        entropy: Entropy,
+        *,
+        rest_s: float = REST_S,
+        occupied: Collection[int] = (),
+    ) -> None:
+        """Both ports of a pair lie in [first, last]; pairs that contain an `occupied` port are left out."""
+        ports = [port for port in range(first + first % 2, last, 2) if not {port, port + 1} & set(occupied)]
+        for index in range(len(ports) - 1, 0, -1):  # Fisher and Yates: the next port cannot be guessed
+            other = entropy.below(index + 1)
+            ports[index], ports[other] = ports[other], ports[index]
+        self._rest_s = rest_s
+        self._free = deque(ports)
+        self._resting: list[tuple[float, int]] = []
+        self._taken: set[int] = set()
+
+    def __len__(self) -> int:
+        """How many pairs are taken."""
+        return len(self._taken)
+
+    @property
+    def available(self) -> int:
+        """How many pairs could be taken, those still resting included."""
+        return len(self._free) + len(self._resting)
+
+    def take(self, now: float) -> int:
+        """An even port that is ours until freed.
+
+        Raises:
+            NoPortError: every pair is taken or resting.
+        """
+        self._wake(now)
+        if not self._free:
+            raise NoPortError(
+                f"all RTP ports are in use: {len(self._taken)} taken, {len(self._resting)} resting"
+            )
+        port = self._free.popleft()
+        self._taken.add(port)
+        return port
+
+    def free(self, port: int, now: float) -> None:
+        """Give a pair back; it rests first."""
+        self._rest(port, now + self._rest_s)
+
+    def quarantine(self, port: int, now: float, seconds: float = QUARANTINE_S) -> None:
+        """Give back a pair that could not be bound: somebody else has it for now."""
+        self._rest(port, now + seconds)
+
+    def _rest(self, port: int, until: float) -> None:
+        if port not in self._taken:
+            raise UsageError(f"port {port} was not taken")
+        self._taken.remove(port)
+        heappush(self._resting, (until, port))
+
+    def _wake(self, now: float) -> None:
+        while self._resting and self._resting[0][0] <= now:
+            self._free.append(heappop(self._resting)[1])

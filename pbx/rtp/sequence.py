@@ -1,0 +1,79 @@
+"""Sequence numbers beyond 16 bits and what they tell about a stream (RFC 3550 A.1, A.3, A.8)."""
+
+from typing import Final
+
+HALF: Final = 0x8000
+CIRCLE: Final = 0x10000
+MAX_DROPOUT: Final = 3000
+
+
+def unwrap(sequence: int, near: int) -> int:
+    """The extended sequence number whose low 16 bits are `sequence` and that lies nearest to `near`."""
+    return near + ((sequence - near + HALF) & 0xFFFF) - HALF
+
+
+class Reception:
+    """Loss and jitter of what one source sends.
+
+    A new SSRC, or a jump no loss explains (A.1), starts the count of what is expected anew; what was lost
+    until then stays counted.
+    """
+
+    __slots__ = ("_base", "_before", "_received", "_transit", "highest", "jitter_ticks", "rate_hz", "ssrc")
+
+    def __init__(self, rate_hz: int) -> None:
+        self.rate_hz = rate_hz
+        self.ssrc: int | None = None
+        self.highest = 0
+        self.jitter_ticks = 0.0
+        self._base = 0
+        self._before = 0
+        self._received = 0
+        self._transit: float | None = None
+
+    @property
+    def lost(self) -> int:
+        """Packets expected less packets received: below zero when duplicates came (A.3)."""
+        if self.ssrc is None:
+            return self._before
+        return self._before + self.highest - self._base + 1 - self._received
+
+    @property
+    def jitter_s(self) -> float:
+        """The mean deviation of the packets' spacing (A.8)."""
+        return self.jitter_ticks / self.rate_hz
+
+    def receive(self, ssrc: int, sequence: int, timestamp_ticks: int | None, now: float) -> None:
+        """Count a packet that came at `now`; None for a timestamp that says nothing of its spacing.
+
+        (An RFC 4733 event keeps the timestamp of its start, §2.2.)
+        """
+        if ssrc != self.ssrc:
+            self._begin(ssrc, sequence)
+        step = ((sequence - self.highest + HALF) & 0xFFFF) - HALF
+        if not -MAX_DROPOUT < step < MAX_DROPOUT:
+            self._begin(ssrc, sequence)
+        elif step > 0:
+            self.highest += step
+        self._received += 1
+        if timestamp_ticks is None:
+            return
+        transit = now * self.rate_hz - timestamp_ticks
+        if self._transit is not None:
+            deviation = abs(transit - self._transit)
+            if deviation < 10 * self.rate_hz:  # else: the timestamps began anew, or went round
+                self.jitter_ticks += (deviation - self.jitter_ticks) / 16
+        self._transit = transit
+
+    def set_rate(self, rate_hz: int) -> None:
+        """Another payload type begins, whose timestamps have nothing to do with the last one's."""
+        self._transit = None
+        self.jitter_ticks *= rate_hz / self.rate_hz
+        self.rate_hz = rate_hz
+
+    def _begin(self, ssrc: int, sequence: int) -> None:
+        self._before = self.lost
+        self.ssrc = ssrc
+        self._base = self.highest = sequence
+        self._received = 0
+        self._transit = None
