@@ -1,0 +1,266 @@
+"""Reading the peer's media lines: what they are about (Line) apart from where and how (address, profile, keys)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final, NamedTuple
+
+from pbx.sdp import errors
+from pbx.sdp.content import DIRECTIONS, INACTIVE, SENDONLY, SENDRECV, Direction, Line, narrow
+from pbx.sdp.crypto import CryptoAttribute, read_crypto
+from pbx.sdp.formats import LAST_PAYLOAD_TYPE, Format, make_format
+from pbx.sdp.session import Connection, MediaDescription, SessionDescription, parse_number
+
+KINDS: Final = frozenset({"audio", "video"})
+# Profile -> whether it is secure. AVPF and SAVPF: RFC 4585, RFC 5124.
+PROTOCOLS: Final = {"RTP/AVP": False, "RTP/AVPF": False, "RTP/SAVP": True, "RTP/SAVPF": True}
+
+# Attributes about the transport, the keys or the peer's own address: they end here and are made anew or left out.
+STRIPPED: Final = frozenset(
+    "candidate remote-candidates end-of-candidates ice-ufrag ice-pwd ice-lite ice-options ice-mismatch ice-pacing "
+    "fingerprint setup connection tls-id identity key-mgmt zrtp-hash crypto "
+    "rtcp rtcp-mux rtcp-mux-only mid group bundle-only msid msid-semantic source-filter alt nortpproxy direction "
+    "curr des conf acap tcap pcfg acfg csup creq mcap mfcap mscap lcfg sescap rmcap omcap bcap".split()
+)
+
+_IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)", re.ASCII)
+
+Address = tuple[str, int]
+
+
+class Refusal(NamedTuple):
+    """Why a line cannot be taken: a warning code and text (RFC 3261 §20.43)."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteLine:
+    """One media line of the peer's.
+
+    `protocol` and `formats` stand as written, for repeating them in a refusal. `rtp` and `rtcp` are None where the
+    peer gave the null address or port 0. `crypto` holds the usable lines only; `had_crypto` says that some were there.
+    """
+
+    line: Line
+    protocol: str
+    formats: tuple[str, ...]
+    rtp: Address | None
+    rtcp: Address | None
+    rtcp_mux: bool
+    crypto: tuple[CryptoAttribute, ...]
+    had_crypto: bool
+    refusal: Refusal | None
+
+    @property
+    def is_secure(self) -> bool:
+        """True for the profiles whose packets are SRTP."""
+        return PROTOCOLS.get(self.protocol, False)
+
+
+def read_lines(description: SessionDescription, keys: Sequence[tuple[str, int]]) -> tuple[RemoteLine, ...]:
+    """Read every media line; `keys` are the kind and ordinal of the lines that the session already has."""
+    direction: Direction = SENDRECV
+    for attribute in description.attributes:
+        if attribute in DIRECTIONS:
+            direction = DIRECTIONS[attribute]
+    ordinals: dict[str, int] = {}
+    for kind, ordinal in keys:
+        ordinals[kind] = max(ordinals.get(kind, -1), ordinal)
+    lines = []
+    for index, media in enumerate(description.media):
+        if index < len(keys) and keys[index][0] == media.kind:
+            ordinal = keys[index][1]
+        else:
+            ordinal = ordinals.get(media.kind, -1) + 1
+            ordinals[media.kind] = ordinal
+        lines.append(_read_line(media, ordinal, description.connection, direction))
+    return tuple(lines)
+
+
+def _read_line(
+    media: MediaDescription, ordinal: int, connection: Connection | None, direction: Direction
+) -> RemoteLine:
+    reading = _Reading(direction)
+    for attribute in media.attributes:
+        reading.add(attribute)
+    if media.connections:
+        connection = media.connections[0]
+    formats = reading.make_formats(media.formats)
+    refusal, address = _judge(media, connection, formats)
+    if address is None:
+        # RFC 3264 §8.4, RFC 2543 hold: nothing is to be sent to the null address.
+        reading.direction = narrow(reading.direction, SENDONLY)
+    rejected = media.port == 0 or refusal is not None
+    line = Line(
+        media.kind,
+        ordinal,
+        formats,
+        INACTIVE if rejected else reading.direction,
+        reading.ptime_ms,
+        reading.maxptime_ms,
+        media.bandwidths,
+        tuple(reading.feedback.pop("*", ())),
+        tuple(reading.others),
+        rejected,
+    )
+    rtp = rtcp = None
+    if not rejected and address is not None:
+        rtp = (address, media.port)
+        rtcp = reading.rtcp_address(address, media.port)
+    return RemoteLine(
+        line,
+        media.protocol,
+        media.formats,
+        rtp,
+        rtcp,
+        reading.rtcp_mux,
+        read_crypto(reading.crypto) if reading.crypto else (),
+        bool(reading.crypto),
+        refusal,
+    )
+
+
+class _Reading:
+    """The attributes of one media line, sorted as they come."""
+
+    __slots__ = (
+        "crypto",
+        "direction",
+        "encodings",
+        "feedback",
+        "maxptime_ms",
+        "others",
+        "parameters",
+        "ptime_ms",
+        "rtcp",
+        "rtcp_mux",
+    )
+
+    def __init__(self, direction: Direction) -> None:
+        self.direction = direction
+        self.encodings: dict[str, str] = {}
+        self.parameters: dict[str, tuple[str, ...]] = {}
+        self.feedback: dict[str, tuple[str, ...]] = {}
+        self.crypto: list[str] = []
+        self.others: list[str] = []
+        self.ptime_ms: str | None = None
+        self.maxptime_ms: str | None = None
+        self.rtcp: str | None = None
+        self.rtcp_mux = False
+
+    def add(self, attribute: str) -> None:
+        name, _, value = attribute.partition(":")
+        if name == "rtpmap":
+            number, _, encoding = value.partition(" ")
+            self.encodings.setdefault(number, encoding.strip())
+        elif name == "fmtp":
+            number, _, parameters = value.partition(" ")
+            self.parameters[number] = (*self.parameters.get(number, ()), parameters.strip())
+        elif attribute in DIRECTIONS:
+            self.direction = DIRECTIONS[attribute]
+        elif name == "ptime":
+            self.ptime_ms = value.strip()
+        elif name == "rtcp-fb":
+            number, _, wanted = value.partition(" ")
+            self.feedback[number] = (*self.feedback.get(number, ()), wanted.strip())
+        elif name == "crypto":
+            self.crypto.append(value)
+        elif name == "rtcp":
+            self.rtcp = value
+        elif name == "rtcp-mux":
+            self.rtcp_mux = True
+        elif name == "maxptime":
+            self.maxptime_ms = value.strip()
+        elif name not in STRIPPED:
+            self.others.append(attribute)
+
+    def make_formats(self, written: Sequence[str]) -> tuple[Format, ...]:
+        """The formats we can name, in order; the others are passed over."""
+        formats: dict[int, Format] = {}
+        for word in written:
+            number = parse_number(word, LAST_PAYLOAD_TYPE)
+            if number is None or number in formats:
+                continue
+            made = make_format(
+                number,
+                self.encodings.get(word),
+                self.parameters.get(word, ()),
+                self.feedback.get(word, ()),
+            )
+            if made is not None:
+                formats[number] = made
+        return tuple(formats.values())
+
+    def rtcp_address(self, address: str, port: int) -> Address:
+        """Where RTCP goes: one port up, or where a=rtcp says (RFC 3605); with the RTP when multiplexed (RFC 5761)."""
+        if self.rtcp_mux:
+            return (address, port)
+        words = (self.rtcp or "").split()
+        given = parse_number(words[0], 65535) if words else None
+        if not given:
+            return (address, port + 1 if port < 65535 else port)
+        if len(words) == 4 and is_unicast(words[3]):
+            return (words[3], given)
+        return (address, given)
+
+
+def _judge(
+    media: MediaDescription, connection: Connection | None, formats: tuple[Format, ...]
+) -> tuple[Refusal | None, str | None]:
+    """Whether the line can be taken at all, and its address: None for the null address."""
+    if media.port == 0:
+        return None, None
+    if media.kind not in KINDS:
+        return Refusal(errors.MEDIA_TYPE_NOT_AVAILABLE, f"no {media.kind} here"), None
+    if media.protocol not in PROTOCOLS:
+        return Refusal(errors.INCOMPATIBLE_TRANSPORT, f"{media.protocol} is not supported"), None
+    if not any(not each.is_auxiliary for each in formats):
+        return Refusal(errors.INCOMPATIBLE_MEDIA_FORMAT, f"no known {media.kind} format"), None
+    if connection is None:
+        return Refusal(errors.MISCELLANEOUS, f"no connection address for {media.kind}"), None
+    if connection.network != "IN":
+        return Refusal(errors.INCOMPATIBLE_NETWORK_PROTOCOL, f"network {connection.network} is unknown"), None
+    return _judge_address(connection.address)
+
+
+def _judge_address(address: str) -> tuple[Refusal | None, str | None]:
+    if is_unicast(address):
+        return None, address
+    if is_null(address):
+        return None, None
+    if is_multicast(address.partition("/")[0]):
+        return Refusal(errors.MULTICAST_NOT_AVAILABLE, f"{address} is multicast"), None
+    return Refusal(errors.INCOMPATIBLE_ADDRESS_FORMAT, f"{address} is no IP address"), None
+
+
+def is_null(address: str) -> bool:
+    """The address to which nothing is sent (RFC 3264 §8.4; its IPv6 kin; a name in .invalid, RFC 3264 §5)."""
+    return address in ("0.0.0.0", "::") or address.endswith(".invalid")  # noqa: S104
+
+
+def is_multicast(address: str) -> bool:
+    if _IPV4.fullmatch(address):
+        return 224 <= int(address.partition(".")[0]) <= 239
+    parsed = _ipv6(address)
+    return parsed is not None and parsed.is_multicast
+
+
+def is_unicast(address: str) -> bool:
+    """An IP literal that packets can be sent to."""
+    if _IPV4.fullmatch(address):
+        first = int(address.partition(".")[0])
+        return 0 < first < 224
+    parsed = _ipv6(address)
+    return parsed is not None and not parsed.is_multicast and not parsed.is_unspecified
+
+
+def _ipv6(address: str) -> IPv6Address | None:
+    if ":" not in address or "%" in address:  # a scope means nothing to us
+        return None
+    try:
+        return IPv6Address(address)
+    except AddressValueError:
+        return None
