@@ -7,7 +7,7 @@ what each receives to the other. Endpoints are named by the core; names are neve
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pbx.rtp.keys import SrtpKeys
+from pbx.sdp.crypto import SrtpKeys
 from pbx.rtp.statistics import EndpointStats
 
 __all__ = [

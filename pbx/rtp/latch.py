@@ -6,10 +6,10 @@ Three ranks of sources:
 - HOST: another port of the announced host (a phone that sends from another socket);
 - OTHER: any other address (a phone behind NAT).
 
-The first source that sends valid RTP is the peer. After that only a source of better rank takes its place, so
-a stranger that came first is dispelled by the announced peer, and the peer that came first by nobody. HOST and
-OTHER count for symmetric peers only. `relatch` opens the choice again: the known source keeps the stream if it
-goes on sending, another of its rank gets it when the known one says nothing for RELATCH_GRACE_S.
+The first source that sends valid RTP is the peer. After that only a source of better rank takes its place:
+a stranger that came first is dispelled by the announced peer, and the peer that came first by nobody. HOST
+and OTHER count for symmetric peers only. `relatch` opens the choice again: the known source keeps the stream
+if it goes on sending; when it says nothing for RELATCH_GRACE_S, the next source of any rank gets it.
 """
 
 from enum import IntEnum
@@ -91,7 +91,7 @@ class Latch:
         if rank is Rank.NONE:
             return False
         if self._loose_since is not None and now - self._loose_since >= RELATCH_GRACE_S:
-            return rank <= self.rank
+            return True
         return rank < self.rank
 
     def accept(self, source: Address) -> bool:

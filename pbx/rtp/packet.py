@@ -9,7 +9,7 @@ from pbx.errors import PeerError
 HEADER: Final = Struct("!BBHII")
 HEADER_SIZE: Final = HEADER.size
 VERSION: Final = 2
-MAX_DATAGRAM: Final = 65_535
+MAX_PACKET: Final = 2048  # bytes; more than any Ethernet carries without fragments
 
 # Clock rates in Hz of the static payload types (RFC 3551 §6); G.722's is 8000 by an old mistake (§4.5.2).
 STATIC_CLOCK_RATES: Final = {
@@ -36,7 +36,7 @@ class Packet:
     """One RTP packet, opened.
 
     Attributes:
-        extension: (profile-defined number, data of a multiple of 4 bytes) of the header extension, if there is one.
+        extension: the header extension: its profile-defined number, its data (a multiple of 4 bytes).
         payload: without padding.
     """
 
