@@ -7,8 +7,8 @@ what each receives to the other. Endpoints are named by the core; names are neve
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pbx.sdp.crypto import SrtpKeys
 from pbx.rtp.statistics import EndpointStats
+from pbx.sdp.crypto import SrtpKeys
 
 __all__ = [
     "Address",
