@@ -1,0 +1,202 @@
+"""Tokens beside their ABNF (RFC 3261 §25.1), and the error of everything that reads SIP text.
+
+Possessive quantifiers (`++`, `*+`) keep every pattern linear in the length of what a stranger sends.
+Text has been unfolded before it comes here: the only white space left is SP and HTAB.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pbx.errors import PeerError
+
+# ABNF token: letters, digits and these marks
+TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"  # noqa: S105 (a token of a grammar)
+# ABNF quoted-string, without the white space before it
+QUOTED: Final = r'"(?:[^"\\]++|\\.)*+"'
+# ABNF host; names are read leniently: underscores and the like occur
+HOST: Final = r"(?:\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9_.\-]++)"
+# ABNF SWS: white space that need not be there
+SWS: Final = r"[ \t]*+"
+
+REASONS: Final[dict[int, str]] = {
+    100: "Trying",
+    180: "Ringing",
+    181: "Call Is Being Forwarded",
+    182: "Queued",
+    183: "Session Progress",
+    199: "Early Dialog Terminated",
+    200: "OK",
+    202: "Accepted",
+    204: "No Notification",
+    300: "Multiple Choices",
+    301: "Moved Permanently",
+    302: "Moved Temporarily",
+    305: "Use Proxy",
+    380: "Alternative Service",
+    400: "Bad Request",
+    401: "Unauthorized",
+    402: "Payment Required",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    410: "Gone",
+    412: "Conditional Request Failed",
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme",
+    417: "Unknown Resource-Priority",
+    420: "Bad Extension",
+    421: "Extension Required",
+    422: "Session Interval Too Small",
+    423: "Interval Too Brief",
+    424: "Bad Location Information",
+    428: "Use Identity Header",
+    429: "Provide Referrer Identity",
+    430: "Flow Failed",
+    433: "Anonymity Disallowed",
+    436: "Bad Identity Info",
+    437: "Unsupported Credential",
+    438: "Invalid Identity Header",
+    439: "First Hop Lacks Outbound Support",
+    440: "Max-Breadth Exceeded",
+    469: "Bad Info Package",
+    470: "Consent Needed",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    482: "Loop Detected",
+    483: "Too Many Hops",
+    484: "Address Incomplete",
+    485: "Ambiguous",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    489: "Bad Event",
+    491: "Request Pending",
+    493: "Undecipherable",
+    494: "Security Agreement Required",
+    500: "Server Internal Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Server Time-out",
+    505: "Version Not Supported",
+    513: "Message Too Large",
+    555: "Push Notification Service Not Supported",
+    580: "Precondition Failure",
+    600: "Busy Everywhere",
+    603: "Decline",
+    604: "Does Not Exist Anywhere",
+    606: "Not Acceptable",
+    607: "Unwanted",
+    608: "Rejected",
+}
+
+
+class MalformedMessageError(PeerError):
+    """SIP that cannot be used: which field, and what it said.
+
+    Attributes:
+        field: the header's name, or "start line", "Request-URI", "framing".
+        value: its text, cut short.
+        request: the message.Request (typed Any, for message.py builds on this module) when enough of it
+            could be read to answer it with `status`; else None.
+        is_stream_lost: on a stream, whether the next message's beginning can no longer be known.
+    """
+
+    def __init__(
+        self,
+        field: str,
+        value: str,
+        request: Any = None,
+        status: int = 400,
+        *,
+        is_stream_lost: bool = False,
+    ) -> None:
+        super().__init__(status, REASONS[status] if status != 400 else f"Bad {field}")
+        self.field = field
+        self.value = value if len(value) <= 200 else value[:200] + "…"
+        self.request = request
+        self.is_stream_lost = is_stream_lost
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}: {self.field} {self.value!r}"
+
+
+is_token: Final = re.compile(TOKEN).fullmatch
+_is_quoted = re.compile(QUOTED, re.DOTALL).fullmatch
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_CONTROL = re.compile(r"[\r\n\0]+")
+_ELEMENT = re.compile(rf"(?:[^,\"<]++|{QUOTED}|<[^>]*+>)*+", re.DOTALL)
+# generic-param = token [ EQUAL gen-value ]; gen-value = token / host / quoted-string, read leniently
+_PARAM = re.compile(
+    rf";{SWS}({TOKEN}){SWS}(?:={SWS}({QUOTED}|[^ \t;,\"]*+){SWS})?+",
+    re.DOTALL,
+)
+
+
+def quote(text: str) -> str:
+    """`text` as a quoted-string; line breaks, which one cannot hold, become spaces."""
+    if "\r" in text or "\n" in text or "\0" in text:
+        text = _CONTROL.sub(" ", text)
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def unquote(text: str) -> str:
+    """What a quoted-string says; text without quotes as it is."""
+    if text[:1] != '"' or not _is_quoted(text):
+        return text
+    inner = text[1:-1]
+    return _QUOTED_PAIR.sub(r"\1", inner) if "\\" in inner else inner
+
+
+def split_commas(field: str, text: str) -> list[str]:
+    """The elements of a comma list (RFC 3261 §7.3.1) but empty ones; commas in quotes and <> do not count.
+
+    Raises:
+        MalformedMessageError: a quote or an angle bracket that never closes.
+    """
+    if "," not in text and '"' not in text:
+        text = text.strip(" \t")
+        return [text] if text else []
+    elements: list[str] = []
+    position, length = 0, len(text)
+    while position <= length:
+        match = _ELEMENT.match(text, position)
+        assert match is not None  # the pattern matches the empty string
+        if element := match[0].strip(" \t"):
+            elements.append(element)
+        position = match.end()
+        if position < length and text[position] != ",":
+            raise MalformedMessageError(field, text)
+        position += 1
+    return elements
+
+
+def parse_params(field: str, text: str) -> dict[str, str | None]:
+    """Parameters from ";a=1;b" on; names in lower case, values as written (quotes kept), None without "=".
+
+    Raises:
+        MalformedMessageError: an empty parameter, a name that is no token, an open quote.
+    """
+    params: dict[str, str | None] = {}
+    position, length = 0, len(text)
+    match_param = _PARAM.match
+    while position < length:
+        match = match_param(text, position)
+        if match is None:
+            raise MalformedMessageError(field, text)
+        name, value = match.groups()
+        params.setdefault(name.lower(), value)
+        position = match.end()
+    return params
+
+
+def render_params(params: Mapping[str, str | None]) -> str:
+    return "".join([f";{name}" if value is None else f";{name}={value}" for name, value in params.items()])

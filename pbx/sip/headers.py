@@ -1,0 +1,232 @@
+"""Header fields in their order (RFC 3261 §7.3): a list of raw texts, and a dict of each name's first value.
+
+Nothing is parsed before it is asked for. Known names have one spelling, so finding one is one dict access.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from pbx.errors import UsageError
+from pbx.sip.grammar import MalformedMessageError, is_token, split_commas
+
+# RFC 3261 §7.3.3, §20; 3265, 3515, 3841, 3892, 4028, 4474: the forms of one letter.
+COMPACT: Final[dict[str, str]] = {
+    "a": "Accept-Contact",
+    "b": "Referred-By",
+    "c": "Content-Type",
+    "d": "Request-Disposition",
+    "e": "Content-Encoding",
+    "f": "From",
+    "i": "Call-ID",
+    "j": "Reject-Contact",
+    "k": "Supported",
+    "l": "Content-Length",
+    "m": "Contact",
+    "n": "Identity-Info",
+    "o": "Event",
+    "r": "Refer-To",
+    "s": "Subject",
+    "t": "To",
+    "u": "Allow-Events",
+    "v": "Via",
+    "x": "Session-Expires",
+    "y": "Identity",
+}
+
+KNOWN: Final = frozenset(
+    """
+    Accept Accept-Contact Accept-Encoding Accept-Language Accept-Resource-Priority Alert-Info Allow
+    Allow-Events Answer-Mode Authentication-Info Authorization Call-ID Call-Info Contact
+    Content-Disposition Content-Encoding Content-ID Content-Language Content-Length Content-Type CSeq
+    Date Diversion Encryption Error-Info Event Expires Feature-Caps Flow-Timer From Geolocation Hide
+    History-Info Identity Identity-Info In-Reply-To Info-Package Join Max-Breadth Max-Forwards
+    MIME-Version Min-Expires Min-SE Organization Path Permission-Missing Policy-Contact Policy-ID
+    Priority Privacy Priv-Answer-Mode Proxy-Authenticate Proxy-Authentication-Info Proxy-Authorization
+    Proxy-Require P-Access-Network-Info P-Answer-State P-Asserted-Identity P-Asserted-Service
+    P-Associated-URI P-Called-Party-ID P-Charging-Function-Addresses P-Charging-Vector P-Early-Media
+    P-Media-Authorization P-Preferred-Identity P-Preferred-Service P-Profile-Key P-Served-User
+    P-User-Database P-Visited-Network-ID RAck Reason Record-Route Recv-Info Refer-Sub Refer-To
+    Referred-By Reject-Contact Remote-Party-ID Replaces Reply-To Request-Disposition Require
+    Resource-Priority Response-Key Retry-After Route RSeq Security-Client Security-Server
+    Security-Verify Server Service-Route Session-Expires Session-ID SIP-ETag SIP-If-Match Subject
+    Subscription-State Supported Suppress-If-Match Target-Dialog Timestamp To Trigger-Consent
+    Unsupported User-Agent User-to-User Via Warning WWW-Authenticate X-Asterisk-HangupCause
+    X-Grandstream-PBX
+    """.split()  # noqa: SIM905 (a list literal takes five times the lines)
+)
+
+# RFC 3261 §7.3.1: their commas do not separate values.
+_NOT_LISTS: Final = frozenset(
+    {"Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate", "Date", "Subject"}
+    | {"User-Agent", "Server", "Organization", "Retry-After", "Call-ID"}
+)
+
+# Every spelling that is worth a dict access; others take the slow way through `canonical_name`.
+NAMES: Final[dict[str, str]] = {
+    **{spelling(name): name for name in KNOWN for spelling in (str, str.lower, str.upper, str.title)},
+    **{spelling(letter): name for letter, name in COMPACT.items() for spelling in (str, str.upper)},
+}
+
+
+def canonical_name(name: str) -> str:
+    """The one spelling of a known header's name; an unknown one as it is.
+
+    Raises:
+        MalformedMessageError: not a token.
+    """
+    known = NAMES.get(name) or NAMES.get(name.lower())
+    if known is None and not is_token(name):
+        raise MalformedMessageError("header name", name)
+    return known or name
+
+
+def _key(name: str) -> str:
+    """What two spellings of one name have in common: known names are canonical, others in lower case."""
+    return NAMES.get(name) or NAMES.get(lower := name.lower()) or lower
+
+
+class Headers:
+    """Ordered header fields. Names are given in their canonical spelling ("Call-ID"); others work, slower.
+
+    `memo` keeps what message.py parsed from a header, under its name; every change to that header drops it.
+    """
+
+    __slots__ = ("_first", "_items", "memo")
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items: list[tuple[str, str]] = []
+        self._first: dict[str, str] = {}
+        self.memo: dict[str, Any] = {}
+        for name, value in items:
+            self.add(name, value)
+
+    @classmethod
+    def of_parsed(cls, items: list[tuple[str, str]], first: dict[str, str]) -> "Headers":
+        """Around lists that the parser made: canonical names, stripped values, `first` by `_key`."""
+        self = cls.__new__(cls)
+        self._items, self._first, self.memo = items, first, {}
+        return self
+
+    def get(self, name: str) -> str | None:
+        """The first value of `name`, raw (a whole line: it may be a comma list)."""
+        value = self._first.get(name)
+        if value is None and name not in KNOWN:
+            return self._first.get(_key(name))
+        return value
+
+    def get_all(self, name: str) -> list[str]:
+        """The raw values of `name`, one a line."""
+        key = _key(name)
+        if key not in self._first:
+            return []
+        if key in KNOWN:
+            return [value for other, value in self._items if other == key]
+        return [value for other, value in self._items if _key(other) == key]
+
+    def values(self, name: str) -> list[str]:
+        """The values of `name` with comma lists split, in order.
+
+        Raises:
+            MalformedMessageError: a quote or an angle bracket that never closes.
+        """
+        lines = self.get_all(name)
+        if not lines or _key(name) in _NOT_LISTS:
+            return lines
+        if len(lines) == 1:
+            return split_commas(name, lines[0])
+        return [value for line in lines for value in split_commas(name, line)]
+
+    def add(self, name: str, value: str) -> None:
+        """Append a line.
+
+        Raises:
+            UsageError: a line break in `value`, or a name that is no token.
+        """
+        name = self._check(name, value)
+        key = _key(name)
+        self._items.append((name, value))
+        self._first.setdefault(key, value)
+        self.memo.pop(key, None)
+
+    def prepend(self, name: str, value: str) -> None:
+        """Insert a line before all others (Via, Record-Route); raises as `add`."""
+        name = self._check(name, value)
+        key = _key(name)
+        self._items.insert(0, (name, value))
+        self._first[key] = value
+        self.memo.pop(key, None)
+
+    def set(self, name: str, value: str) -> None:
+        """Make `value` the only one of `name`, where its first stood; raises as `add`."""
+        name = self._check(name, value)
+        key = _key(name)
+        if key not in self._first:
+            self._items.append((name, value))
+        else:
+            where = next(i for i, item in enumerate(self._items) if _key(item[0]) == key)
+            tail = [item for item in self._items[where + 1 :] if _key(item[0]) != key]
+            self._items[where:] = [(name, value), *tail]
+        self._first[key] = value
+        self.memo.pop(key, None)
+
+    def set_first(self, name: str, value: str) -> None:
+        """Replace only the first line of `name`, which must be there; raises as `add`."""
+        name = self._check(name, value)
+        key = _key(name)
+        if key not in self._first:
+            raise UsageError(f"no {name} to replace")
+        where = next(i for i, item in enumerate(self._items) if _key(item[0]) == key)
+        self._items[where] = (name, value)
+        self._first[key] = value
+        self.memo.pop(key, None)
+
+    def remove(self, name: str) -> None:
+        """Take out every line of `name`; none is fine too."""
+        key = _key(name)
+        if self._first.pop(key, None) is not None:
+            self._items[:] = [item for item in self._items if _key(item[0]) != key]
+            self.memo.pop(key, None)
+
+    def copy(self) -> "Headers":
+        other = Headers.of_parsed(self._items.copy(), self._first.copy())
+        other.memo = self.memo.copy()
+        return other
+
+    def render(self) -> str:
+        """The lines, each with its CRLF."""
+        return "\r\n".join([*map(": ".join, self._items), ""])
+
+    @property
+    def has_repeated(self) -> bool:
+        """Whether any name has more than one line."""
+        return len(self._first) != len(self._items)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._first or (name not in KNOWN and _key(name) in self._first)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return self._items == other._items
+
+    __hash__ = None  # type: ignore[assignment]  # mutable: mypy wants a method, Python a None
+
+    def __repr__(self) -> str:
+        return f"Headers({self._items!r})"
+
+    @staticmethod
+    def _check(name: str, value: str) -> str:
+        if "\r" in value or "\n" in value:
+            raise UsageError(f"line break in {name}: {value!r}")
+        if name in KNOWN:
+            return name
+        try:
+            return canonical_name(name)
+        except MalformedMessageError as error:
+            raise UsageError(f"no header name: {name!r}") from error

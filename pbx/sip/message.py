@@ -1,0 +1,275 @@
+"""Requests and responses (RFC 3261 §7): start line, headers, body. Typed values are made when asked for."""
+
+from typing import Any, Final, TypeVar
+
+from pbx.errors import UsageError
+from pbx.sip.fields import (
+    CSeq,
+    NameAddr,
+    Via,
+    parse_cseq,
+    parse_name_addr,
+    parse_name_addrs,
+    parse_number,
+    parse_seconds,
+    parse_via,
+)
+from pbx.sip.grammar import REASONS, MalformedMessageError, split_commas
+from pbx.sip.headers import Headers
+from pbx.sip.uri import OpaqueUri, SipUri, parse_uri
+
+__all__ = ["REASONS", "Request", "Response", "is_answerable", "make_response"]
+
+# What every message has (RFC 3261 §8.1.1; Max-Forwards is forgiven), and all that an answer needs.
+MANDATORY: Final = ("Via", "From", "To", "Call-ID", "CSeq")
+
+M = TypeVar("M", bound="Message")
+
+
+class Message:
+    """What requests and responses share. A typed value that is none raises MalformedMessageError."""
+
+    __slots__ = ("body", "headers")
+
+    headers: Headers
+    body: bytes
+
+    @property
+    def start_line(self) -> str:
+        raise NotImplementedError
+
+    def render(self) -> bytes:
+        """The bytes to send; sets Content-Length.
+
+        Raises:
+            UsageError: a line break in the start line.
+        """
+        headers, body, start = self.headers, self.body, self.start_line
+        length = str(len(body))
+        if headers.get("Content-Length") != length:
+            headers.set("Content-Length", length)
+        if "\r" in start or "\n" in start:
+            raise UsageError(f"line break in start line: {start!r}")
+        return f"{start}\r\n{headers.render()}\r\n".encode("utf-8", "surrogateescape") + body
+
+    @property
+    def via(self) -> Via:
+        """The top Via."""
+        memo = self.headers.memo
+        via: Via | None = memo.get("Via")
+        if via is None:
+            value = self._require("Via")
+            if "," in value:
+                value = (split_commas("Via", value) or [""])[0]
+            via = memo["Via"] = parse_via(value)
+        return via
+
+    def set_top_via(self, via: Via) -> None:
+        """Replace the top Via, leaving others of its line as they are (received and rport, RFC 3581 §4)."""
+        values = split_commas("Via", self._require("Via"))
+        self.headers.set_first("Via", ", ".join([via.render(), *values[1:]]))
+        self.headers.memo["Via"] = via
+
+    @property
+    def from_(self) -> NameAddr:
+        return self._name_addr("From")
+
+    @property
+    def to(self) -> NameAddr:
+        return self._name_addr("To")
+
+    @property
+    def call_id(self) -> str:
+        return self._require("Call-ID")
+
+    @property
+    def cseq(self) -> CSeq:
+        memo = self.headers.memo
+        cseq: CSeq | None = memo.get("CSeq")
+        if cseq is None:
+            cseq = memo["CSeq"] = parse_cseq(self._require("CSeq"))
+        return cseq
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """All Contact values; none for "*"."""
+        return [] if self.is_star_contact else self._name_addrs("Contact")
+
+    @property
+    def is_star_contact(self) -> bool:
+        """Whether Contact is "*": every binding (RFC 3261 §10.2.2)."""
+        return self.headers.get("Contact") == "*"
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        return self._name_addrs("Route")
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        return self._name_addrs("Record-Route")
+
+    @property
+    def max_forwards(self) -> int | None:
+        value = self.headers.get("Max-Forwards")
+        return None if value is None else parse_number(value, "Max-Forwards", 255)
+
+    @property
+    def expires(self) -> int | None:
+        """Seconds; clamped to 2**32 - 1 when larger."""
+        value = self.headers.get("Expires")
+        return None if value is None else parse_seconds(value, "Expires")
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type in lower case without parameters, None without one."""
+        value = self.headers.get("Content-Type")
+        return None if value is None else value.partition(";")[0].strip(" \t").lower()
+
+    def _require(self, name: str) -> str:
+        value = self.headers.get(name)
+        if value is None:
+            raise MalformedMessageError(name, "missing")
+        return value
+
+    def _name_addr(self, name: str) -> NameAddr:
+        memo = self.headers.memo
+        value: NameAddr | None = memo.get(name)
+        if value is None:
+            value = memo[name] = parse_name_addr(self._require(name), name)
+        return value
+
+    def _name_addrs(self, name: str) -> list[NameAddr]:
+        if name not in self.headers:
+            return []
+        memo = self.headers.memo
+        values: list[NameAddr] | None = memo.get(name)
+        if values is None:
+            values = memo[name] = parse_name_addrs(self.headers.get_all(name), name)
+        return values.copy()
+
+    def __repr__(self) -> str:
+        return f"<{self.start_line!r} {self.headers.get('CSeq')!r} {self.headers.get('Call-ID')!r}>"
+
+
+class Request(Message):
+    """A request. Equal to another with the same start line, headers (in order) and body."""
+
+    __slots__ = ("_parsed_uri", "method", "uri")
+
+    def __init__(self, method: str, uri: str, headers: Headers, body: bytes = b"") -> None:
+        self.method = method
+        self.uri = uri  # the Request-URI as text
+        self.headers = headers
+        self.body = body
+        self._parsed_uri: tuple[str, SipUri | OpaqueUri] | None = None
+
+    @property
+    def start_line(self) -> str:
+        return f"{self.method} {self.uri} SIP/2.0"
+
+    @property
+    def parsed_uri(self) -> SipUri | OpaqueUri:
+        """The Request-URI taken apart.
+
+        Raises:
+            MalformedMessageError: it is no URI.
+        """
+        cached = self._parsed_uri
+        if cached is None or cached[0] != self.uri:
+            cached = self._parsed_uri = (self.uri, parse_uri(self.uri, "Request-URI"))
+        return cached[1]
+
+    def copy(self) -> "Request":
+        return Request(self.method, self.uri, self.headers.copy(), self.body)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Request):
+            return NotImplemented
+        return (self.method, self.uri, self.headers, self.body) == (
+            other.method,
+            other.uri,
+            other.headers,
+            other.body,
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # mutable: mypy wants a method, Python a None
+
+
+class Response(Message):
+    """A response. Equal to another with the same start line, headers (in order) and body."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: str, headers: Headers, body: bytes = b"") -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.body = body
+
+    @property
+    def start_line(self) -> str:
+        return f"SIP/2.0 {self.status} {self.reason}"
+
+    @property
+    def is_provisional(self) -> bool:
+        return self.status < 200
+
+    @property
+    def is_final(self) -> bool:
+        return self.status >= 200
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    def copy(self) -> "Response":
+        return Response(self.status, self.reason, self.headers.copy(), self.body)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Response):
+            return NotImplemented
+        return (self.status, self.reason, self.headers, self.body) == (
+            other.status,
+            other.reason,
+            other.headers,
+            other.body,
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # mutable: mypy wants a method, Python a None
+
+
+def make_response(request: Request, status: int, reason: str = "", to_tag: str | None = None) -> Response:
+    """An answer with what RFC 3261 §8.2.6 has it copy: every Via, From, To, Call-ID, CSeq (a 100: Timestamp).
+
+    Args:
+        request: may be one that only `is_answerable`.
+        reason: the standard phrase of `status` when empty.
+        to_tag: added to To when that has no tag and this is no 100.
+    """
+    source = request.headers
+    items = [("Via", value) for value in source.get_all("Via")]
+    first: dict[str, str] = {"Via": items[0][1]} if items else {}
+    for name in ("From", "To", "Call-ID", "CSeq"):
+        if (value := source.get(name)) is not None:
+            first[name] = value
+            items.append((name, value))
+    headers = Headers.of_parsed(items, first)
+    memo: dict[str, Any] = headers.memo
+    memo.update((name, source.memo[name]) for name in MANDATORY if name in source.memo)
+    if to_tag is not None and status > 100 and not _has_tag(request):
+        headers.set("To", f"{first.get('To', '')};tag={to_tag}")
+    if status == 100 and (timestamp := source.get("Timestamp")) is not None:
+        headers.add("Timestamp", timestamp)
+    return Response(status, reason or REASONS.get(status, "Unknown"), headers, b"")
+
+
+def _has_tag(request: Request) -> bool:
+    try:
+        return request.to.tag is not None
+    except MalformedMessageError:  # answering what could not be read
+        return "tag=" in (request.headers.get("To") or "")
+
+
+def is_answerable(headers: Headers) -> bool:
+    """Whether a request with these headers can be given a response at all."""
+    return all(name in headers for name in MANDATORY)

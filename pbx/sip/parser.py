@@ -1,0 +1,325 @@
+"""From bytes to messages (RFC 3261 §7, §18.3): framing is strict, what a header says is looked at later.
+
+Only here terseness is bought for speed: bench/parse.py has the numbers.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final, NamedTuple
+
+from pbx.sip.grammar import MalformedMessageError, is_token
+from pbx.sip.headers import KNOWN, NAMES, Headers, canonical_name
+from pbx.sip.message import MANDATORY, Request, Response, is_answerable
+
+__all__ = [
+    "KeepAlive",
+    "MalformedMessageError",
+    "Ping",
+    "Pong",
+    "StreamParser",
+    "is_keep_alive",
+    "parse_datagram",
+    "validate",
+]
+
+MAX_MESSAGE: Final = 65536  # bytes, head and body
+MAX_HEADERS: Final = 256  # lines
+
+# RFC 3261 §7.3.1 lets only comma lists come more than once.
+SINGLE: Final = (
+    "From",
+    "To",
+    "Call-ID",
+    "CSeq",
+    "Max-Forwards",
+    "Content-Length",
+    "Content-Type",
+    "Expires",
+    "Event",
+    "Refer-To",
+    "Referred-By",
+    "Replaces",
+    "Session-Expires",
+    "Min-SE",
+    "RAck",
+    "RSeq",
+    "Subscription-State",
+    "Min-Expires",
+)
+# Methods that need no look whether they are tokens.
+METHODS: Final = frozenset(
+    {"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER"}
+    | {"REGISTER", "SUBSCRIBE", "UPDATE"}
+)
+_unfold = re.compile(r"[ \t]*\r\n[ \t]+").sub
+_is_version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
+
+
+class KeepAlive(Enum):
+    """What comes between messages on a stream (RFC 5626 §4.4.1)."""
+
+    PING = b"\r\n\r\n"
+    PONG = b"\r\n"
+
+
+Ping: Final = KeepAlive.PING  # the peer wants a PONG
+Pong: Final = KeepAlive.PONG  # the peer answers our PING
+
+
+def is_keep_alive(data: bytes) -> bool:
+    """Whether a datagram holds nothing but line ends, zeros and blanks, as phones behind NAT send them."""
+    return not data.strip(b"\r\n\0 \t")
+
+
+def parse_datagram(data: bytes) -> Request | Response:
+    """Read one message from one datagram; octets after its Content-Length are ignored (RFC 3261 §18.3).
+
+    Raises:
+        MalformedMessageError: with `.request` when it can be answered.
+    """
+    if len(data) > MAX_MESSAGE:
+        raise MalformedMessageError("framing", f"{len(data)} bytes", status=513)
+    if data[:2] == b"\r\n":
+        data = data.lstrip(b"\r\n")
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        raise _unusable("framing", "no empty line after the headers", *_read_head(data.rstrip(b"\r\n")))
+    start, headers, fault = _read_head(data[:end])
+    body = data[end + 4 :]
+    length_text = headers.get("Content-Length")
+    if length_text is not None and length_text != str(len(body)):
+        if not (length_text.isascii() and length_text.isdigit()):
+            raise _unusable("Content-Length", length_text, start, headers, fault)
+        length = int(length_text) if len(length_text) <= 9 else MAX_MESSAGE
+        if length > len(body):
+            raise _unusable("Content-Length", length_text, start, headers, fault)
+        body = body[:length]
+    return _build(start, headers, fault, body)
+
+
+class StreamParser:
+    """Cuts a byte stream into messages by their Content-Length, which must be there (RFC 3261 §18.3, §20.14).
+
+    Args:
+        is_pinging: whether we send pings on this connection, so that a CRLF between messages is a pong; else
+            two of them are the peer's ping.
+    """
+
+    def __init__(self, *, is_pinging: bool = False) -> None:
+        self._is_pinging = is_pinging
+        self._buffer = bytearray()
+        self._searched = 0  # the end of the headers begins nowhere before here
+        self._head: _Head | None = None  # of a message whose body is still coming
+        self._is_lost = False
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of a message that is not complete yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> Iterator[Request | Response | KeepAlive]:
+        """Take in `data`; iterate over what is complete.
+
+        Raises (while iterating):
+            MalformedMessageError: when `is_stream_lost`, close the connection: nothing more will come.
+                Otherwise the message is skipped, and `feed(b"")` goes on behind it.
+        """
+        if not self._is_lost:
+            self._buffer += data
+        return self._cut()
+
+    def _cut(self) -> Iterator[Request | Response | KeepAlive]:
+        buffer = self._buffer
+        while buffer and not self._is_lost:
+            if buffer[0] in b"\r\n":
+                if (count := self._count_line_ends()) == 0:
+                    return
+                del buffer[:count]
+                if self._is_pinging:
+                    yield Pong
+                elif count == 4:
+                    yield Ping
+            elif (message := self._take_message()) is not None:
+                yield message
+            else:
+                return
+
+    def _count_line_ends(self) -> int:
+        """Bytes of line ends to take from the buffer's start; 0 when it cannot be said yet."""
+        start = bytes(self._buffer[:4])
+        wanted = 2 if self._is_pinging else 4
+        line_ends = b"\r\n\r\n"[:wanted]
+        if start.startswith(line_ends):
+            return wanted
+        if line_ends.startswith(start):
+            return 0
+        if start[:2] == b"\r\n" and start[2:3] != b"\r":
+            return 2  # RFC 3261 §7.5: line ends before the start line are ignored
+        raise self._lose(MalformedMessageError("framing", repr(start)))
+
+    def _take_message(self) -> Request | Response | None:
+        buffer = self._buffer
+        if self._head is None:
+            if not 0x21 <= buffer[0] <= 0x7E:
+                raise self._lose(MalformedMessageError("framing", repr(bytes(buffer[:16]))))
+            end = buffer.find(b"\r\n\r\n", self._searched)
+            if end + 4 > MAX_MESSAGE or (end < 0 and len(buffer) > MAX_MESSAGE):
+                raise self._lose(MalformedMessageError("framing", "headers too long", status=513))
+            if end < 0:
+                self._searched = max(0, len(buffer) - 3)
+                return None
+            self._head = self._read_head(end)
+        head = self._head
+        if len(buffer) < head.end:
+            return None
+        body = bytes(buffer[head.start : head.end])
+        del buffer[: head.end]
+        self._head, self._searched = None, 0
+        return _build(head.line, head.headers, head.fault, body)
+
+    def _read_head(self, end: int) -> "_Head":
+        line, headers, fault = _read_head(bytes(self._buffer[:end]))
+        text = headers.get("Content-Length")
+        if (
+            text is None
+            or not (text.isascii() and text.isdigit())
+            or (fault and fault.field == "Content-Length")
+        ):
+            raise self._lose(_unusable("Content-Length", text or "missing", line, headers, fault))
+        length = int(text) if len(text) <= 9 else MAX_MESSAGE
+        if end + 4 + length > MAX_MESSAGE:
+            raise self._lose(_unusable("Content-Length", text, line, headers, fault, status=513))
+        return _Head(line, headers, fault, end + 4, end + 4 + length)
+
+    def _lose(self, error: MalformedMessageError) -> MalformedMessageError:
+        self._is_lost = error.is_stream_lost = True
+        self._buffer.clear()
+        return error
+
+
+class _Head(NamedTuple):
+    """The head of a message on a stream; its body is from `start` to `end` of the buffer."""
+
+    line: str
+    headers: Headers
+    fault: MalformedMessageError | None
+    start: int
+    end: int
+
+
+def validate(message: Request | Response) -> None:
+    """Check what every message must have right before anybody acts on it; what is parsed for that is kept.
+
+    The headers of MANDATORY are there and readable, those of SINGLE come once, the CSeq names the request's
+    method, Request-URI, Max-Forwards, Contact and Expires are readable (RFC 3261 §8.1.1, §8.2, §16.3).
+
+    Raises:
+        MalformedMessageError: with `.request` when it can be answered.
+    """
+    try:
+        _check(message)
+    except MalformedMessageError as error:
+        if isinstance(message, Request) and is_answerable(message.headers):
+            error.request = message
+        raise
+
+
+def _check(message: Request | Response) -> None:
+    headers = message.headers
+    if not is_answerable(headers):
+        raise MalformedMessageError(next(name for name in MANDATORY if name not in headers), "missing")
+    if headers.has_repeated:
+        for name in SINGLE:
+            if name in headers and len(values := headers.get_all(name)) > 1:
+                raise MalformedMessageError(name, " | ".join(values))
+    cseq = message.cseq
+    _ = message.via, message.from_, message.to
+    call_id = message.call_id
+    if not call_id or " " in call_id or "\t" in call_id:
+        raise MalformedMessageError("Call-ID", call_id)
+    if "Contact" in headers:
+        _ = message.contacts
+    if "Expires" in headers:
+        _ = message.expires
+    if isinstance(message, Request):
+        if cseq.method != message.method:
+            raise MalformedMessageError("CSeq", f"{cseq.method} in a {message.method}")
+        _ = message.parsed_uri, message.max_forwards
+
+
+def _read_head(head: bytes) -> tuple[str, Headers, MalformedMessageError | None]:
+    """The start line, the headers, and the first thing wrong with them (the rest is still read)."""
+    text = head.decode("utf-8", "surrogateescape")
+    if "\r\n " in text or "\r\n\t" in text:
+        text = _unfold(" ", text)
+    lines = text.split("\r\n")
+    start = lines.pop(0)
+    fault: MalformedMessageError | None = None
+    if text.count("\n") + text.count("\r") != 2 * len(lines):
+        fault = MalformedMessageError("framing", "a CR or LF alone")
+        lines = [line for line in lines if "\r" not in line and "\n" not in line]
+        start = start.replace("\r", " ").replace("\n", " ")
+    if len(lines) > MAX_HEADERS:
+        fault = MalformedMessageError("framing", f"{len(lines)} headers", status=513)
+        del lines[MAX_HEADERS:]
+    items: list[tuple[str, str]] = []
+    add, find = items.append, NAMES.get
+    is_odd = False
+    for line in lines:
+        name, _, value = line.partition(": ")
+        known = find(name)
+        if known is None:
+            name, colon, value = line.partition(":")
+            try:
+                known = canonical_name(name.rstrip(" \t"))
+            except MalformedMessageError as error:
+                fault = fault or error
+                continue
+            if not colon:
+                fault = fault or MalformedMessageError("header line", line)
+                continue
+            is_odd = is_odd or known not in KNOWN
+        add((known, value.strip(" \t")))
+    headers = Headers(items) if is_odd else Headers.of_parsed(items, dict(reversed(items)))
+    if headers.has_repeated and len(set(headers.get_all("Content-Length"))) > 1:
+        fault = MalformedMessageError("Content-Length", "several that differ")
+    return start, headers, fault
+
+
+def _build(
+    start: str, headers: Headers, fault: MalformedMessageError | None, body: bytes
+) -> Request | Response:
+    if fault is None:
+        if start[:8] == "SIP/2.0 ":
+            status_text = start[8:11]
+            if status_text.isdigit() and status_text.isascii() and start[11:12] in ("", " "):
+                status = int(status_text)
+                if 100 <= status <= 699:
+                    return Response(status, start[12:], headers, body)
+        else:
+            words = start.split(" ")
+            if len(words) == 3 and words[2] == "SIP/2.0" and (words[0] in METHODS or is_token(words[0])):
+                return Request(words[0], words[1], headers, body)
+    raise _unusable("start line", start, start, headers, fault)
+
+
+def _unusable(  # noqa: PLR0917 (it takes what `_read_head` gives)
+    field: str,
+    value: str,
+    start: str,
+    headers: Headers,
+    fault: MalformedMessageError | None = None,
+    status: int = 400,
+) -> MalformedMessageError:
+    """The error for this message (`fault` before others), with the request made of it to answer."""
+    method, _, rest = start.partition(" ")
+    uri, _, version = rest.strip(" ").rpartition(" ")
+    error = fault or MalformedMessageError(field, value, status=status)
+    if method.upper().startswith("SIP/") or not is_token(method) or not _is_version(version):
+        return error
+    if version.upper() != "SIP/2.0":
+        error = MalformedMessageError("SIP-Version", version, status=505)
+    if is_answerable(headers):
+        error.request = Request(method, uri.strip(" "), headers, b"")
+    return error

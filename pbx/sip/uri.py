@@ -1,0 +1,203 @@
+"""SIP and SIPS URIs (RFC 3261 §19.1), and those of other schemes, which are only carried."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final
+from urllib.parse import quote as escape
+from urllib.parse import unquote as unescape
+
+from pbx.sip.grammar import HOST, MalformedMessageError
+
+# SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]; the user part is read leniently, for
+# phones put "#" and the like there. Nothing may hold white space, quotes or angle brackets.
+_SIP = re.compile(
+    rf"(?P<scheme>sips?):(?:(?P<user>[^@: \t<>\"]++)(?::(?P<password>[^@ \t<>\"]*+))?@)?(?P<host>{HOST})"
+    r"(?::(?P<port>\d{1,5}))?(?P<params>(?:;[^;?@ \t<>\"]++)*+)(?:\?(?P<headers>[^@ \t<>\"]++))?",
+    re.IGNORECASE,
+)
+# absoluteURI = scheme ":" ( hier-part / opaque-part )
+_OTHER = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([^ \t<>\"]++)")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+# What needs no escape beside letters, digits and -._~ in a user, a password, a parameter, a header.
+_MARK: Final = "!*'()"
+_USER_SAFE: Final = _MARK + "&=+$,;?/#"
+_PASSWORD_SAFE: Final = _MARK + "&=+$,"
+_PARAM_SAFE: Final = _MARK + "[]/:&+$"
+_HEADER_SAFE: Final = _MARK + "[]/?:+$"
+# RFC 3261 §19.1.4: these matter even when only one of two URIs has them.
+_TELLING: Final = ("transport", "user", "ttl", "method", "maddr")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SipUri:
+    """A sip: or sips: URI, unescaped; equal as RFC 3261 §19.1.4 says, which is not transitive.
+
+    A parsed URI renders exactly as it came; one made or `dataclasses.replace`d is escaped anew.
+    """
+
+    scheme: str
+    user: str | None
+    host: str  # as written; IPv6 without its brackets
+    port: int | None = None
+    params: Mapping[str, str | None] = field(default_factory=dict)  # names in lower case
+    headers: Mapping[str, str] = field(default_factory=dict)
+    password: str | None = None
+    _text: str = field(default="", init=False, repr=False)
+
+    @property
+    def is_secure(self) -> bool:
+        return self.scheme == "sips"
+
+    @property
+    def transport(self) -> str | None:
+        """The transport parameter in capitals, or None."""
+        value = self.params.get("transport")
+        return value.upper() if value else None
+
+    @property
+    def is_loose_router(self) -> bool:
+        return "lr" in self.params
+
+    def render(self) -> str:
+        return self._text or self._compose()
+
+    __str__ = render
+
+    def _compose(self) -> str:
+        parts = [self.scheme, ":"]
+        if self.user is not None:
+            parts.append(_escape(self.user, _USER_SAFE))
+            if self.password is not None:
+                parts += ":", _escape(self.password, _PASSWORD_SAFE)
+            parts.append("@")
+        parts.append(f"[{self.host}]" if ":" in self.host else self.host)
+        if self.port is not None:
+            parts.append(f":{self.port}")
+        for name, value in self.params.items():
+            parts += ";", _escape(name, _PARAM_SAFE)
+            if value is not None:
+                parts += "=", _escape(value, _PARAM_SAFE)
+        pairs = [f"{_escape(n, _HEADER_SAFE)}={_escape(v, _HEADER_SAFE)}" for n, v in self.headers.items()]
+        return "".join(parts) + ("?" + "&".join(pairs) if pairs else "")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SipUri):
+            return NotImplemented
+        return (
+            self._identity() == other._identity() and self._same_params(other) and self._same_headers(other)
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, str | None, str | None, str, int | None]:
+        return self.scheme, self.user, self.password, self.host.lower(), self.port
+
+    def _same_params(self, other: "SipUri") -> bool:
+        mine, theirs = self.params, other.params
+        if not mine and not theirs:
+            return True
+        if any((name in mine) != (name in theirs) for name in _TELLING):
+            return False
+        return all((mine[n] or "").lower() == (theirs[n] or "").lower() for n in mine if n in theirs)
+
+    def _same_headers(self, other: "SipUri") -> bool:
+        mine = {name.lower(): value for name, value in self.headers.items()}
+        return mine == {name.lower(): value for name, value in other.headers.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueUri:
+    """A URI of another scheme (tel:, urn:, mailto: ...), not looked into."""
+
+    scheme: str
+    rest: str
+
+    def render(self) -> str:
+        return f"{self.scheme}:{self.rest}"
+
+    __str__ = render
+
+
+def parse_uri(text: str, field: str = "URI") -> SipUri | OpaqueUri:
+    """Read a URI that has neither angle brackets nor white space around it.
+
+    Raises:
+        MalformedMessageError: naming `field`.
+    """
+    match = _SIP.fullmatch(text)
+    if match is None:
+        return _parse_other(text, field)
+    scheme, user, password, host, port_text, params_text, headers_text = match.groups()
+    if "%" in text:
+        if _BAD_ESCAPE.search(text):
+            raise MalformedMessageError(field, text)
+        user = user and _unescape(user)
+        password = password and _unescape(password)
+    if host[0] == "[":
+        host = _ipv6(host, text, field)
+    port = None
+    if port_text is not None and (port := int(port_text)) > 65535:
+        raise MalformedMessageError(field, text)
+    uri = SipUri(
+        scheme.lower(),
+        user,
+        host,
+        port,
+        _uri_params(params_text, text, field) if params_text else {},
+        _uri_headers(headers_text, text, field) if headers_text else {},
+        password,
+    )
+    object.__setattr__(uri, "_text", text)
+    return uri
+
+
+def _parse_other(text: str, field: str) -> OpaqueUri:
+    match = _OTHER.fullmatch(text)
+    if match is None or match[1].lower() in ("sip", "sips"):
+        raise MalformedMessageError(field, text)
+    return OpaqueUri(match[1].lower(), match[2])
+
+
+def _ipv6(reference: str, text: str, field: str) -> str:
+    host = reference[1:-1]
+    try:
+        IPv6Address(host)
+    except AddressValueError:
+        raise MalformedMessageError(field, text) from None
+    return host
+
+
+def _uri_params(params_text: str, text: str, field: str) -> dict[str, str | None]:
+    params: dict[str, str | None] = {}
+    for part in params_text[1:].split(";"):
+        name, equals, value = part.partition("=")
+        if not name:
+            raise MalformedMessageError(field, text)
+        if "%" in part:
+            name, value = _unescape(name), _unescape(value)
+        if (name := name.lower()) in params:  # RFC 3261 §19.1.1: any parameter must not appear twice
+            raise MalformedMessageError(field, text)
+        params[name] = value if equals else None
+    return params
+
+
+def _uri_headers(headers_text: str, text: str, field: str) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for part in headers_text.split("&"):
+        name, equals, value = part.partition("=")
+        if not name or not equals:
+            raise MalformedMessageError(field, text)
+        headers.setdefault(_unescape(name), _unescape(value))
+    return headers
+
+
+def _unescape(text: str) -> str:
+    return unescape(text, errors="surrogateescape") if "%" in text else text
+
+
+def _escape(text: str, safe: str) -> str:
+    return escape(text, safe, errors="surrogateescape")
