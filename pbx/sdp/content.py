@@ -1,9 +1,11 @@
-"""What a description is about, without where it goes: the part that passes from one leg of a call to the other."""
+"""What a description is about, without where it goes: the part that passes from one leg to the other."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from pbx.sdp.formats import Format
+from pbx.sdp.formats import Format, make_format
+from pbx.sdp.pairing import Key
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 
@@ -26,7 +28,7 @@ REVERSED: Final[dict[Direction, Direction]] = {
 
 def narrow(direction: Direction, to: Direction) -> Direction:
     """What both directions allow."""
-    if direction == to or to == SENDRECV:
+    if to in (direction, SENDRECV):
         return direction
     return to if direction == SENDRECV else INACTIVE
 
@@ -35,21 +37,29 @@ def narrow(direction: Direction, to: Direction) -> Direction:
 class Line:
     """One media line: what the party described can take and wants, seen from that party.
 
-    Lines of different legs are the same medium when `kind` and `ordinal` agree (audio 0, audio 1, video 0 ...).
-    `direction` is the party's own: sendonly means that it sends. `feedback` holds rtcp-fb values for all formats.
-    A rejected line is one with port 0, or one that we cannot take.
+    Lines of different legs are the same medium when `kind` and `ordinal` agree (audio 0, audio 1, video 0).
+    `direction` is the party's own: sendonly means that it sends. `feedback` holds the rtcp-fb values meant
+    for all formats. A rejected line is one with port 0, or one that we cannot take.
     """
 
     kind: str
     ordinal: int = 0
     formats: tuple[Format, ...] = ()
     direction: Direction = SENDRECV
-    ptime_ms: str | None = None
-    maxptime_ms: str | None = None
+    ptime_ms: int | None = None
+    maxptime_ms: int | None = None
     bandwidths: tuple[str, ...] = ()
     feedback: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     rejected: bool = False
+
+    @property
+    def key(self) -> Key:
+        return (self.kind, self.ordinal)
+
+    def off(self) -> "Line":
+        """The same line, rejected."""
+        return replace(self, rejected=True, direction=INACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Content:
 
 
 def hold(content: Content, direction: Direction = SENDONLY) -> Content:
-    """The content narrowed: with sendonly, sendrecv becomes sendonly and recvonly inactive (RFC 3264 §8.4)."""
+    """The content narrowed: to hold, sendrecv becomes sendonly and recvonly inactive (RFC 3264 §8.4)."""
     return Content(
         tuple([replace(line, direction=narrow(line.direction, direction)) for line in content.lines]),
         content.bandwidths,
@@ -86,3 +96,36 @@ def with_direction(content: Content, direction: Direction = SENDRECV) -> Content
         tuple([replace(line, direction=direction) for line in content.lines]),
         content.bandwidths,
     )
+
+
+def with_codecs(content: Content, names: Sequence[str]) -> Content:
+    """The content with only the named codecs ("PCMA", "G722"), in that order; what accompanies a codec stays.
+
+    Lines of other kinds than audio, and lines that have none of the codecs, are left as they are.
+    """
+    order = {name.upper(): place for place, name in enumerate(names)}
+    return Content(tuple([_restrict(line, order) for line in content.lines]), content.bandwidths)
+
+
+def _restrict(line: Line, order: dict[str, int]) -> Line:
+    codecs = sorted((each for each in line.formats if each.name in order), key=lambda each: order[each.name])
+    if line.kind != "audio" or not codecs:
+        return line
+    rates = {each.rate_hz for each in codecs}
+    rest = [each for each in line.formats if each.is_auxiliary and each.rate_hz in rates]
+    return replace(line, formats=(*codecs, *rest))
+
+
+def make_content(
+    payload_types: Iterable[int] = (8, 0),
+    direction: Direction = SENDRECV,
+    telephone_event: int | None = 101,
+    ptime_ms: int | None = 20,
+) -> Content:
+    """Content of our own, where no other leg gives any: one audio line of static payload types and digits."""
+    formats = [made for number in payload_types if (made := make_format(number, None)) is not None]
+    if telephone_event is not None:
+        digits = make_format(telephone_event, "telephone-event/8000", ("0-15",))
+        assert digits is not None  # the encoding is well formed
+        formats.append(digits)
+    return Content((Line("audio", 0, tuple(formats), direction, ptime_ms),))

@@ -1,4 +1,4 @@
-"""Keys for SRTP in the description itself: the crypto attribute (RFC 4568; AES-256 RFC 6188, AEAD RFC 7714)."""
+"""Keys for SRTP in the description itself: the crypto attribute (RFC 4568; suites of RFC 6188, RFC 7714)."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
@@ -51,8 +51,8 @@ class SrtpKeys:
 def parse_crypto(value: str) -> CryptoAttribute | None:
     """Read an attribute's value; None for what we cannot use: broken, unknown suite, MKI, session parameters.
 
-    A lifetime is tolerated (we send less than any), and so are WSH and unknown parameters that begin with "-", which
-    may be ignored (RFC 4568 §6.3.6, §6.3.7).
+    A lifetime is tolerated, and so are WSH and unknown parameters that begin with "-", which may be ignored
+    (RFC 4568 §6.3.6, §6.3.7).
     """
     words = value.split()
     if len(words) < 3:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pbx.sdp.content import INACTIVE, Direction, Line
 from pbx.sdp.crypto import CryptoAttribute, SrtpKeys
 from pbx.sdp.formats import Format
+from pbx.sdp.pairing import Key
 from pbx.sdp.remote import RemoteLine
 
 
@@ -38,6 +39,10 @@ class LocalLine:
     line: Line | None = None
     remote: RemoteLine | None = None
     numbers: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return (self.kind, self.ordinal)
 
     def lines(self, session_address: str) -> list[str]:
         """The m= section; c= only where it differs from the session's."""

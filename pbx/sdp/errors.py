@@ -25,7 +25,7 @@ class SdpError(PeerError):
         self.args = (f"488 Not Acceptable Here ({code} {self.text})",)
 
     def warning(self, agent: str) -> str:
-        """The Warning header's value, `agent` being our host (RFC 3261 §20.43: warn-code warn-agent warn-text)."""
+        """The Warning header's value (RFC 3261 §20.43), `agent` being our host."""
         printable = "".join(c if " " <= c <= "~" else "?" for c in self.text)
         quoted = printable.replace("\\", "\\\\").replace('"', '\\"')
         return f'{self.code} {agent} "{quoted}"'

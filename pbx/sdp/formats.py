@@ -1,5 +1,6 @@
 """Media formats: payload type numbers and what they stand for (RFC 3551 §6, RFC 8866 §6.6, §6.15)."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -9,8 +10,8 @@ from pbx.sdp.session import parse_number
 class Format(NamedTuple):
     """One payload type of a media line.
 
-    `encoding` is the rtpmap as written ("opus/48000/2"), `codec` the same for comparing: upper case, and one channel
-    left unsaid. `parameters` are the values of its fmtp lines, `feedback` those of its rtcp-fb lines.
+    `encoding` is the rtpmap as written ("opus/48000/2"), `codec` the same for comparing: upper case, and one
+    channel left unsaid. `parameters` are the values of its fmtp lines, `feedback` those of its rtcp-fb lines.
     """
 
     payload_type: int
@@ -40,6 +41,8 @@ AUXILIARY: Final = frozenset(
 )
 FIRST_DYNAMIC: Final = 96
 LAST_PAYLOAD_TYPE: Final = 127
+
+_TOKEN: Final = re.compile(r"[!-~]+")
 
 STATIC: Final[dict[int, Format]] = {
     number: Format(number, encoding, encoding.upper())
@@ -100,7 +103,7 @@ def make_format(
 
 
 def common(offered: Sequence[Format], wanted: Iterable[Format]) -> tuple[Format, ...]:
-    """The wanted formats that were offered too, in the wanted order and under the offered numbers (RFC 3264 §6.1)."""
+    """The wanted formats that were offered too, in wanted order, by offered numbers (RFC 3264 §6.1)."""
     wanted = tuple(wanted)
     by_number = {each.payload_type: each for each in offered}
     numbers: dict[int, int] = {}  # wanted number -> offered number
@@ -136,7 +139,7 @@ def _match_by_codec(
 
 
 def renumber(each: Format, numbers: dict[int, int]) -> Format:
-    """The format under its new number, and with it the numbers that its parameters name (RFC 4588 §8.1, RFC 2198 §5)."""
+    """The format under its new number, and so those its parameters name (RFC 4588 §8.1, RFC 2198 §5)."""
     number = numbers[each.payload_type]
     parameters = each.parameters
     if parameters and any(old != new for old, new in numbers.items()):

@@ -1,4 +1,4 @@
-"""Reading the peer's media lines: what they are about (Line) apart from where and how (address, profile, keys)."""
+"""Reading the peer's media lines: what they are about (Line) apart from where and how (RemoteLine)."""
 
 import re
 from collections.abc import Sequence
@@ -16,12 +16,14 @@ KINDS: Final = frozenset({"audio", "video"})
 # Profile -> whether it is secure. AVPF and SAVPF: RFC 4585, RFC 5124.
 PROTOCOLS: Final = {"RTP/AVP": False, "RTP/AVPF": False, "RTP/SAVP": True, "RTP/SAVPF": True}
 
-# Attributes about the transport, the keys or the peer's own address: they end here and are made anew or left out.
+# Attributes about transport, keys or the peer's own address: they end here, made anew or left out.
 STRIPPED: Final = frozenset(
-    "candidate remote-candidates end-of-candidates ice-ufrag ice-pwd ice-lite ice-options ice-mismatch ice-pacing "
-    "fingerprint setup connection tls-id identity key-mgmt zrtp-hash crypto "
-    "rtcp rtcp-mux rtcp-mux-only mid group bundle-only msid msid-semantic source-filter alt nortpproxy direction "
-    "curr des conf acap tcap pcfg acfg csup creq mcap mfcap mscap lcfg sescap rmcap omcap bcap".split()
+    """candidate remote-candidates end-of-candidates ice-ufrag ice-pwd ice-lite ice-options
+    ice-mismatch ice-pacing fingerprint setup connection tls-id identity key-mgmt zrtp-hash crypto
+    rtcp rtcp-mux rtcp-mux-only mid group bundle-only msid msid-semantic source-filter alt
+    nortpproxy direction curr des conf acap tcap pcfg acfg csup creq mcap mfcap mscap lcfg sescap
+    rmcap omcap bcap
+    """.split()  # noqa: SIM905
 )
 
 _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)", re.ASCII)
@@ -40,8 +42,9 @@ class Refusal(NamedTuple):
 class RemoteLine:
     """One media line of the peer's.
 
-    `protocol` and `formats` stand as written, for repeating them in a refusal. `rtp` and `rtcp` are None where the
-    peer gave the null address or port 0. `crypto` holds the usable lines only; `had_crypto` says that some were there.
+    `protocol` and `formats` stand as written, for repeating them in a refusal. `rtp` and `rtcp` are None
+    where the peer gave the null address or port 0. `crypto` holds the usable lines only; `had_crypto` says
+    that there were some.
     """
 
     line: Line
@@ -146,8 +149,8 @@ class _Reading:
         self.feedback: dict[str, tuple[str, ...]] = {}
         self.crypto: list[str] = []
         self.others: list[str] = []
-        self.ptime_ms: str | None = None
-        self.maxptime_ms: str | None = None
+        self.ptime_ms: int | None = None
+        self.maxptime_ms: int | None = None
         self.rtcp: str | None = None
         self.rtcp_mux = False
 
@@ -162,7 +165,7 @@ class _Reading:
         elif attribute in DIRECTIONS:
             self.direction = DIRECTIONS[attribute]
         elif name == "ptime":
-            self.ptime_ms = value.strip()
+            self.ptime_ms = parse_number(value.strip(), 10_000)
         elif name == "rtcp-fb":
             number, _, wanted = value.partition(" ")
             self.feedback[number] = (*self.feedback.get(number, ()), wanted.strip())
@@ -173,7 +176,9 @@ class _Reading:
         elif name == "rtcp-mux":
             self.rtcp_mux = True
         elif name == "maxptime":
-            self.maxptime_ms = value.strip()
+            self.maxptime_ms = parse_number(value.strip(), 10_000)
+        elif (sloppy := attribute.strip().lower()) in DIRECTIONS:
+            self.direction = DIRECTIONS[sloppy]
         elif name not in STRIPPED:
             self.others.append(attribute)
 
@@ -195,7 +200,7 @@ class _Reading:
         return tuple(formats.values())
 
     def rtcp_address(self, address: str, port: int) -> Address:
-        """Where RTCP goes: one port up, or where a=rtcp says (RFC 3605); with the RTP when multiplexed (RFC 5761)."""
+        """Where RTCP goes: one port up, where a=rtcp says (RFC 3605), or with the RTP (RFC 5761)."""
         if self.rtcp_mux:
             return (address, port)
         words = (self.rtcp or "").split()

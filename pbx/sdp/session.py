@@ -1,7 +1,8 @@
 """Session descriptions as text (RFC 8866): parse and render, every line type kept.
 
-What comes in is read with some tolerance (a bare LF, lines out of order within their level, s= or t= left out), but
-never guessed at: a line that is no `type=value`, an unknown type, a line at the wrong level is an SdpError.
+What comes in is read with some tolerance (a bare LF, lines out of order within their level, s= or t= left
+out), but never guessed at: a line that is no `type=value`, an unknown type, a line at the wrong level is an
+SdpError.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,6 @@ MAX_BYTES: Final = 65536
 MAX_LINES: Final = 4000
 MAX_MEDIA: Final = 32
 MAX_ATTRIBUTES: Final = 2000
-
-SESSION_ONLY: Final = frozenset("voszuepr")
 
 
 class Origin(NamedTuple):
