@@ -1,0 +1,149 @@
+"""The one place where a pure machine meets the clock: steps in, effects out, one timer armed."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from twisted.logger import Logger
+
+from pbx.sip.flow import Flow
+from pbx.sip.message import Request, Response
+from pbx.sip.parser import MalformedMessageError
+
+EffectT = TypeVar("EffectT")
+Effect_co = TypeVar("Effect_co", covariant=True)
+
+# A failed `expire` leaves the deadline in the past: without a rest it would be tried in a tight loop.
+RETRY_S: Final = 0.5
+
+log: Final = Logger()
+
+
+class Machine(Protocol[Effect_co]):
+    """What a driver runs."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` wants to be called, or None."""
+        ...
+
+    def expire(self, now: float) -> Sequence[Effect_co]:
+        """Everything that fell due; called early, it does nothing."""
+        ...
+
+
+class SipMachine(Machine[Effect_co], Protocol[Effect_co]):
+    """What stands behind the SIP sockets."""
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> Sequence[Effect_co]:
+        """A datagram came in, unparsed."""
+        ...
+
+    def receive_message(self, message: Request | Response, flow: Flow, now: float) -> Sequence[Effect_co]:
+        """A whole message came in over a stream."""
+        ...
+
+    def receive_malformed(self, error: MalformedMessageError, flow: Flow, now: float) -> Sequence[Effect_co]:
+        """Something else than a message came over a stream, which ends after it when its framing is lost."""
+        ...
+
+    def flow_lost(self, flow: Flow, why: str, now: float) -> Sequence[Effect_co]:
+        """A stream is gone, could not be opened, or (UDP) the system refused to send. `why` is in words."""
+        ...
+
+    def keeps(self, flow: Flow) -> bool:
+        """Whether a registration or a call lives on this stream, so that silence is no reason to cut it."""
+        ...
+
+
+class Timer(Protocol):
+    """A call that is due later (IDelayedCall)."""
+
+    def cancel(self) -> None: ...
+
+
+class Scheduler(Protocol):
+    """The part of a reactor that is a clock (IReactorTime)."""
+
+    def seconds(self) -> float: ...
+
+    def callLater(  # noqa: N802
+        self,
+        delay: float,
+        callable: Callable[..., Any],  # noqa: A002
+        *args: object,
+        **kw: object,
+    ) -> Timer: ...
+
+
+Step = Callable[[float], Sequence[EffectT]]
+
+
+class Driver(Generic[EffectT]):
+    """Runs a machine: steps in, effects out, one timer armed. A failed step hurts no other."""
+
+    def __init__(
+        self, machine: Machine[EffectT], clock: Scheduler, perform: Callable[[EffectT], None]
+    ) -> None:
+        self._machine, self._clock, self._perform = machine, clock, perform
+        self._steps: deque[Step[EffectT]] = deque()
+        self._running = False
+        self._stopped = False
+        self._timer: Timer | None = None
+        self._armed = 0.0
+        self._rest_until = 0.0
+
+    def run(self, step: Step[EffectT]) -> None:
+        """Take `step` now, or, when called from within an effect, as soon as that step is done."""
+        if self._stopped:
+            return
+        self._steps.append(step)
+        if self._running:
+            return
+        self._running = True
+        while self._steps:
+            self._take(self._steps.popleft())
+        self._running = False
+        self._arm()
+
+    def stop(self) -> None:
+        """Take no further step and no longer wake up."""
+        self._stopped = True
+        self._steps.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _take(self, step: Step[EffectT]) -> None:
+        try:
+            effects = step(self._clock.seconds())
+        except Exception:
+            log.failure("step failed")
+            return
+        for effect in effects:
+            try:
+                self._perform(effect)
+            except Exception:
+                log.failure("effect failed: {effect}", effect=type(effect).__name__)
+
+    def _arm(self) -> None:
+        deadline = self._machine.deadline
+        if deadline is None or self._stopped:
+            return  # an armed timer may fire for nothing: cheaper than moving it at each step
+        deadline = max(deadline, self._rest_until)
+        if self._timer is not None:
+            if self._armed <= deadline:
+                return
+            self._timer.cancel()
+        self._armed = deadline
+        self._timer = self._clock.callLater(max(0.0, deadline - self._clock.seconds()), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.run(self._expire)
+
+    def _expire(self, now: float) -> Sequence[EffectT]:
+        self._rest_until = now + RETRY_S  # holds only if the next line raises
+        effects = self._machine.expire(now)
+        self._rest_until = 0.0
+        return effects
