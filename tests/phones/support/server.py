@@ -1,0 +1,180 @@
+"""The PBX under test: as its users run it, in a process of its own, on ports of its own."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.phones.support.office import Extensions, office_toml
+from tests.phones.support.phone import Account, Transport
+from tests.phones.support.ports import free_block
+from tests.phones.support.process import Program
+from tests.phones.support.sip_client import sip_client
+from tests.phones.support.waiting import wait_until
+
+ROOT: Final = Path(__file__).parents[3]
+START_S: Final = 25.0
+STOP_S: Final = 10.0
+RTP_PORTS: Final = 240
+
+CONFIG: Final = """\
+[server]
+domain = "pbx.test"
+data = "{data}"
+
+[database]
+url = "sqlite:///{data}/pbx.db"
+
+[sip]
+udp = ["127.0.0.1:{port}", "[::1]:{port}"]
+tcp = ["127.0.0.1:{port}", "[::1]:{port}"]
+tls = ["127.0.0.1:{tls_port}", "[::1]:{tls_port}"]
+
+[rtp]
+ports = [{rtp_first}, {rtp_last}]
+
+[web]
+listen = ""
+{more}
+"""
+
+BAD_NEWS: Final = re.compile(r"Traceback \(most recent call last\)|\bcritical\b", re.IGNORECASE)
+
+
+class PbxServer:
+    """`pbx apply`, then `pbx serve`; `stop` is Ctrl-C and wants exit code 0 and a clean log.
+
+    Args:
+        folder: gets the configuration, the data and the log.
+        office: text of office.toml; the tests' own office by default.
+        more: lines at the end of pbx.toml.
+    """
+
+    def __init__(self, folder: Path, office: str = "", more: str = "") -> None:
+        self.folder = folder
+        self.port = free_block(2)
+        self.tls_port = free_block(2)
+        self.rtp_first = free_block(RTP_PORTS)
+        self.extensions = Extensions()
+        self.log_path = folder / "serve.log"
+        self._office = office or office_toml()
+        self._more = more
+        self._program: Program | None = None
+        self._mark = 0
+        self._examined = 0
+
+    @property
+    def address(self) -> str:
+        """host:port for UDP and TCP."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def tls_address(self) -> str:
+        return f"127.0.0.1:{self.tls_port}"
+
+    @property
+    def address_v6(self) -> str:
+        return f"[::1]:{self.port}"
+
+    def account(self, transport: Transport = "udp", **changes: object) -> Account:
+        """A phone's account at an extension that no other test has."""
+        device = self.extensions.for_transport(transport)
+        return device.account(self.tls_address if transport == "tls" else self.address, transport, **changes)
+
+    def start(self) -> None:
+        """Write both files, apply the office, serve, and wait for an answer to OPTIONS."""
+        (self.folder / "data").mkdir(parents=True, exist_ok=True)
+        (self.folder / "pbx.toml").write_text(
+            CONFIG.format(
+                data=self.folder / "data",
+                port=self.port,
+                tls_port=self.tls_port,
+                rtp_first=self.rtp_first,
+                rtp_last=self.rtp_first + RTP_PORTS - 2,
+                more=self._more,
+            )
+        )
+        (self.folder / "office.toml").write_text(self._office)
+        self.command("apply", str(self.folder / "office.toml"))
+        self.serve()
+
+    def command(self, *arguments: str, timeout: float = 60.0) -> str:
+        """Run `pbx ...` and return what it printed; it has to succeed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "pbx", *arguments, "--config", str(self.folder / "pbx.toml")],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, f"pbx {' '.join(arguments)} ended with {done.returncode}:\n{said}"
+        return said
+
+    def serve(self) -> None:
+        assert self._program is None, "the server runs already"
+        self._program = Program(
+            "pbx serve",
+            [sys.executable, "-m", "pbx", "serve", "--config", str(self.folder / "pbx.toml")],
+            self.log_path,
+            cwd=ROOT,
+        )
+        try:
+            wait_until("the server answers OPTIONS", self._is_up, START_S)
+        except AssertionError as late:
+            self.kill()
+            raise AssertionError(f"{late}\n{self.log_text()[-6000:]}") from None
+
+    def stop(self) -> None:
+        """Ctrl-C: it must end in order, and must have had nothing bad to tell."""
+        if self._program is None:
+            return
+        self._program.signal(signal.SIGINT)
+        code = self._program.wait_end(STOP_S)
+        if code is None:
+            self.kill()
+            raise AssertionError(f"pbx serve doesn't end by SIGINT\n{self.log_text()[-4000:]}")
+        self._program = None
+        assert code == 0, f"pbx serve ended with {code}\n{self.log_text()[-4000:]}"
+        self._examine()
+
+    def kill(self) -> None:
+        """End it as a power failure would."""
+        if self._program is not None:
+            self._program.kill()
+            self._program = None
+
+    def mark(self) -> None:
+        """A test begins here."""
+        self._mark = len(self.log_text())
+
+    def log_text(self) -> str:
+        return self.log_path.read_text("utf-8", "replace") if self.log_path.exists() else ""
+
+    def log_since_mark(self) -> str:
+        return self.log_text()[self._mark :]
+
+    def assert_well(self) -> None:
+        """It runs, and has logged neither a traceback nor a critical event since it was last asked."""
+        assert self._program is not None, "the server was not started"
+        assert self._program.is_running, f"the server has died\n{self.log_text()[-4000:]}"
+        self._examine()
+
+    def _examine(self) -> None:
+        text = self.log_text()
+        news, self._examined = text[self._examined :], len(text)
+        if bad := BAD_NEWS.search(news):
+            raise AssertionError(
+                f"the server's log has bad news:\n{news[max(0, bad.start() - 500) :][:4000]}"
+            )
+
+    def _is_up(self) -> bool:
+        assert self._program is not None
+        if not self._program.is_running:
+            raise AssertionError(f"pbx serve ended at once with {self._program.exit_code}")
+        with sip_client(("127.0.0.1", self.port)) as client:
+            return client.options() is not None
