@@ -85,7 +85,7 @@ class Dates:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The time is in [from, to) on one of these days; a range over midnight belongs to the day it begins on."""
+    """The time is in [from, to) on one of these days; one over midnight belongs to the day it begins on."""
 
     when: Literal["time"] = field(default="time", init=False)
     from_: Annotated[str, CLOCK]

@@ -31,7 +31,7 @@ class Extension:
     local_sip_server: Annotated[str, LOCAL_SERVER] = ""
     call_waiting: Annotated[int, Whole(1, 100)] = 2
     record: Literal["off", "inbound", "outbound", "all"] = "off"
-    devices: Annotated[tuple[Device, ...], Named("device")] = ()
+    devices: Annotated[tuple[Device, ...], Named("device", by="username")] = ()
     incoming: Incoming = field(default_factory=Incoming)
     caller_id: CallerId = field(default_factory=CallerId)
     usage_limit: UsageLimit = field(default_factory=UsageLimit)

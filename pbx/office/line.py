@@ -11,6 +11,7 @@ from pbx.office.values import (
     NAME_OR_NONE,
     Choice,
     Email,
+    Inline,
     Many,
     Named,
     OneOf,
@@ -36,10 +37,10 @@ class Gather:
 
     kind: Literal["gather"] = field(default="gather", init=False)
     name: Annotated[str, NAME]
-    prompt: Prompt = field(default_factory=Prompt)
+    prompt: Annotated[Prompt, Inline()] = field(default_factory=Prompt)
     plays: Annotated[int, Whole(1, 10)] = 2
     timeout: Annotated[int, Whole(1, 60, "seconds")] = 5
-    branches: tuple[GatherBranch, ...] = ()
+    branches: Annotated[tuple[GatherBranch, ...], Inline()] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,14 @@ class Record:
     name: Annotated[str, NAME]
     emails: Annotated[tuple[str, ...], Many(Email(), limit=20)] = ()
     voicemail: bool = False
-    prompt: Prompt = field(default_factory=Prompt)
+    prompt: Annotated[Prompt, Inline()] = field(default_factory=Prompt)
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
     kind: Literal["play"] = field(default="play", init=False)
     name: Annotated[str, NAME]
-    prompt: Prompt = field(default_factory=Prompt)
+    prompt: Annotated[Prompt, Inline()] = field(default_factory=Prompt)
     next: Annotated[str, NEXT_OR_END] = ""
 
 
@@ -78,7 +79,7 @@ class Condition:
 
     kind: Literal["condition"] = field(default="condition", init=False)
     name: Annotated[str, NAME]
-    branches: tuple[ConditionBranch, ...] = ()
+    branches: Annotated[tuple[ConditionBranch, ...], Inline()] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Confirm:
     name: Annotated[str, NAME]
     next: Annotated[str, NEXT]
     back: Annotated[str, NEXT]
-    prompt: Prompt = field(default_factory=Prompt)
+    prompt: Annotated[Prompt, Inline()] = field(default_factory=Prompt)
     timeout: Annotated[int, Whole(1, 60, "seconds")] = 5
 
 
@@ -122,4 +123,4 @@ Block = Gather | Transfer | Record | Play | Condition | Confirm | Webhook | Goto
 @dataclass(frozen=True, slots=True)
 class Line:
     name: Annotated[str, NAME]
-    blocks: Annotated[tuple[Block, ...], Named("block")] = ()
+    blocks: Annotated[tuple[Block, ...], Named("block", by="name")] = ()

@@ -39,5 +39,5 @@ class OutboundRule:
     name: Annotated[str, NAME]
     trunks: Annotated[tuple[str, ...], Many(Reference("trunk", NAME))] = ()
     dial_plan: tuple[DialPlanRow, ...] = ()
-    countries: Annotated[tuple[AllowedCountry, ...], Named("country")] = ()
+    countries: Annotated[tuple[AllowedCountry, ...], Named("country", by="country")] = ()
     caller_id_plan: tuple[CallerIdPlanRow, ...] = ()

@@ -95,9 +95,10 @@ class Amount:
         value = Decimal(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
         if not isinstance(value, Decimal) or not value.is_finite() or not 0 <= value < 10**9:
             raise NotAllowedError("a number from 0 to 999999999, such as 0.12")
-        if value.normalize().as_tuple().exponent < -6:  # type: ignore[operator]  # finite: never a letter
+        exact = value.quantize(Decimal("0.000001"))
+        if exact != value:
             raise NotAllowedError("a number with at most 6 decimals")
-        return value
+        return exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +165,15 @@ class Many:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The key in the file, where it is not the field's name."""
+    """The key in the file, where it is not the field's name; and for rows what tells one from another."""
 
     key: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Tables that are written as { … } on one line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,57 @@
+"""Which settings are stored and have no behaviour yet; each release takes lines out of this table."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pbx.office.snapshot import Office
+from pbx.office.table import Nested, Rows, columns_of
+
+IN_EFFECT: Final = frozenset(
+    {
+        "office.name",
+        "office.country",
+        "office.timezone",
+        "member.email",
+        "member.name",
+        "member.account",
+        "extension.key",
+        "extension.label",
+        "extension.assignee",
+        "extension.device.kind",
+        "extension.device.username",
+        "extension.device.password",
+        "extension.device.tls",
+        "extension.device.ring",
+        "extension.no_answer.timeout",
+    }
+)
+
+
+def not_yet_in_effect(office: Office) -> list[str]:
+    """The keys that are set to something and do nothing yet, each once: `extension.record`, `trunk`.
+
+    Of a table in which nothing has an effect, only the table is named.
+    """
+    return list(dict.fromkeys(_widen(path) for path in _set_keys(office, "") if path not in IN_EFFECT))
+
+
+def _widen(path: str) -> str:
+    """The outermost table around the key in which nothing is in effect, else the key."""
+    parts = path.split(".")
+    tables = (".".join(parts[:depth]) for depth in range(1, len(parts)))
+    return next(
+        (table for table in tables if not any(known.startswith(f"{table}.") for known in IN_EFFECT)), path
+    )
+
+
+def _set_keys(value: Any, before: str) -> Iterator[str]:
+    for column in columns_of(value):
+        path = before + column.key
+        content = getattr(value, column.attribute)
+        if isinstance(column.shape, Nested):
+            yield from _set_keys(content, f"{path}.")
+        elif isinstance(column.shape, Rows):
+            for row in content:
+                yield from _set_keys(row, f"{path}.")
+        elif column.required or column.is_tag or content != column.default:
+            yield path
