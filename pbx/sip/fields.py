@@ -36,21 +36,22 @@ _NAME_ADDR = re.compile(
 )
 # via-parm = sent-protocol LWS sent-by *( SEMI via-params ), white space where SLASH and COLON allow it
 _VIA = re.compile(
-    rf"{SWS}{TOKEN}{SWS}/{SWS}{TOKEN}{SWS}/{SWS}({TOKEN})[ \t]++({HOST}){SWS}(?::{SWS}(\d{{1,5}}))?+"
+    rf"{SWS}{TOKEN}{SWS}/{SWS}{TOKEN}{SWS}/{SWS}({TOKEN})[ \t]++({HOST})"
+    rf"{SWS}(?::{SWS}([0-9]{{1,5}}))?+"
     rf"{SWS}(;.*+)?",
     re.DOTALL,
 )
-_CSEQ = re.compile(rf"(\d++)[ \t]++({TOKEN})")
-_RACK = re.compile(rf"(\d++)[ \t]++(\d++)[ \t]++({TOKEN})")
+_CSEQ = re.compile(rf"([0-9]++)[ \t]++({TOKEN})")
+_RACK = re.compile(rf"([0-9]++)[ \t]++([0-9]++)[ \t]++({TOKEN})")
 _AUTH_PARAM = re.compile(rf"{SWS}({TOKEN}){SWS}={SWS}({QUOTED}|[^\", \t]*+){SWS}(?:,|$)", re.DOTALL)
-_WARNING = re.compile(rf"(\d{{3}})[ \t]++([^ \t\"]++)[ \t]++({QUOTED})", re.DOTALL)
+_WARNING = re.compile(rf"([0-9]{{3}})[ \t]++([^ \t\"]++)[ \t]++({QUOTED})", re.DOTALL)
 _LEADING_TOKEN = re.compile(rf"({TOKEN}(?:/{TOKEN})?+){SWS}")
 _DISPLAY_TOKENS = re.compile(rf"{TOKEN}(?: {TOKEN})*+").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
 class NameAddr:
-    """A display name, a URI and header parameters: From, To, Contact, Route, Refer-To ... (RFC 3261 §20.10)."""
+    """A display name, a URI and header parameters: From, To, Contact, Route, Refer-To (RFC 3261 §20.10)."""
 
     display: str
     uri: SipUri | OpaqueUri

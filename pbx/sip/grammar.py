@@ -137,6 +137,10 @@ _PARAM = re.compile(
     rf";{SWS}({TOKEN}){SWS}(?:={SWS}({QUOTED}|[^ \t;,\"]*+){SWS})?+",
     re.DOTALL,
 )
+_needs_care = re.compile(r"[ \t\",]|^[^;]").search
+_COMMON_PARAMS: Final = frozenset(
+    ["tag", "branch", "rport", "received", "expires", "q", "lr", "ob", "refresher"]
+)
 
 
 def quote(text: str) -> str:
@@ -186,6 +190,13 @@ def parse_params(field: str, text: str) -> dict[str, str | None]:
         MalformedMessageError: an empty parameter, a name that is no token, an open quote.
     """
     params: dict[str, str | None] = {}
+    if not _needs_care(text):
+        for part in text[1:].split(";"):
+            name, equals, value = part.partition("=")
+            if name not in _COMMON_PARAMS and not is_token(name):
+                raise MalformedMessageError(field, text)
+            params.setdefault(name.lower(), value if equals else None)
+        return params
     position, length = 0, len(text)
     match_param = _PARAM.match
     while position < length:

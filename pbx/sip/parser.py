@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from pbx.sip.grammar import MalformedMessageError, is_token
-from pbx.sip.headers import KNOWN, NAMES, Headers, canonical_name
+from pbx.sip.headers import NAMES, Headers, canonical_name
 from pbx.sip.message import MANDATORY, Request, Response, is_answerable
 
 __all__ = [
@@ -53,7 +53,7 @@ METHODS: Final = frozenset(
     | {"REGISTER", "SUBSCRIBE", "UPDATE"}
 )
 _unfold = re.compile(r"[ \t]*\r\n[ \t]+").sub
-_is_version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE).fullmatch
+_is_version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII).fullmatch
 
 
 class KeepAlive(Enum):
@@ -251,6 +251,25 @@ def _check(message: Request | Response) -> None:
 def _read_head(head: bytes) -> tuple[str, Headers, MalformedMessageError | None]:
     """The start line, the headers, and the first thing wrong with them (the rest is still read)."""
     text = head.decode("utf-8", "surrogateescape")
+    lines = text.split("\r\n")
+    start = lines.pop(0)
+    items: list[tuple[str, str]] = []
+    add, find = items.append, NAMES
+    try:
+        for line in lines:
+            name, _, value = line.partition(": ")
+            add((find[name], value.strip(" \t")))
+    except KeyError:  # also the continuation of a folded line
+        return _read_odd_head(text)
+    joined = "".join(lines)
+    if "\n" in joined or "\r" in joined or len(lines) > MAX_HEADERS:
+        return _read_odd_head(text)
+    headers = Headers.of_parsed(items, dict(reversed(items)))
+    return start, headers, _length_fault(headers) if headers.has_repeated else None
+
+
+def _read_odd_head(text: str) -> tuple[str, Headers, MalformedMessageError | None]:
+    """The same for heads with folded lines, unusual spelling, unknown names, or mistakes."""
     if "\r\n " in text or "\r\n\t" in text:
         text = _unfold(" ", text)
     lines = text.split("\r\n")
@@ -263,28 +282,25 @@ def _read_head(head: bytes) -> tuple[str, Headers, MalformedMessageError | None]
     if len(lines) > MAX_HEADERS:
         fault = MalformedMessageError("framing", f"{len(lines)} headers", status=513)
         del lines[MAX_HEADERS:]
-    items: list[tuple[str, str]] = []
-    add, find = items.append, NAMES.get
-    is_odd = False
+    headers = Headers()
     for line in lines:
-        name, _, value = line.partition(": ")
-        known = find(name)
-        if known is None:
-            name, colon, value = line.partition(":")
-            try:
-                known = canonical_name(name.rstrip(" \t"))
-            except MalformedMessageError as error:
-                fault = fault or error
-                continue
-            if not colon:
+        name, colon, value = line.partition(":")
+        try:
+            known = canonical_name(name.rstrip(" \t"))
+        except MalformedMessageError as error:
+            fault = fault or error
+        else:
+            if colon:
+                headers.add(known, value.strip(" \t"))
+            else:
                 fault = fault or MalformedMessageError("header line", line)
-                continue
-            is_odd = is_odd or known not in KNOWN
-        add((known, value.strip(" \t")))
-    headers = Headers(items) if is_odd else Headers.of_parsed(items, dict(reversed(items)))
-    if headers.has_repeated and len(set(headers.get_all("Content-Length"))) > 1:
-        fault = MalformedMessageError("Content-Length", "several that differ")
-    return start, headers, fault
+    return start, headers, _length_fault(headers) or fault
+
+
+def _length_fault(headers: Headers) -> MalformedMessageError | None:
+    if len(lengths := set(headers.get_all("Content-Length"))) > 1:
+        return MalformedMessageError("Content-Length", " | ".join(sorted(lengths)))
+    return None
 
 
 def _build(
