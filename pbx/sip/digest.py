@@ -1,0 +1,440 @@
+"""Digest access authentication for SIP (RFC 7616, RFC 8760, RFC 3261 §22): challenges and credentials."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2s, md5, sha256
+from hmac import compare_digest
+from typing import Final, NamedTuple
+
+from pbx.errors import UsageError
+from pbx.sip.grammar import MalformedMessageError, quote, unquote
+from pbx.sip.uri import SipUri, parse_uri
+
+# auth-param = token EQUAL ( token / quoted-string ). No parameter of a challenge that is used has a name
+# beyond \w, and starting only at the edge of a word keeps the search linear whatever a stranger sends.
+_PARAM = re.compile(r'\b(\w+)\s*+=\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,"]*+)', re.DOTALL)
+
+
+def _credentials_pattern(equal: str, quoted: str, separator: str, flags: int) -> re.Pattern[str]:
+    """credentials = "Digest" LWS dig-resp *(COMMA dig-resp), parameters in any order, one group each."""
+    strings = [
+        f'{name}{equal}"({quoted})"' for name in ("username", "realm", "nonce", "uri", "response", "cnonce")
+    ]
+    tokens = [rf'{name}{equal}"?([\w\-]*+)"?' for name in ("algorithm", "qop", "nc")]
+    other = rf'[\w\-*]++{equal}(?:"{quoted}"|[^\s,"]*+)'
+    return re.compile(rf"Digest[ \t]++(?:(?:{'|'.join([*strings, *tokens, other])}){separator})++", flags)
+
+
+# What phones send, and what the grammar allows beside: twice as slow.
+_PLAIN = _credentials_pattern("=", r'[^"\\]*+', r"(?:, ?|\Z)", 0)
+_ANY = _credentials_pattern(
+    r"[ \t]*+=[ \t]*+", r'[^"\\]*+(?:\\.[^"\\]*+)*+', r"[ \t]*+(?:,[ \t]*+)*+", re.IGNORECASE | re.DOTALL
+)
+
+ALGORITHMS: Final = ("SHA-256", "MD5")  # RFC 8760 §2.3: the one that is liked best comes first
+LONGEST_VALUE: Final = 4096  # characters of one Authorization value that are looked at
+MOST_VALUES: Final = 8  # Authorization lines of one request that are looked at
+WINDOW: Final = 128  # how far behind the highest nonce count of its nonce a request may come in
+_WINDOW_MASK: Final = (1 << WINDOW) - 1
+MOST_HA2: Final = 1024  # H(A2)s remembered
+_AUTH: Final = ("auth", "AUTH", "Auth")
+_STAMP: Final = 18  # characters of a nonce before its code: 10 of milliseconds, 8 of a counter
+
+
+class Ha1Pair(NamedTuple):
+    """What stands for a password (RFC 7616 §3.4.2): H(username:realm:password) in lower-case hexadecimal."""
+
+    md5: str
+    sha256: str
+
+
+_md5 = partial(md5, usedforsecurity=False)  # RFC 3261 §22.4 wants it; that does not make it strong
+
+
+def make_ha1(username: str, realm: str, password: str) -> Ha1Pair:
+    a1 = f"{username}:{realm}:{password}".encode("utf-8", "surrogateescape")
+    return Ha1Pair(_md5(a1).hexdigest(), sha256(a1).hexdigest())
+
+
+Lookup = Callable[[str], Ha1Pair | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The request comes from whoever knows the password of `username`."""
+
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The request must be challenged.
+
+    Attributes:
+        is_stale: the nonce was the fault, not the password: the challenge says stale=true.
+        username: whom the credentials named, None without usable ones. Nothing says that he exists.
+        why: for the log only.
+        is_wrong: a wrong username or password with a nonce of ours: one attempt for attempts.AttemptLimiter.
+    """
+
+    is_stale: bool
+    username: str | None
+    why: str
+    is_wrong: bool = False
+
+
+class _Window:
+    """The nonce counts that a nonce has seen: its highest, and a bit for each of the WINDOW up to it."""
+
+    __slots__ = ("client", "expires_at", "highest", "seen")
+
+    def __init__(self, client: str, expires_at: float) -> None:
+        self.client = client
+        self.expires_at = expires_at
+        self.highest = 0
+        self.seen = 0
+
+    def take(self, count: int) -> bool:
+        """Note `count`; False when it was there before, or is too far behind to know."""
+        ahead = count - self.highest
+        if ahead > 0:
+            self.seen = ((self.seen << ahead) & _WINDOW_MASK | 1) if ahead < WINDOW else 1
+            self.highest = count
+            return True
+        bit = 1 << -ahead if ahead > -WINDOW else 0
+        if not bit or self.seen & bit:
+            return False
+        self.seen |= bit
+        return True
+
+
+class Authenticator:
+    """The server's side: challenges requests and checks their credentials, for one realm.
+
+    A nonce is a time stamp, a counter and a keyed hash (BLAKE2s, RFC 7693 §2.9) over both, the realm and the
+    client. So nothing is kept for a challenge; only an accepted request makes its nonce's counts be
+    remembered, and those of at most `capacity` nonces.
+    """
+
+    def __init__(
+        self,
+        realm: str,
+        secret: bytes,
+        nonce_life_s: float = 300.0,
+        *,
+        algorithms: Sequence[str] = ALGORITHMS,
+        capacity: int = 20_000,
+    ) -> None:
+        """Make one.
+
+        Args:
+            realm: of every challenge; what the HA1s were made with.
+            secret: at least 16 unpredictable bytes, fresh in every run: `now` starts anew then, so an
+                earlier run's nonces must die. Phones get stale=true for them.
+            nonce_life_s: how long a nonce is good for, in seconds.
+            algorithms: those offered, in this order.
+            capacity: nonces whose counts are remembered at a time.
+
+        Raises:
+            UsageError: a short secret, or an algorithm that is not in ALGORITHMS.
+        """
+        if len(secret) < 16:
+            raise UsageError("the secret of nonces needs 16 bytes")
+        if not algorithms or not set(algorithms) <= set(ALGORITHMS):
+            raise UsageError(f"no such digest algorithms: {algorithms!r}")
+        self.realm = realm
+        self._life = nonce_life_s
+        self._key = sha256(secret).digest()
+        self._quoted_realm = quote(realm)[1:-1]
+        self._ha2s: dict[tuple[bool, str], str] = {}
+        self._suffix = f"\0{realm}\0"
+        self._prefix = f'Digest realm={quote(realm)}, nonce="'
+        self._offers = [f'", algorithm={name}, qop="auth"' for name in algorithms]
+        self._algorithms = frozenset(algorithms)
+        # Whom nobody can be: unknown users cost what known ones cost, and their answer is never right.
+        self._nobody = make_ha1("", realm, self._key.hex())
+        self._counter = 0
+        self._capacity = capacity
+        self._windows: dict[str, _Window] = {}
+        self._forgotten_until = -1.0  # nonces that expire by then and are not remembered might be replays
+
+    def __len__(self) -> int:
+        """How many nonces are remembered."""
+        return len(self._windows)
+
+    def make_nonce(self, now: float, client: str = "") -> str:
+        """A nonce that nobody had before, good from `now` on for `client` only."""
+        self._counter = (self._counter + 1) & 0xFFFFFFFF
+        stamp = f"{int(now * 1000) & 0xFFFFFFFFFF:010x}{self._counter:08x}"
+        return stamp + self._code(stamp, client)
+
+    def challenge(self, now: float, stale: bool = False, client: str = "") -> list[str]:
+        """The values of the WWW-Authenticate or Proxy-Authenticate lines, in their order (RFC 8760 §2.3).
+
+        Args:
+            now: monotonic seconds.
+            stale: `Refused.is_stale`.
+            client: the peer's IP address. What is answered from another one is stale, so nobody can make
+                wrong attempts in another's name. "" on both sides binds to nobody.
+        """
+        nonce = self.make_nonce(now, client)
+        end = ", stale=true" if stale else ""
+        return [f"{self._prefix}{nonce}{offer}{end}" for offer in self._offers]
+
+    def check(
+        self,
+        method: str,
+        values: Sequence[str],
+        lookup: Lookup,
+        now: float,
+        request_uri: str,
+        *,
+        client: str = "",
+    ) -> Accepted | Refused:
+        """Judge the credentials of a new request (a retransmission would be a replay).
+
+        A nonce that is not ours, or no longer good, is stale whatever the password (RFC 7616 §3.3), so that
+        passwords can only be tried with fresh nonces, one attempt each.
+
+        Args:
+            method: of the request.
+            values: all its Authorization or Proxy-Authorization values, raw.
+            lookup: the HA1s of a username, None for an unknown one.
+            now: monotonic seconds.
+            request_uri: as the request line has it.
+            client: as for `challenge`.
+        """
+        found = self._find(values)
+        if found is None:
+            return _NO_CREDENTIALS
+        username, _realm, nonce, uri, response, cnonce, algorithm, _qop, nc = found
+        count = _nonce_count(nc)
+        if not (username and nonce and uri and response and cnonce and count):
+            return _MALFORMED
+        if "\\" in username:
+            username = unquote(f'"{username}"')
+        if uri != request_uri and not is_same_resource(uri, request_uri):
+            return Refused(False, username, "its uri is not the Request-URI")
+        window = self._windows.get(nonce)
+        is_new = window is None
+        if window is None:
+            window = self._open(nonce, client)
+        if window is None or window.client != client:
+            return Refused(True, username, "not a nonce of ours")
+        if window.expires_at <= now:
+            return Refused(True, username, "an old nonce")
+
+        known = lookup(username)
+        is_md5 = algorithm is None or algorithm.upper() == "MD5"
+        ha1 = self._nobody if known is None else known
+        try:
+            ha2 = self._ha2(is_md5, f"{method}:{uri}")
+            text = f"{ha1.md5 if is_md5 else ha1.sha256}:{nonce}:{nc}:{cnonce}:auth:{ha2}"
+            expected = (_md5 if is_md5 else sha256)(text.encode("utf-8", "surrogateescape")).hexdigest()
+        except UnicodeEncodeError:  # no text that came over a wire
+            return _MALFORMED
+        is_right = response.isascii() and compare_digest(expected, response.lower())
+        if not is_right or known is None:
+            return Refused(False, username, "wrong password" if known else "unknown user", is_wrong=True)
+
+        if is_new and not self._remember(nonce, window, now):
+            return Refused(True, username, "a nonce that was forgotten")
+        if not window.take(count):
+            return Refused(True, username, "a replay: this nonce count was used")
+        return Accepted(username)
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _find(self, values: Sequence[str]) -> Sequence[str | None] | None:
+        """What the pattern groups in the first credentials that answer a challenge of ours."""
+        for value in values[:MOST_VALUES]:
+            if len(value) > LONGEST_VALUE:
+                continue
+            match = _PLAIN.fullmatch(value) or _ANY.fullmatch(value)
+            if match is None:
+                continue
+            found: Sequence[str | None] = match.groups()
+            if found[1] != self._quoted_realm or found[7] not in _AUTH:
+                continue
+            algorithm = found[6]
+            if algorithm in self._algorithms or (algorithm or "MD5").upper() in self._algorithms:
+                return found
+        return None
+
+    def _ha2(self, is_md5: bool, a2: str) -> str:
+        """H(A2), remembered: phones ask for the same few things all day."""
+        value = self._ha2s.get((is_md5, a2))
+        if value is None:
+            value = (_md5 if is_md5 else sha256)(a2.encode("utf-8", "surrogateescape")).hexdigest()
+            if len(self._ha2s) >= MOST_HA2:
+                self._ha2s.clear()
+            self._ha2s[is_md5, a2] = value
+        return value
+
+    def _code(self, stamp: str, client: str) -> str:
+        text = stamp + self._suffix + client
+        return blake2s(text.encode("utf-8", "surrogateescape"), key=self._key, digest_size=16).hexdigest()
+
+    def _open(self, nonce: str, client: str) -> _Window | None:
+        """The empty window of a nonce that we made for `client`; None for any other."""
+        stamp = nonce[:_STAMP]
+        if len(nonce) != _STAMP + 32 or not nonce.isascii():
+            return None
+        if not compare_digest(nonce[_STAMP:], self._code(stamp, client)):
+            return None
+        return _Window(client, int(stamp[:10], 16) / 1000 + self._life)
+
+    def _remember(self, nonce: str, window: _Window, now: float) -> bool:
+        """Keep a window until its nonce expires; False when it may have been dropped for room before."""
+        if window.expires_at <= self._forgotten_until:
+            return False
+        windows = self._windows
+        # Two out for one in: what has expired goes, in the order of first use, without ever a long sweep.
+        for _ in range(2):
+            oldest = next(iter(windows), None)
+            if oldest is None:
+                break
+            if windows[oldest].expires_at > now:
+                if len(windows) < self._capacity:
+                    break
+                self._forgotten_until = max(self._forgotten_until, windows[oldest].expires_at)
+            del windows[oldest]
+        windows[nonce] = window
+        return True
+
+
+_NO_CREDENTIALS: Final = Refused(False, None, "no usable credentials")
+_MALFORMED: Final = Refused(False, None, "a parameter is missing or malformed")
+
+
+def is_same_resource(uri: str, request_uri: str) -> bool:
+    """Whether two URIs mean one resource (RFC 7616 §3.4.6), tolerantly.
+
+    User, host and port decide, an absent port being the default one: some phones leave parameters or the port
+    out of one of the two.
+    """
+    if uri == request_uri:
+        return True
+    try:
+        ours, theirs = parse_uri(request_uri), parse_uri(uri)
+    except MalformedMessageError:
+        return False
+    if not isinstance(ours, SipUri) or not isinstance(theirs, SipUri):
+        return ours == theirs
+    if ours.user != theirs.user or ours.host.lower() != theirs.host.lower():
+        return False
+    return ours.port == theirs.port or {ours.port, theirs.port} <= {None, 5060, 5061}
+
+
+# --- the client's side -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One WWW-Authenticate or Proxy-Authenticate value that we can answer."""
+
+    realm: str
+    nonce: str
+    algorithm: str = "MD5"
+    has_qop: bool = True  # False: a server of RFC 2069
+    opaque: str | None = None
+    is_stale: bool = False
+    names_algorithm: bool = True
+
+
+def choose_challenge(values: Sequence[str]) -> Challenge | None:
+    """The topmost challenge with an algorithm and a quality of protection that we know (RFC 8760 §2.4)."""
+    for value in values[:MOST_VALUES]:
+        params = _parse(value)
+        if params is None or "realm" not in params or "nonce" not in params:
+            continue
+        offered = [option.strip().lower() for option in _bare(params.get("qop", "")).split(",")]
+        if _algorithm(params) not in ALGORITHMS or ("qop" in params and "auth" not in offered):
+            continue
+        return Challenge(
+            realm=unquote(params["realm"]),
+            nonce=_bare(params["nonce"]),
+            algorithm=_algorithm(params),
+            has_qop="qop" in params,
+            opaque=_bare(params["opaque"]) if "opaque" in params else None,
+            is_stale=_bare(params.get("stale", "")).lower() == "true",
+            names_algorithm="algorithm" in params,
+        )
+    return None
+
+
+def answer(
+    challenge: Challenge,
+    username: str,
+    secret: str | Ha1Pair,
+    method: str,
+    uri: str,
+    *,
+    nc: int,
+    cnonce: str,
+) -> str:
+    """The value of an Authorization or Proxy-Authorization header (RFC 7616 §3.4).
+
+    Args:
+        challenge: from `choose_challenge`.
+        username: ours at the server.
+        secret: the password, or what `make_ha1` made of it for the challenge's realm.
+        method: of the request.
+        uri: its Request-URI.
+        nc: how many requests this nonce has been used for, this one included: 1 and up.
+        cnonce: an unpredictable word.
+    """
+    ha1 = make_ha1(username, challenge.realm, secret) if isinstance(secret, str) else secret
+    is_md5 = challenge.algorithm == "MD5"
+
+    def digest(text: str) -> str:
+        return (_md5 if is_md5 else sha256)(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+    a1, a2 = ha1.md5 if is_md5 else ha1.sha256, digest(f"{method}:{uri}")
+    between = f"{challenge.nonce}:{nc:08x}:{cnonce}:auth" if challenge.has_qop else challenge.nonce
+    parts = [
+        f"Digest username={quote(username)}, realm={quote(challenge.realm)}",
+        f'nonce="{challenge.nonce}", uri="{uri}", response="{digest(f"{a1}:{between}:{a2}")}"',
+    ]
+    if challenge.names_algorithm:
+        parts.append(f"algorithm={challenge.algorithm}")
+    if challenge.has_qop:
+        parts.append(f'cnonce="{cnonce}", qop=auth, nc={nc:08x}')
+    if challenge.opaque is not None:
+        parts.append(f'opaque="{challenge.opaque}"')
+    return ", ".join(parts)
+
+
+# --- parameters --------------------------------------------------------------------------------------------
+
+
+def _parse(value: str) -> dict[str, str] | None:
+    """The parameters of a Digest challenge, values as written; None for another scheme.
+
+    What cannot be read is passed over: a challenge is only ever answered, never obeyed.
+    """
+    if len(value) > LONGEST_VALUE or value[:6].lower() != "digest" or value[6:7] not in (" ", "\t"):
+        return None
+    params = dict(_PARAM.findall(value, 7))
+    if "nonce" not in params or "realm" not in params:
+        params = {name.lower(): text for name, text in params.items()}
+    return params
+
+
+def _bare(text: str) -> str:
+    """What RFC 7616 §3.4 calls unq(): only the quotes go, what is escaped between them stays so."""
+    return text[1:-1] if text[:1] == '"' else text
+
+
+def _algorithm(params: Mapping[str, str]) -> str:
+    return _bare(params.get("algorithm", "MD5")).upper()  # RFC 7616 §3.3: absent means MD5
+
+
+def _nonce_count(text: str | None) -> int:
+    """nc-value = 8LHEX, read tolerantly; 0 for what is none."""
+    try:
+        return int(text, 16) if text and len(text) <= 8 else 0
+    except ValueError:
+        return 0
