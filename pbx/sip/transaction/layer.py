@@ -121,6 +121,9 @@ class TransactionLayer:
         if client is None:
             # Also a 2xx (RFC 6026 §8.9): nobody is left who could acknowledge it.
             return [Ignored(key, f"{response.status} for no transaction")]
+        headers = response.headers
+        if (headers.has_repeated or "," in (headers.get("Via") or "")) and len(headers.values("Via")) > 1:
+            return [Ignored(key, f"{response.status} with several Vias")]  # §8.1.3.3: meant for another
         return self._settle(client, client.receive_response(response, now))
 
     def _receive_ack(self, ack: Request, server: Server | None, flow: Flow, now: float) -> list[Effect]:
