@@ -36,3 +36,25 @@ class EndpointStats:
     ssrc: int | None = None
     payload_type: int | None = None
     source: tuple[str, int] | None = None
+
+
+def total(before: EndpointStats | None, after: EndpointStats) -> EndpointStats:
+    """The counters of an endpoint that went on elsewhere: counts add up, else the later word holds."""
+    if before is None:
+        return after
+    return EndpointStats(
+        packets_in=before.packets_in + after.packets_in,
+        bytes_in=before.bytes_in + after.bytes_in,
+        packets_out=before.packets_out + after.packets_out,
+        bytes_out=before.bytes_out + after.bytes_out,
+        lost=before.lost + after.lost,
+        jitter_s=after.jitter_s if after.packets_in else before.jitter_s,
+        round_trip_s=before.round_trip_s if after.round_trip_s is None else after.round_trip_s,
+        lost_out=before.lost_out if after.lost_out is None else after.lost_out,
+        jitter_out_s=before.jitter_out_s if after.jitter_out_s is None else after.jitter_out_s,
+        strangers=before.strangers + after.strangers,
+        refused=before.refused + after.refused,
+        ssrc=before.ssrc if after.ssrc is None else after.ssrc,
+        payload_type=before.payload_type if after.payload_type is None else after.payload_type,
+        source=before.source if after.source is None else after.source,
+    )

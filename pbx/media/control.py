@@ -1,0 +1,197 @@
+"""The core's side of the media workers: processes, sockets, one timer. What to say to whom is the crew's."""
+
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from socket import AF_UNIX, SOCK_STREAM, socketpair
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pbx.errors import MediaError
+from pbx.media.crew import Crew, Effect, Kill, Report, Spawn, Tell
+from pbx.media.orders import Event, Order
+from pbx.media.wire import Decoder, encode
+
+log = Logger()
+
+SILENCE_S: Final = 30.0
+GOODBYE_S: Final = 3.0
+COMMAND: Final = (sys.executable, "-m", "pbx.media.worker")
+
+
+class MediaControl:
+    """Orders in, events out; the workers' lives are its own business."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        workers: int,
+        on_event: Callable[[Event], None],
+        *,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        """`on_event` is called with each event; now and then from within `perform`."""
+        self._reactor, self._on_event, self._silence_s = reactor, on_event, silence_s
+        self._crew = Crew(workers)
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._links: dict[int, _Link] = {}
+        self._timer: Any = None
+        self._effects: deque[Effect] = deque()
+        self._is_stepping = False
+        self._stopped: Deferred[None] | None = None
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of the workers, by number."""
+        return tuple(process.pid for _, process in sorted(self._processes.items()))
+
+    def start(self) -> None:
+        """Bring the workers up."""
+        self._step(self._crew.start(self._reactor.seconds()))
+
+    def perform(self, order: Order) -> None:
+        """Carry out an order; what comes of it is told by events."""
+        if self._stopped is None:
+            self._step(self._crew.perform(order, self._reactor.seconds()))
+
+    def stop(self) -> Deferred[None]:
+        """End the workers, who report what they were still told to close. Fires when all are gone."""
+        if self._stopped is None:
+            self._stopped = Deferred()
+            self._arm()
+            for link in self._links.values():
+                link.finish()
+            if self._links:
+                self._timer = self._reactor.callLater(GOODBYE_S, self._kill_all)
+            else:
+                self._stopped.callback(None)
+        return self._stopped
+
+    # What the links report.
+
+    def _received(self, link: "_Link", data: bytes) -> None:
+        if self._links.get(link.number) is not link:
+            return
+        try:
+            messages = list(link.decoder.feed(data))
+        except MediaError as error:
+            self._lost(link, f"unreadable: {error}")
+            return
+        for message in messages:
+            self._step(self._crew.receive(link.number, message, self._reactor.seconds()))
+
+    def _lost(self, link: "_Link", why: str) -> None:
+        """The worker closed its end: it is dead, or as good as dead."""
+        if self._links.get(link.number) is not link:
+            return
+        del self._links[link.number]
+        link.abort()
+        process = self._processes.pop(link.number)
+        process.kill()
+        code = process.wait()  # at once: it closed its last socket, or was just killed
+        if self._stopped is None:
+            log.error(
+                "media worker {number} died: {why}, exit code {code}", number=link.number, why=why, code=code
+            )
+            why = f"media worker {link.number} died ({why}, exit code {code})"
+            self._step(self._crew.died(link.number, why, self._reactor.seconds()))
+        elif not self._links:
+            self._arm()
+            self._stopped.callback(None)
+
+    # Effects.
+
+    def _step(self, effects: list[Effect]) -> None:
+        """Perform effects in order, also when an event's receiver gives new orders meanwhile."""
+        self._effects.extend(effects)
+        if self._is_stepping:
+            return
+        self._is_stepping = True
+        try:
+            while self._effects:
+                self._perform(self._effects.popleft())
+        finally:
+            self._is_stepping = False
+            self._arm()
+
+    def _perform(self, effect: Effect) -> None:
+        if isinstance(effect, Tell):
+            if (link := self._links.get(effect.worker)) is not None:
+                link.send(encode(effect.message))
+        elif isinstance(effect, Report):
+            with log.failuresHandled("media event {event} failed", event=effect.event):
+                self._on_event(effect.event)
+        elif isinstance(effect, Spawn):
+            self._spawn(effect.worker)
+        elif isinstance(effect, Kill):
+            self._lost(self._links[effect.worker], "hung")
+
+    def _spawn(self, number: int) -> None:
+        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        with ours, theirs:
+            ours.setblocking(False)
+            command = [*COMMAND, str(theirs.fileno()), str(self._silence_s)]
+            try:
+                self._processes[number] = subprocess.Popen(  # noqa: S603  # our own program
+                    command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+                )
+            except OSError as error:
+                self._reactor.callLater(0, self._died, number, f"cannot be started: {error}")
+                return
+            link = self._links[number] = _Link(number, self._received, self._lost)
+            self._reactor.adoptStreamConnection(ours.fileno(), AF_UNIX, Factory.forProtocol(lambda: link))
+
+    def _died(self, number: int, why: str) -> None:
+        if self._stopped is None:
+            log.error("media worker {number} died: {why}", number=number, why=why)
+            why = f"media worker {number} died: {why}"
+            self._step(self._crew.died(number, why, self._reactor.seconds()))
+
+    def _kill_all(self) -> None:
+        for link in list(self._links.values()):
+            self._lost(link, "did not end")
+
+    def _arm(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if self._stopped is None and (deadline := self._crew.deadline) is not None:
+            delay = max(0.0, deadline - self._reactor.seconds())
+            self._timer = self._reactor.callLater(delay, self._expire)
+
+    def _expire(self) -> None:
+        self._step(self._crew.expire(self._reactor.seconds()))
+
+
+class _Link(Protocol):
+    """The core's end of one worker's socket."""
+
+    transport: Any
+
+    def __init__(
+        self, number: int, received: Callable[["_Link", bytes], None], lost: Callable[["_Link", str], None]
+    ) -> None:
+        self.number = number
+        self.decoder = Decoder()
+        self._received, self._lost = received, lost
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def finish(self) -> None:
+        """Say that no order follows; the worker then ends."""
+        self.transport.loseWriteConnection()
+
+    def abort(self) -> None:
+        self.transport.abortConnection()
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        self._received(self, data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+        self._lost(self, reason.getErrorMessage())

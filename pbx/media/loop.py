@@ -1,0 +1,131 @@
+"""The media worker's event loop: epoll, at once when little comes, in ticks of 5 ms when much does."""
+
+import select
+import socket
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Final
+
+from pbx.rtp.relay import Handler, Socket
+
+TICK_S: Final = 0.005
+ROUNDS: Final = 4  # of reading in one tick, as long as more has come meanwhile
+PERIOD_S: Final = 0.25
+BUSY_A_SECOND: Final = 3_000  # packets; from here on ticks save more than they delay (bench/relay.py)
+CALM_A_SECOND: Final = 2_000
+RECEIVE_BUFFER: Final = 512 * 1024  # bytes; a tick of a busy worker must not lose a burst of video
+
+
+class Loop:
+    """Calls handlers of sockets that can be read, and `on_second` about once a second."""
+
+    def __init__(self, on_second: Handler, on_failure: Callable[[Handler, Exception], None]) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self._on_second, self._on_failure = on_second, on_failure
+        self._is_running = True
+        self.is_busy = False
+
+    def __len__(self) -> int:
+        """How many sockets are watched."""
+        return len(self._handlers)
+
+    # The endpoints' view of the world.
+
+    def bind(self, address: str, port: int) -> socket.socket:
+        sock = _udp_socket(address)
+        try:
+            sock.bind((address, port))  # alone: whoever has the port already keeps it
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    def share(self, first: Socket, address: str, port: int) -> socket.socket:
+        assert isinstance(first, socket.socket)
+        second = _udp_socket(address)
+        try:
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            second.bind((address, port))
+        except OSError:
+            second.close()
+            raise
+        finally:
+            for sock in (first, second):  # the door is shut again: no other program may share the port
+                if sock.fileno() >= 0:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+        return second
+
+    def watch(self, sock: Socket, handler: Handler) -> None:
+        assert isinstance(sock, socket.socket)
+        fd = sock.fileno()
+        if fd not in self._handlers:
+            self._epoll.register(fd, select.EPOLLIN)
+        self._handlers[fd] = handler
+
+    def unwatch(self, sock: Socket) -> None:
+        assert isinstance(sock, socket.socket)
+        if self._handlers.pop(sock.fileno(), None) is not None:
+            self._epoll.unregister(sock.fileno())
+
+    # Running.
+
+    def stop(self) -> None:
+        """Leave `run` when this round is done."""
+        self._is_running = False
+
+    def run(self) -> None:
+        """Work until stopped."""
+        now = monotonic()
+        next_tick, next_period, next_second = now, now + PERIOD_S, now + 1.0
+        count = 0
+        while self._is_running:
+            if self.is_busy:
+                next_tick = max(next_tick + TICK_S, now)
+                sleep(max(0.0, next_tick - monotonic()))
+                for _ in range(ROUNDS):
+                    if not (handled := self._round(0.0)):
+                        break
+                    count += handled
+            else:
+                count += self._round(max(0.0, next_period - now))
+            now = monotonic()
+            if now >= next_period:
+                rate = count / (now - next_period + PERIOD_S)
+                self.is_busy = rate > (CALM_A_SECOND if self.is_busy else BUSY_A_SECOND)
+                next_tick, next_period, count = now, now + PERIOD_S, 0
+            if now >= next_second:
+                next_second = now + 1.0
+                self._on_second(now)
+
+    def close(self) -> None:
+        """Forget all sockets; closing them is their owners' work."""
+        self._handlers.clear()
+        self._epoll.close()
+
+    def _round(self, timeout_s: float) -> int:
+        events = self._epoll.poll(timeout_s)
+        now = monotonic()
+        get = self._handlers.get
+        for fd, _ in events:
+            if (handler := get(fd)) is not None:  # gone when an order of this round closed it
+                try:
+                    handler(now)
+                except Exception as error:  # the edge of the process: one endpoint's bug hurts no other
+                    self._on_failure(handler, error)
+        return len(events)
+
+
+def _udp_socket(address: str) -> socket.socket:
+    is_ipv6 = ":" in address
+    sock = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        if is_ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    except OSError:
+        sock.close()
+        raise
+    return sock

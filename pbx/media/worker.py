@@ -1,0 +1,204 @@
+"""The media process: carries out the core's orders on its endpoints, relays, and reports.
+
+Run as `python -m pbx.media.worker FD SILENCE_S`, FD being its end of a stream socket pair. It ends when the
+core's end is closed, be it by order or because the core died. Interrupts from the terminal and termination by
+the service manager are the core's to answer, which then ends its calls in order.
+"""
+
+import gc
+import resource
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from typing import Any, Final
+
+from pbx.errors import MediaError
+from pbx.media.loop import Loop
+from pbx.media.orders import (
+    CloseEndpoint,
+    EndpointClosed,
+    EndpointFailed,
+    Join,
+    Latched,
+    OpenEndpoint,
+    Part,
+    ReadStats,
+    Resumed,
+    SetRemote,
+    Silent,
+    StatsRead,
+)
+from pbx.media.wire import Decoder, Message, Ping, Pong, Restore, encode
+from pbx.rtp.relay import Endpoint, Handler
+from pbx.rtp.remote import Remote
+
+CHUNK: Final = 65_536
+GOODBYE_S: Final = 2.0
+
+
+class Worker:
+    """All endpoints of one process."""
+
+    def __init__(self, control: socket.socket, silence_s: float) -> None:
+        control.setblocking(False)
+        self._control = control
+        self._silence_s = silence_s
+        self._decoder = Decoder()
+        self._unsent = b""
+        self._endpoints: dict[str, Endpoint] = {}
+        self._loop = Loop(self._tick, self._handler_failed)
+        self._loop.watch(control, self._receive_orders)
+
+    def run(self) -> None:
+        """Work until the core closes its end."""
+        try:
+            self._loop.run()
+        finally:
+            for endpoint in self._endpoints.values():
+                endpoint.close()
+            self._loop.close()
+            self._say_goodbye()
+
+    # Orders in.
+
+    def _receive_orders(self, now: float) -> None:
+        try:
+            data = self._control.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.stop()
+            return
+        for message in self._decoder.feed(data):
+            try:
+                ACTIONS[type(message)](self, message, now)
+            except OSError as error:
+                self._fail(_endpoint_of(message), error.strerror or repr(error))
+            except MediaError as error:
+                self._fail(_endpoint_of(message), str(error))
+
+    def _open(self, order: OpenEndpoint, _now: float) -> None:
+        if order.endpoint in self._endpoints:
+            raise MediaError("opened twice")
+        self._endpoints[order.endpoint] = Endpoint(
+            order.endpoint, order.address, order.rtp_port, self._loop, self._latched
+        )
+
+    def _set_remote(self, order: SetRemote, now: float) -> None:
+        if (endpoint := self._endpoints.get(order.endpoint)) is not None:
+            endpoint.set_remote(Remote(**{name: getattr(order, name) for name in REMOTE_FIELDS}), now)
+
+    def _restore(self, order: Restore, now: float) -> None:
+        if (endpoint := self._endpoints.get(order.endpoint)) is not None:
+            endpoint.restore(order.source, now)
+
+    def _join(self, order: Join, now: float) -> None:
+        a, b = self._endpoints.get(order.a), self._endpoints.get(order.b)
+        if a is not None and b is not None:
+            a.join(b, now)
+
+    def _part(self, order: Part, _now: float) -> None:
+        if (endpoint := self._endpoints.get(order.a)) is not None:
+            endpoint.part()
+
+    def _close(self, order: CloseEndpoint, _now: float) -> None:
+        if (endpoint := self._endpoints.pop(order.endpoint, None)) is not None:
+            endpoint.close()
+            self._report(EndpointClosed(order.endpoint, endpoint.stats()))
+
+    def _read_stats(self, order: ReadStats, _now: float) -> None:
+        if (endpoint := self._endpoints.get(order.endpoint)) is not None:
+            self._report(StatsRead(order.endpoint, endpoint.stats()))
+
+    def _pong(self, _ping: Ping, _now: float) -> None:
+        self._report(Pong())
+
+    # Events out.
+
+    def _latched(self, endpoint: Endpoint) -> None:
+        if endpoint.source is not None:
+            self._report(Latched(endpoint.name, endpoint.source))
+
+    def _tick(self, now: float) -> None:
+        self._flush()
+        for endpoint in self._endpoints.values():
+            change = endpoint.tick(now, self._silence_s)
+            if change is not None:
+                name = endpoint.name
+                self._report(Silent(name, self._silence_s) if change else Resumed(name))
+
+    def _handler_failed(self, handler: Handler, error: Exception) -> None:
+        traceback.print_exception(error)  # to the core's standard error
+        owner = getattr(handler, "__self__", None)
+        if not isinstance(owner, Endpoint):
+            raise error
+        self._fail(owner.name, f"bug in the media worker: {error!r}")
+
+    def _fail(self, name: str, why: str) -> None:
+        endpoint = self._endpoints.pop(name, None)
+        if endpoint is not None:
+            endpoint.close()
+        self._report(EndpointFailed(name, why))
+
+    def _report(self, event: Message) -> None:
+        self._unsent += encode(event)
+        self._flush()
+
+    def _flush(self) -> None:
+        # What a busy core has no room for waits for the next event, or second: a few bytes for each order.
+        if not self._unsent:
+            return
+        try:
+            sent = self._control.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._loop.stop()
+            return
+        self._unsent = self._unsent[sent:]
+
+    def _say_goodbye(self) -> None:
+        self._control.settimeout(GOODBYE_S)
+        with suppress(OSError):
+            self._control.sendall(self._unsent)
+            self._control.shutdown(socket.SHUT_RDWR)
+        self._control.close()
+
+
+REMOTE_FIELDS: Final = tuple(field.name for field in fields(Remote))
+ACTIONS: Final[dict[type, Callable[[Worker, Any, float], None]]] = {
+    OpenEndpoint: Worker._open,
+    SetRemote: Worker._set_remote,
+    Restore: Worker._restore,
+    Join: Worker._join,
+    Part: Worker._part,
+    CloseEndpoint: Worker._close,
+    ReadStats: Worker._read_stats,
+    Ping: Worker._pong,
+}
+
+
+def _endpoint_of(message: Message) -> str:
+    return getattr(message, "endpoint", "") or getattr(message, "a", "")
+
+
+def main(fd: int, silence_s: float) -> None:
+    """The process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    worker = Worker(socket.socket(fileno=fd), silence_s)
+    gc.collect()
+    gc.freeze()  # what is there now stays: no need to look at it again and again
+    worker.run()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]))

@@ -1,0 +1,530 @@
+"""One endpoint of the relay: its sockets, its peer, and where the peer's packets go. The hot path.
+
+Sockets of an endpoint:
+
+- `rtp` is connected to the peer as soon as its address is announced, and anew when latching finds another
+  source: the kernel then checks sources, and send() needs no route lookup.
+- `stray` shares the RTP port and gets what comes from anybody else. There a peer behind NAT is found, and a
+  stranger is counted; a stranger who floods is not read for a while and harms no call, as the peer's packets
+  wait in a queue of their own.
+- `rtcp` is the odd port, never connected: a few packets a second.
+
+What comes before SetRemote, or before the join, is held: the last HELD packets go out when there is a way.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from struct import Struct
+from struct import error as StructError  # noqa: N812
+from typing import Any, Final, Protocol, TypeAlias
+
+from pbx.rtp import rtcp
+from pbx.rtp.latch import Address, Latch, normalize
+from pbx.rtp.packet import (
+    DEFAULT_CLOCK_RATE,
+    MAX_PACKET,
+    STATIC_CLOCK_RATES,
+    MalformedPacketError,
+    is_rtcp,
+    is_rtp,
+    set_payload_type,
+)
+from pbx.rtp.remote import Remote
+from pbx.rtp.sequence import Reception
+from pbx.rtp.srtp import Srtp
+from pbx.rtp.statistics import EndpointStats
+
+Handler: TypeAlias = Callable[[float], None]
+
+HELD: Final = 5  # packets: a tenth of a second of speech
+HELD_S: Final = 0.3
+STRAYS_A_WAKE: Final = 8
+STRAYS_A_SECOND: Final = 40
+
+_HEADER: Final = Struct(
+    "!HHII"
+)  # first two bytes as one number: they are the same in most packets of a stream
+_unpack = _HEADER.unpack_from
+
+
+class Socket(Protocol):
+    """A non-blocking UDP socket."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def recvfrom(self, size: int, /) -> tuple[bytes, Any]: ...
+    def send(self, data: bytes, /) -> int: ...
+    def sendto(self, data: bytes, address: Any, /) -> int: ...
+    def connect(self, address: Any, /) -> None: ...
+    def close(self) -> None: ...
+
+
+class Net(Protocol):
+    """What an endpoint needs of the world; the worker's loop is one."""
+
+    def bind(self, address: str, port: int) -> Socket:
+        """A socket of ours alone; OSError when somebody has the port."""
+        ...
+
+    def share(self, first: Socket, address: str, port: int) -> Socket:
+        """A second socket on the port of `first`, which gets what no connected socket takes."""
+        ...
+
+    def watch(self, sock: Socket, handler: Handler) -> None:
+        """Call `handler` with the time whenever `sock` can be read; replaces the handler before."""
+        ...
+
+    def unwatch(self, sock: Socket) -> None: ...
+
+
+class Endpoint:
+    """A port pair of ours that talks with one peer."""
+
+    def __init__(
+        self, name: str, address: str, rtp_port: int, net: Net, on_latched: Callable[["Endpoint"], None]
+    ) -> None:
+        """
+        Raises:
+            OSError: a port of the pair is not to be had; neither is kept.
+        """
+        self.name, self.address, self.rtp_port = name, address, rtp_port
+        self._net, self._on_latched = net, on_latched
+        self._rtp = net.bind(address, rtp_port)
+        try:
+            self._rtcp = net.bind(address, rtp_port + 1)
+        except OSError:
+            self._rtp.close()
+            raise
+        self._recv, self._send = self._rtp.recv, self._rtp.send
+        self._stray: Socket | None = None
+        self._connected: Address | None = None
+        self._unwanted = 0  # packets of strangers in this second
+        self._is_muted = False
+
+        self._remote: Remote | None = None
+        self._latch = Latch()
+        self._rtcp_announced: Address | None = None
+        self._rtcp_source: Address | None = None
+        self._srtp: Srtp | None = None
+        self._clock_rates: dict[int, int] = {}
+        self._payload_map: dict[int, int] = {}
+        self._peer: Endpoint | None = None
+        self._early: list[tuple[bytes, Address]] = []
+        self._held: list[tuple[float, bytes]] = []
+
+        self._reception = Reception(DEFAULT_CLOCK_RATE)
+        self._round_trip = rtcp.RoundTrip()
+        self._head = self._ssrc = -1  # of packets that need no second look
+        self._payload_type: int | None = None
+        self._packets_in = self._bytes_in = self._packets_out = self._bytes_out = 0
+        self._strangers = self._refused = 0
+        self._lost_out: int | None = None
+        self._jitter_out_s: float | None = None
+        self._heard = 0.0  # when RTP or RTCP of the peer came, or could have come first
+        self._silent_since: float | None = None
+
+        net.watch(self._rtp, self._take_rtp)
+        net.watch(self._rtcp, self._take_rtcp)
+
+    # Orders.
+
+    def set_remote(self, remote: Remote, now: float) -> None:
+        """Take over what SDP agreed."""
+        before, self._remote = self._remote, remote
+        if before is None or not before.may_receive:
+            self._heard, self._silent_since = now, None
+        self._clock_rates, self._payload_map = dict(remote.clock_rates), dict(remote.payload_map)
+        if remote.srtp is None:
+            self._srtp = None
+        elif self._srtp is None or self._srtp.keys != remote.srtp:  # the same keys: their counters go on
+            self._srtp = Srtp(remote.srtp)
+        latch = self._latch
+        latch.announce(remote.rtp, is_symmetric=remote.symmetric, relatch=remote.relatch, now=now)
+        announced = remote.rtcp or (remote.rtp and (remote.rtp[0], remote.rtp[1] + 1))
+        announced = announced and normalize(announced)
+        if announced != self._rtcp_announced or remote.relatch:
+            self._rtcp_announced, self._rtcp_source = announced or self._rtcp_announced, None
+        self._connect(latch.target, now)
+        early, self._early = self._early, []
+        for data, source in early:
+            self._receive_from(data, source, now)
+        self._choose_paths()
+
+    def restore(self, source: Address, now: float) -> None:
+        """The peer was found before, by a worker that is no more."""
+        self._latch.restore(source)
+        self._connect(source, now)
+        self._choose_paths()
+
+    def join(self, other: "Endpoint", now: float) -> None:
+        """Relay between the two; earlier joins of both end."""
+        if self._peer is other:
+            return
+        self.part()
+        other.part()
+        self._peer, other._peer = other, self
+        for endpoint in (self, other):
+            endpoint._choose_path()
+            held, endpoint._held = endpoint._held, []
+            for when, packet in held:
+                if now - when <= HELD_S:
+                    endpoint._pass_on(packet)
+
+    def part(self) -> None:
+        """End the join, if there is one."""
+        peer, self._peer = self._peer, None
+        self._choose_path()
+        if peer is not None:
+            peer._peer = None
+            peer._choose_path()
+
+    def close(self) -> None:
+        """Free the ports."""
+        self.part()
+        for sock in (self._rtp, self._rtcp, self._stray):
+            if sock is not None:
+                self._net.unwatch(sock)
+                sock.close()
+        del self._recv, self._send  # they hold the socket
+
+    def tick(self, now: float, silence_s: float) -> bool | None:
+        """Once a second. True: the peer has just been found silent; False: it is heard again."""
+        self._unwanted = 0
+        if self._is_muted and self._stray is not None:
+            self._is_muted = False
+            self._net.watch(self._stray, self._take_stray)
+        if self._remote is None or not self._remote.may_receive:
+            self._heard, self._silent_since = now, None
+        elif self._silent_since is not None:
+            if self._heard > self._silent_since:
+                self._silent_since = None
+                return False
+        elif now - self._heard >= silence_s:
+            self._silent_since = now
+            return True
+        return None
+
+    @property
+    def source(self) -> Address | None:
+        """Where the peer's RTP comes from."""
+        return self._latch.source
+
+    def stats(self) -> EndpointStats:
+        """The counters."""
+        return EndpointStats(
+            packets_in=self._packets_in,
+            bytes_in=self._bytes_in,
+            packets_out=self._packets_out,
+            bytes_out=self._bytes_out,
+            lost=self._reception.lost,
+            jitter_s=self._reception.jitter_s,
+            round_trip_s=self._round_trip.seconds,
+            lost_out=self._lost_out,
+            jitter_out_s=self._jitter_out_s,
+            strangers=self._strangers,
+            refused=self._refused,
+            ssrc=self._reception.ssrc,
+            payload_type=self._payload_type,
+            source=self._latch.source,
+        )
+
+    # From the sockets.
+
+    def _relay(self, now: float) -> None:
+        """A packet of the known peer that goes to the other as it is: one of 10,000 a second."""
+        try:
+            data = self._recv(MAX_PACKET)
+            head, sequence, timestamp, ssrc = _unpack(data)
+        except (OSError, StructError) as error:
+            self._count_failure(error)
+            return
+        if head != self._head or ssrc != self._ssrc:
+            self._receive(data, now)
+            return
+        size = len(data)
+        self._packets_in += 1
+        self._bytes_in += size
+        self._heard = now
+        self._reception.receive(ssrc, sequence, timestamp, now)
+        peer = self._peer
+        try:
+            peer._send(data)  # type: ignore[union-attr]  # this path is chosen only when joined
+        except OSError:
+            peer._send_again(data)  # type: ignore[union-attr]
+        peer._packets_out += 1  # type: ignore[union-attr]
+        peer._bytes_out += size  # type: ignore[union-attr]
+
+    def _take_connected(self, now: float) -> None:
+        """A packet on the RTP port, from the address it is connected to."""
+        try:
+            data = self._recv(MAX_PACKET)
+        except OSError as error:
+            self._count_failure(error)
+        else:
+            self._receive(data, now)
+
+    def _take_rtp(self, now: float) -> None:
+        """Packets on the RTP port while it is not connected."""
+        self._take_from(self._rtp, now)
+
+    def _take_stray(self, now: float) -> None:
+        """Packets on the RTP port from others than the address it is connected to."""
+        assert self._stray is not None
+        self._take_from(self._stray, now)
+        if self._unwanted > STRAYS_A_SECOND and not self._is_muted:
+            self._is_muted = True
+            self._net.unwatch(self._stray)
+
+    def _take_from(self, sock: Socket, now: float) -> None:
+        for _ in range(STRAYS_A_WAKE):
+            try:
+                data, source = sock.recvfrom(MAX_PACKET)
+            except OSError as error:
+                self._count_failure(error)
+                return
+            self._receive_from(data, source[:2], now)
+
+    def _take_rtcp(self, now: float) -> None:
+        """A packet on the RTCP port: taken from the announced address, or the host the RTP comes from."""
+        try:
+            data, source = self._rtcp.recvfrom(MAX_PACKET)
+        except OSError as error:
+            self._count_failure(error)
+            return
+        source = source[:2]
+        target = self._latch.target
+        is_host = self._latch.is_symmetric and target is not None and source[0] == target[0]
+        if source != self._rtcp_announced and not is_host:
+            self._strangers += 1
+        elif self._receive_rtcp(data, now) and self._rtcp_source != self._rtcp_announced:
+            self._rtcp_source = source
+
+    # What came.
+
+    def _receive_from(self, data: bytes, source: Address, now: float) -> None:
+        """Find out whether somebody is the peer."""
+        if self._remote is None:
+            self._early = [*self._early[1 - HELD :], (data, source)]
+            return
+        latch = self._latch
+        if not latch.may_accept(source, now):
+            self._strangers += 1
+            self._unwanted += 1
+            return
+        if source == latch.source:
+            self._receive(data, now)
+            return
+        packet = self._open(data) if self._is_expected(data) else None
+        if packet is None:
+            self._unwanted += 1
+            self._refused += 1
+            return
+        latch.accept(source)
+        self._count(packet, len(data), now)
+        self._pass_on(packet)
+        self._connect(source, now)
+        self._choose_paths()
+        self._on_latched(self)
+
+    def _receive(self, data: bytes, now: float) -> None:
+        """A packet from where the peer is."""
+        if is_rtcp(data):
+            self._receive_rtcp(data, now)
+            return
+        packet = self._open(data)
+        if packet is None:
+            self._refused += 1
+            return
+        self._count(packet, len(data), now)
+        if not self._latch.is_fixed and self._connected is not None and self._is_expected(data):
+            if self._latch.accept(self._connected):
+                self._on_latched(self)
+            self._choose_paths()
+        self._pass_on(packet)
+
+    def _receive_rtcp(self, data: bytes, now: float) -> bool:
+        """Read and pass on a compound; False when it is none, or not the peer's."""
+        if self._remote is None or not is_rtcp(data):
+            self._refused += 1
+            return False
+        try:
+            if self._srtp is not None:
+                data = self._srtp.unprotect_rtcp(data)
+            reports = tuple(rtcp.reports(data))
+        except MalformedPacketError:
+            self._refused += 1
+            return False
+        self._heard = now
+        peer = self._peer
+        if peer is not None:
+            for report in reports:
+                if report.sr_id is not None:
+                    peer._round_trip.sent(report.sr_id, now)
+                for block in report.blocks:
+                    self._read_block(block, peer, now)
+            peer._send_rtcp(data)
+        return True
+
+    def _read_block(self, block: rtcp.ReportBlock, peer: "Endpoint", now: float) -> None:
+        """The peer's word on the stream it gets from us, which is the joined peer's."""
+        self._round_trip.received(block, now)
+        if block.ssrc == peer._reception.ssrc:
+            self._lost_out = block.lost
+            self._jitter_out_s = block.jitter_ticks / peer._reception.rate_hz
+
+    def _is_expected(self, data: bytes) -> bool:
+        """Whether a datagram is RTP of a type agreed on, as far as anybody can see."""
+        return is_rtp(data) and (not self._clock_rates or data[1] & 0x7F in self._clock_rates)
+
+    def _open(self, data: bytes) -> bytes | None:
+        """RTP as the peer meant it, or None."""
+        if not is_rtp(data):
+            return None
+        if self._srtp is None:
+            return data
+        try:
+            return self._srtp.unprotect(data)
+        except MalformedPacketError:
+            return None
+
+    def _count(self, packet: bytes, size: int, now: float) -> None:
+        head, sequence, timestamp, ssrc = _unpack(packet)
+        self._packets_in += 1
+        self._bytes_in += size
+        self._heard = now
+        payload_type = head & 0x7F
+        if self._remote is not None and payload_type == self._remote.telephone_event:
+            self._reception.receive(ssrc, sequence, None, now)
+            return
+        if payload_type != self._payload_type:
+            self._payload_type = payload_type
+            rate = self._clock_rates.get(payload_type) or STATIC_CLOCK_RATES.get(payload_type)
+            self._reception.set_rate(rate or DEFAULT_CLOCK_RATE)
+        self._reception.receive(ssrc, sequence, timestamp, now)
+        self._head, self._ssrc = head & ~0x80, ssrc
+
+    # To the other side.
+
+    def _pass_on(self, packet: bytes) -> None:
+        peer = self._peer
+        if self._remote is None or not self._remote.may_receive:
+            return
+        if peer is None:
+            self._held = [*self._held[1 - HELD :], (self._heard, packet)]
+            return
+        if self._payload_map and (other := self._payload_map.get(packet[1] & 0x7F)) is not None:
+            packet = set_payload_type(packet, other)
+        peer._send_rtp(packet)
+
+    def _send_rtp(self, packet: bytes) -> None:
+        if self._remote is None or not self._remote.may_send:
+            return
+        if self._srtp is not None:
+            try:
+                packet = self._srtp.protect(packet)
+            except MalformedPacketError:
+                return
+        if self._send_datagram(packet):
+            self._packets_out += 1
+            self._bytes_out += len(packet)
+
+    def _send_rtcp(self, data: bytes) -> None:
+        if self._remote is None:
+            return
+        if self._srtp is not None:
+            try:
+                data = self._srtp.protect_rtcp(data)
+            except MalformedPacketError:
+                return
+        if self._remote.rtcp_mux:
+            self._send_datagram(data)
+        elif (target := self._rtcp_target()) is not None:
+            with suppress(OSError):
+                self._rtcp.sendto(data, target)
+
+    def _rtcp_target(self) -> Address | None:
+        if self._rtcp_source is not None:
+            return self._rtcp_source
+        source = self._latch.source
+        if source is not None and (self._rtcp_announced is None or source[0] != self._rtcp_announced[0]):
+            return source[0], source[1] + 1
+        return self._rtcp_announced
+
+    def _send_datagram(self, data: bytes) -> bool:
+        try:
+            if self._connected is not None:
+                self._send(data)
+            elif (target := self._latch.target) is not None:
+                self._rtp.sendto(data, target)
+            else:
+                return False
+        except OSError:
+            return self._send_again(data)
+        return True
+
+    def _send_again(self, data: bytes) -> bool:
+        # That an earlier packet met no one there is what the next call reports; it then sends nothing.
+        try:
+            self._send(data)
+        except OSError:
+            return False
+        return True
+
+    # Sockets.
+
+    def _connect(self, target: Address | None, now: float) -> None:
+        if target is None or target == self._connected:
+            return
+        try:
+            self._rtp.connect(target)
+        except OSError:
+            self._connected = None  # no route to there: all that comes is looked at one by one
+            return
+        self._connected = target
+        if self._stray is None:
+            with suppress(OSError):
+                self._stray = self._net.share(self._rtp, self.address, self.rtp_port)
+                self._net.watch(self._stray, self._take_stray)
+        while True:  # what others sent before is still in the queue
+            try:
+                data, source = self._rtp.recvfrom(MAX_PACKET)
+            except OSError:
+                break
+            self._receive_from(data, source[:2], now)
+
+    def _choose_paths(self) -> None:
+        self._choose_path()
+        if self._peer is not None:
+            self._peer._choose_path()
+
+    def _choose_path(self) -> None:
+        """Take the shortest way that does what is asked."""
+        mine, peer = self._remote, self._peer
+        if mine is None:
+            return
+        handler = self._take_rtp
+        if self._connected is not None:
+            handler = self._take_connected
+            if (
+                self._latch.is_fixed
+                and self._srtp is None
+                and mine.may_receive
+                and not self._payload_map
+                and peer is not None
+                and peer._is_plain()
+            ):
+                handler = self._relay
+        self._net.watch(self._rtp, handler)
+
+    def _is_plain(self) -> bool:
+        """Whether packets go to the peer as they are."""
+        return (
+            self._connected is not None
+            and self._srtp is None
+            and self._remote is not None
+            and self._remote.may_send
+        )
+
+    def _count_failure(self, error: Exception) -> None:
+        # Nothing to read (another event took it) and ports unreachable are part of life.
+        if isinstance(error, StructError):
+            self._refused += 1
