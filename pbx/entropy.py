@@ -2,7 +2,9 @@
 
 import random
 import secrets
-from typing import Protocol
+from typing import Final, Protocol
+
+POOL_BYTES: Final = 4096
 
 
 class Entropy(Protocol):
@@ -22,19 +24,24 @@ class Entropy(Protocol):
 
 
 class SystemEntropy:
-    """The operating system's generator; tokens come from a generator seeded by it, which is 3 times cheaper."""
+    """The operating system's generator. Tokens are cut from a pool of its bytes, so that they cost no call each."""
 
     def __init__(self) -> None:
-        self._random = random.Random(secrets.randbits(256))  # noqa: S311
+        self._pool = ""
+        self._at = 0
 
     def token(self) -> str:
-        return f"{self._random.getrandbits(64):016x}"
+        at = self._at
+        if at >= len(self._pool):
+            self._pool, at = secrets.token_hex(POOL_BYTES), 0
+        self._at = at + 16
+        return self._pool[at : at + 16]
 
     def secret(self, length: int) -> bytes:
         return secrets.token_bytes(length)
 
     def below(self, limit: int) -> int:
-        return self._random.randrange(limit)
+        return secrets.randbelow(limit)
 
 
 class SeededEntropy:

@@ -1,0 +1,100 @@
+"""Who sends a request: digest, the device behind it, and what that device may say about itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pbx.office.device import Device
+from pbx.office.extension import Extension
+from pbx.office.snapshot import Office
+from pbx.sip.attempts import AttemptLimiter
+from pbx.sip.digest import Accepted, Authenticator, Ha1Pair
+from pbx.sip.fields import NameAddr
+from pbx.sip.flow import Flow
+from pbx.sip.message import Request
+from pbx.sip.stack import Refusal
+from pbx.sip.uri import SipUri
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The device that a request comes from, and its extension."""
+
+    extension: Extension
+    device: Device
+
+
+class Gatekeeper:
+    """Challenges and checks every request that makes the server act (RFC 3261 §22)."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        limiter: AttemptLimiter,
+        office: Callable[[], Office],
+        is_ours: Callable[[str], bool],
+        is_registered_from: Callable[[str], bool],
+        note: Callable[..., None],
+    ) -> None:
+        self._authenticator = authenticator
+        self._limiter = limiter
+        self._office = office
+        self._is_ours = is_ours
+        self._is_registered_from = is_registered_from
+        self._note = note
+
+    def admit(self, request: Request, flow: Flow, now: float) -> Sender:
+        """The sender of `request`.
+
+        Raises:
+            Refusal: 401 with challenges, or 403 saying why.
+        """
+        address = flow.peer[0]
+        outcome = self._authenticator.check(
+            request.method,
+            request.headers.get_all("Authorization") or request.headers.get_all("Proxy-Authorization"),
+            self._ha1,
+            now,
+            request.uri,
+            client=address,
+        )
+        if self._limiter.is_refused(address, outcome.username, now, self._is_registered_from(address)):
+            raise Refusal(403, "Forbidden")
+        if not isinstance(outcome, Accepted):
+            if outcome.is_wrong:
+                self._limiter.record(address, outcome.username, now)
+                self._note(
+                    "{method} of {user} from {peer} refused: {why}",
+                    method=request.method,
+                    user=outcome.username,
+                    peer=f"{address}:{flow.peer[1]}",
+                    why=outcome.why,
+                )
+            challenges = self._authenticator.challenge(now, outcome.is_stale, client=address)
+            raise Refusal(401, "Unauthorized", tuple(("WWW-Authenticate", value) for value in challenges))
+        self._limiter.succeeded(address, outcome.username)
+        found = self._office().device(outcome.username)
+        if found is None:  # gone since the lookup: cannot be, within one step
+            raise Refusal(403, "Forbidden")
+        sender = Sender(*found)
+        self._check_transport(sender, flow)
+        self._check_name(request.from_, "From", sender)
+        if request.method == "REGISTER":
+            self._check_name(request.to, "To", sender)
+        return sender
+
+    def _ha1(self, username: str) -> Ha1Pair | None:
+        found = self._office().device(username)
+        return Ha1Pair(found[1].ha1_md5, found[1].ha1_sha256) if found is not None else None
+
+    def _check_transport(self, sender: Sender, flow: Flow) -> None:
+        if sender.device.tls and not flow.is_secure:
+            text = f'399 {self._authenticator.realm} "This device is set to TLS and SRTP: use SIP over TLS"'
+            raise Refusal(403, "TLS Required", (("Warning", text),))
+
+    def _check_name(self, claimed: NameAddr, field: str, sender: Sender) -> None:
+        """The name in From must be the device's: its user name or its extension's key (product §2)."""
+        uri = claimed.uri
+        allowed = (sender.device.username, sender.extension.key)
+        if not isinstance(uri, SipUri) or uri.user not in allowed or not self._is_ours(uri.host):
+            text = f'399 {self._authenticator.realm} "{field} is not the authenticated device"'
+            raise Refusal(403, "Forbidden", (("Warning", text),))

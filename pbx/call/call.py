@@ -1,0 +1,461 @@
+"""A call: the caller's leg, the legs that ring or talk, and what is decided about them."""
+
+from functools import partial
+from typing import Final, Protocol
+
+from pbx.call.effects import CallRecord, LegRecord
+from pbx.call.hunt import Hunt
+from pbx.call.identity import assert_identity
+from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.transfer import Transfer, TransferHost, bridge
+from pbx.errors import NoPortError
+from pbx.rtp.statistics import EndpointStats
+from pbx.rules.decision import Reject, Ring
+from pbx.sdp.content import Content, with_direction
+from pbx.sip.flow import Flow
+from pbx.sip.message import Request, Response
+from pbx.sip.stack import Extra
+from pbx.sip.transaction.key import TransactionKey
+
+TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
+LINGER_S: Final = 4.0  # for a transferor to hang up by itself
+NOT_PASSED: Final = frozenset({"Warning", "Retry-After", "Reason"})
+
+
+class CallHost(TransferHost, Protocol):
+    """The exchange, as a call sees it."""
+
+    def ring(
+        self, call: "Call", hunt: Hunt, decision: Ring, content: Content | None, extra: Extra
+    ) -> None: ...
+    def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | None: ...
+    def may_move(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool: ...
+    def call_ended(self, call: "Call") -> None: ...
+
+
+class Call:
+    """One conversation with everybody who takes part in it."""
+
+    def __init__(self, host: CallHost, identifier: str, caller: Party, dialled: str) -> None:
+        self.id = identifier
+        self.host = host
+        self.started_at = host.stack.now
+        self.legs: list[Leg] = []
+        self.talk: tuple[Leg, Leg] | None = None
+        self.hunt: Hunt | None = None
+        self.transfer: Transfer | None = None
+        self.record = CallRecord(identifier, caller.key, dialled)
+        self.is_over = False
+        self.refers = 0
+        self._rows: dict[str, LegRecord] = {}
+        self._silent: set[Leg] = set()
+        self._count = 0
+
+    def __repr__(self) -> str:
+        return f"<Call {self.id} {self.record.caller} -> {self.record.callee}>"
+
+    # --- legs ----------------------------------------------------------------------------------------------
+
+    def next_name(self) -> str:
+        """A name for one more leg: A, then B1, B2 ..."""
+        self._count += 1
+        return "A" if self._count == 1 else f"B{self._count - 1}"
+
+    def add(self, leg: Leg) -> None:
+        """One more leg takes part."""
+        leg.user = self
+        self.legs.append(leg)
+        if leg.name not in self._rows:
+            row = LegRecord(
+                leg.name, leg.party.key, leg.party.device, "caller" if leg.is_caller else "callee"
+            )
+            self._rows[leg.name] = row
+            self.record.legs.append(row)
+
+    def drop(self, leg: Leg, status: int = 0, why: str = "") -> None:
+        """A leg takes no part any more."""
+        if leg not in self.legs:
+            return
+        self.legs.remove(leg)
+        row = self._rows[leg.name]
+        row.status, row.why = status or row.status, why or row.why
+        row.ended_s = self.host.stack.now - self.started_at
+        self._silent.discard(leg)
+        if self.talk is not None and leg in self.talk:
+            self.talk = None
+
+    def peer_of(self, leg: Leg) -> Leg | None:
+        """The leg that `leg` talks with."""
+        if self.talk is None or leg not in self.talk:
+            return None
+        return self.talk[1] if self.talk[0] is leg else self.talk[0]
+
+    def connect(self, a: Leg, b: Leg) -> None:
+        """Let two legs talk."""
+        self.talk = (a, b)
+        a.media.join(b.media)
+
+    def keep_statistics(self, endpoint: str, stats: EndpointStats) -> None:
+        """The last word about one media line of a leg; the endpoint is named `call.leg.count`."""
+        parts = endpoint.split(".")
+        row = self._rows.get(parts[1])
+        if row is not None:
+            row.media[parts[2]] = stats
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    def start(self, leg: Leg, content: Content | None, decision: Ring | Reject, extra: Extra) -> None:
+        """Carry out the decision about the caller's INVITE."""
+        self.record.decisions.append(decision.why)
+        if isinstance(decision, Reject):
+            self.record.why = decision.why
+            leg.reject(decision.status, decision.reason)
+            self._finish(
+                "busy" if decision.status == 486 else "unanswered", leg, decision.status, decision.why
+            )
+            return
+        self.hunt = Hunt(self, leg, decision.why)
+        self.ring(self.hunt, decision, content, extra)
+
+    def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None:
+        """Ring the decision's phones for a hunt."""
+        timers, now = self.host.stack.timers, self.host.stack.now
+        try:
+            self.host.ring(self, hunt, decision, content, extra)
+        except NoPortError as error:
+            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            hunt.fail(503)
+            return
+        wait = TIMER_C_S if decision.no_answer_s is None else decision.no_answer_s
+        timers.set((self, "no answer"), now + wait)
+        if not hunt.legs:
+            hunt.fail(480)
+
+    def end(self, why: str, status: int = 480, extra: Extra = ()) -> None:
+        """End everything."""
+        if self.is_over:
+            return
+        if self.hunt is not None:
+            self.hunt.stop(extra)
+            self.hunt = None
+        if self.transfer is not None:
+            self.transfer.stop()
+            self.transfer = None
+        state = "answered" if self.record.answered_s is not None else "failed"
+        for leg in tuple(self.legs):
+            leg.end(status, "", extra)
+            self.drop(leg, status, why)
+        self._over(self.record.state if self.record.state != "failed" else state, why)
+
+    def _finish(self, state: str, leg: Leg, status: int, why: str) -> None:
+        self.drop(leg, status, why)
+        self.record.state = state
+        self.end(why)
+
+    def _over(self, state: str, why: str) -> None:
+        if self.is_over:
+            return
+        self.is_over = True
+        timers = self.host.stack.timers
+        for timer in ("no answer", "linger"):
+            timers.set((self, timer), None)
+        self.record.state = state
+        self.record.why = self.record.why or why
+        self.record.duration_s = self.host.stack.now - self.started_at
+        self.host.call_ended(self)
+
+    def expire(self, timer: str) -> None:
+        """Nobody answered in time, or a transferor did not hang up."""
+        if timer == "no answer" and self.hunt is not None:
+            self.record.decisions.append("nobody answered in time")
+            self.hunt.fail(480)
+        elif timer == "linger":
+            for leg in tuple(self.legs):
+                if self.talk is not None and leg not in self.talk:
+                    leg.end()
+                    self.drop(leg, 200, "transferred the call")
+
+    def silent(self, leg: Leg, is_silent: bool) -> None:
+        """Nothing is heard of a leg, or it is heard again; both dumb and nobody holding: the call is dead."""
+        if not is_silent:
+            self._silent.discard(leg)
+            return
+        self._silent.add(leg)
+        if self.talk is not None and all(
+            each in self._silent and not each.media.is_held for each in self.talk
+        ):
+            self.host.note("call {call}: no audio from either side, ending it", call=self.id)
+            self.end("no audio from either side", extra=(("Reason", 'SIP;cause=408;text="Media timeout"'),))
+
+    # --- what a hunt reports -------------------------------------------------------------------------------
+
+    def hunt_progressed(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None:
+        """A phone rings."""
+        origin = hunt.origin
+        if origin.state == CALLING:
+            identity = assert_identity(leg.party, self.host.domain)
+            status, reason = (183, "Session Progress") if content is not None else (180, "Ringing")
+            if content is None and response.status in (181, 182, 199):
+                return
+            origin.progress(status, reason, content, identity)
+            if content is not None:
+                origin.media.join(leg.media)
+        elif self.transfer is not None:
+            self.transfer.progressed(response.status, response.reason)
+
+    def hunt_answered(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None:
+        """A phone answered."""
+        self.hunt = None
+        self.host.stack.timers.set((self, "no answer"), None)
+        origin = hunt.origin
+        if content is None:
+            content = leg.media.content  # it came with a provisional response
+        self._drop_all_but(origin, leg)
+        identity = assert_identity(leg.party, self.host.domain)
+        if origin.state == CALLING:
+            self._answer_caller(hunt, leg, content, identity)
+        else:
+            self._complete_transfer(leg, content, hunt)
+        now = self.host.stack.now
+        if self.record.answered_s is None:
+            self.record.answered_s = now - self.started_at
+            self.record.state = "answered"
+        self.host.note("call {call} answered by {callee}", call=self.id, callee=leg.party.key)
+
+    def _answer_caller(self, hunt: Hunt, leg: Leg, content: Content | None, identity: Extra) -> None:
+        origin = hunt.origin
+        settled = leg.media.content
+        was_early = origin.media.is_stable and not origin.media.is_idle
+        origin.answer(content, identity)
+        self.connect(origin, leg)
+        if was_early and hunt.early is not leg and settled is not None:
+            # The caller has been told of another phone's media before: renegotiate with this one's.
+            origin.reoffer(settled, partial(self._rejoined, origin, leg))
+
+    def _rejoined(self, a: Leg, b: Leg, status: int, _answer: Content | None) -> None:
+        if status < 300 and self.peer_of(a) is b:
+            a.media.join(b.media)
+
+    def hunt_failed(self, hunt: Hunt, status: int, response: Response | None) -> None:
+        """Nobody answered."""
+        self.hunt = None
+        self.host.stack.timers.set((self, "no answer"), None)
+        origin = hunt.origin
+        reason = response.reason if response is not None else ""
+        why = f"{status} {reason}".strip()
+        if origin.state == CALLING:
+            self._drop_all_but(origin)
+            extra: Extra = ()
+            if response is not None:
+                extra = tuple((n, v) for n in sorted(NOT_PASSED) for v in response.headers.get_all(n))
+            origin.reject(status, reason, extra)
+            self._finish("busy" if status in (486, 600) else "unanswered", origin, status, why)
+            return
+        transfer, self.transfer = self.transfer, None
+        if transfer is not None:
+            transfer.failed(status, reason)
+            if transfer.transferor not in self.legs:
+                self.end(f"transfer failed: {why}")
+        else:
+            self.end(why)
+
+    def hunt_redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
+        """A phone sent a 3xx: its extension forwards (product §2)."""
+        decision = self.host.redirect(hunt, leg, response)
+        if decision is None:
+            return False
+        self.record.decisions.append(decision.why)
+        before = len(hunt.legs)
+        self.host.ring(self, hunt, decision, _offer_for(hunt.origin), ())
+        return len(hunt.legs) > before
+
+    # --- what a leg reports --------------------------------------------------------------------------------
+
+    def leg_cancelled(self, leg: Leg, why: str) -> None:
+        """The caller gave up before anybody answered."""
+        extra = (("Reason", why),) if "cause=" in why else ()
+        if self.hunt is not None and self.hunt.origin is leg:
+            self.hunt.stop(extra)
+            self.hunt = None
+        self._finish("cancelled", leg, 487, "the caller gave up")
+
+    def leg_progressed(self, leg: Leg, response: Response, content: Content | None) -> None:
+        if self.hunt is not None:
+            self.hunt.progressed(leg, response, content)
+
+    def leg_answered(self, leg: Leg, response: Response, content: Content | None) -> None:
+        self._rows[leg.name].answered_s = self.host.stack.now - self.started_at
+        if self.hunt is not None:
+            self.hunt.answered(leg, response, content)
+        else:
+            leg.end()
+
+    def leg_refused(self, leg: Leg, response: Response) -> None:
+        self.drop(leg, response.status, response.reason)
+        if self.hunt is not None:
+            self.hunt.refused(leg, response)
+
+    def leg_reoffered(self, leg: Leg, content: Content | None) -> None:
+        """One side renegotiates: the other is asked, and its answer goes back."""
+        other = self.peer_of(leg)
+        hunt = self.hunt
+        if other is None and hunt is not None and hunt.origin is leg and len(hunt.legs) == 1:
+            other = hunt.legs[0]
+        elif other is None and hunt is not None and hunt.early is leg:
+            other = hunt.origin
+        if other is None:
+            leg.refuse(488 if self.transfer is None else 491)
+            return
+        target = other
+
+        def done(status: int, answer: Content | None) -> None:
+            if leg not in self.legs:
+                return
+            if status >= 300 or answer is None:
+                leg.refuse(status if status in (415, 488, 491, 606) else 488)
+                return
+            leg.reanswer(answer)
+            leg.media.join(target.media)
+
+        target.reoffer(content, done)
+
+    def leg_late_answer(self, leg: Leg, content: Content) -> None:
+        """The answer to an offer that was passed on came with the ACK."""
+        other = self.peer_of(leg)
+        if other is not None:
+            other.acknowledge(content)
+            leg.media.join(other.media)
+
+    def leg_hung_up(self, leg: Leg, why: str, extra: Extra) -> None:
+        """A phone hung up, or died."""
+        hunt, transfer = self.hunt, self.transfer
+        was_talking = self.talk is not None and leg in self.talk
+        if hunt is not None and leg in hunt.legs:
+            self.drop(leg, 0, why)
+            hunt.lost(leg)
+            return
+        self.drop(leg, 200, why)
+        if transfer is not None and transfer.transferor is leg:
+            transfer.transferor_left()
+            return
+        if not was_talking and hunt is None and self.talk is not None:
+            return  # a transferor left after its transfer
+        if transfer is not None:
+            transfer.failed(487, "Request Terminated")
+            self.transfer = None
+        self.record.why = self.record.why or f"{leg.party.key}: {why}"
+        self.end(why, extra=extra)
+
+    def leg_passed(self, leg: Leg, request: Request, key: TransactionKey) -> None:
+        """INFO or MESSAGE for the other side; how that answers goes back."""
+        stack, other = self.host.stack, self.peer_of(leg)
+        if other is None:
+            stack.respond(request, key, 481)
+            return
+        extra = tuple(
+            (name, value)
+            for name in ("Content-Type", "Content-Disposition", "Info-Package")
+            for value in request.headers.get_all(name)
+        )
+
+        def answered(response: Response) -> None:
+            if response.status >= 200:
+                stack.respond(request, key, response.status, response.reason)
+
+        other.send(other.make_request(request.method, extra, request.body), answered)
+
+    def leg_referred(self, leg: Leg, request: Request, key: TransactionKey) -> None:
+        """A transfer (RFC 5589)."""
+        Transfer.start(self, leg, request, key)
+
+    def leg_moved(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool:
+        return self.host.may_move(leg, request, key, flow)
+
+    # --- transfer and replacement --------------------------------------------------------------------------
+
+    def _complete_transfer(self, leg: Leg, content: Content | None, hunt: Hunt) -> None:
+        """The transfer target answered: it and the transferee talk."""
+        origin, transfer = hunt.origin, self.transfer
+        self.transfer = None
+        self.talk = (origin, leg)
+        origin.media.part()
+        if transfer is not None:
+            transfer.succeeded()
+            self.linger()
+        if content is None or (transfer is not None and transfer.is_adopted):
+            leg.media.move(self.id, f"{self.id}.{leg.name}")
+            bridge(self, origin, leg)
+            return
+        identity = assert_identity(leg.party, self.host.domain)
+        origin.media.join(leg.media)
+        origin.reoffer(
+            with_direction(content),
+            lambda status, answer: self._rejoined(origin, leg, status, answer),
+            identity,
+        )
+
+    def linger(self) -> None:
+        """Give a transferor time to hang up by itself."""
+        stack = self.host.stack
+        stack.timers.set((self, "linger"), stack.now + LINGER_S)
+
+    def wait(self, seconds: float) -> None:
+        """The ringing phones have this long from now on."""
+        self.host.stack.timers.set((self, "no answer"), self.host.stack.now + seconds)
+
+    def replace(self, old: Leg, new: Leg, content: Content | None) -> None:
+        """A phone's INVITE with Replaces takes the place of `old` (RFC 3891 §3)."""
+        self.add(new)
+        peer = self.peer_of(old)
+        if old.state == UP and peer is not None:
+            self._take_over(old, new, peer, content)
+        elif self.hunt is not None and old in self.hunt.legs:
+            hunt, origin = self.hunt, self.hunt.origin
+            offered = _offer_for(origin)
+            if content is None or offered is None or origin.state != CALLING:
+                new.reject(488)
+                self.drop(new, 488)
+                return
+            self.hunt = None
+            hunt.stop((("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),))
+            self._drop_all_but(origin, new)
+            new.answer(offered, assert_identity(origin.party, self.host.domain))
+            origin.answer(content, assert_identity(new.party, self.host.domain))
+            self.connect(origin, new)
+            self.host.stack.timers.set((self, "no answer"), None)
+            self.record.state, self.record.answered_s = "answered", self.host.stack.now - self.started_at
+        else:
+            new.reject(481)
+            self.drop(new, 481)
+
+    def _take_over(self, old: Leg, new: Leg, peer: Leg, content: Content | None) -> None:
+        def done(status: int, answer: Content | None) -> None:
+            if new not in self.legs:
+                return
+            if status >= 300 or answer is None or peer not in self.legs:
+                new.reject(488)
+                self.drop(new, 488)
+                return
+            new.answer(answer, assert_identity(peer.party, self.host.domain))
+            self.talk = None
+            self.connect(peer, new)
+            old.end()
+            self.drop(old, 200, "replaced")
+
+        peer.reoffer(
+            with_direction(content) if content is not None else None,
+            done,
+            assert_identity(new.party, self.host.domain),
+        )
+
+    def _drop_all_but(self, *kept: Leg) -> None:
+        """Losers of a fork see to their own end."""
+        transferor = self.transfer.transferor if self.transfer is not None else None
+        for leg in tuple(self.legs):
+            if leg not in kept and leg is not transferor and (self.talk is None or leg not in self.talk):
+                self.drop(leg, 487, "somebody else answered")
+
+
+def _offer_for(origin: Leg) -> Content | None:
+    content = origin.media.content
+    return with_direction(content) if content is not None and origin.state != CALLING else content

@@ -1,0 +1,485 @@
+"""The exchange: SIP stack, registrar and all calls as one machine. Steps in, effects out."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pbx.call.authentication import Gatekeeper, Sender
+from pbx.call.call import Call
+from pbx.call.effects import Note, SaveBindings, WriteRecord
+from pbx.call.hunt import Hunt
+from pbx.call.identity import assert_identity, from_value, kept_headers, wants_privacy
+from pbx.call.leg import CALLING, Leg, Party
+from pbx.call.leg_media import LegMedia
+from pbx.call.qualify import Qualifier
+from pbx.entropy import Entropy
+from pbx.errors import PeerError
+from pbx.media.orders import EndpointClosed, EndpointFailed, Resumed, Silent, WorkerRestarted
+from pbx.office.snapshot import Office
+from pbx.rtp.port_pool import PortPool
+from pbx.rules.decision import Reject, Ring
+from pbx.rules.facts import InboundFacts
+from pbx.rules.inbound import decide_inbound
+from pbx.sdp.content import Content
+from pbx.sdp.offer_answer import SrtpPolicy
+from pbx.sip.attempts import AttemptLimiter
+from pbx.sip.dialog import DialogId, hop_to
+from pbx.sip.digest import Authenticator
+from pbx.sip.fields import parse_replaces
+from pbx.sip.flow import Flow
+from pbx.sip.headers import Headers
+from pbx.sip.location import Binding, LocationService, Unbound
+from pbx.sip.message import Request, Response
+from pbx.sip.parser import MalformedMessageError
+from pbx.sip.registrar import Registrar
+from pbx.sip.stack import ALLOW, SUPPORTED, Extra, Refusal, SipStack
+from pbx.sip.transaction.key import TransactionKey
+from pbx.sip.transaction.timers import Timers
+from pbx.sip.uri import SipUri, parse_uri
+
+MAX_FORWARDS: Final = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the exchange needs of pbx.toml."""
+
+    domain: str
+    srtp: SrtpPolicy = "optional"
+    max_calls: int = 500
+    failed_auth: int = 10
+
+
+class Exchange:
+    """Everything between the sockets.
+
+    `is_ours` tells our own host names; `own_address` our address and port for a flow, as its peer sees it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        office: Office,
+        entropy: Entropy,
+        ports: PortPool,
+        is_ours: Callable[[str], bool],
+        own_address: Callable[[Flow], tuple[str, int]],
+        timers: Timers | None = None,
+    ) -> None:
+        self.settings = settings
+        self.domain = settings.domain
+        self.entropy = entropy
+        self.ports = ports
+        self.office = office
+        self.calls: dict[str, Call] = {}
+        self.stack = SipStack(self, entropy, own_address, timers or Timers())
+        self.location = LocationService()
+        self.qualifier = Qualifier(self.stack, self.location, settings.domain)
+        self.is_stopping = False
+        self._is_host_ours = is_ours
+        self._registrar = Registrar(self.location)
+        self._gate = Gatekeeper(
+            Authenticator(settings.domain, entropy.secret(32)),
+            AttemptLimiter(settings.failed_auth),
+            lambda: self.office,
+            self.is_ours,
+            self.location.is_registered_from,
+            self.note,
+        )
+        self._own_address = own_address
+        self._endpoints: dict[str, tuple[LegMedia, int]] = {}
+        self._closing: dict[
+            str, tuple[int, str]
+        ] = {}  # endpoint -> port, and its call while that is still recorded
+        self._records: dict[str, tuple[Call, set[str]]] = {}
+
+    # --- steps ---------------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` wants to be called next."""
+        times = [
+            t for t in (self.stack.deadline, self.location.deadline, self.qualifier.deadline) if t is not None
+        ]
+        return min(times, default=None)
+
+    def expire(self, now: float) -> list[Any]:
+        self.stack.expire(now)
+        self._unbound(self.location.expire(now))
+        self.qualifier.expire(now)
+        return self._take()
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Any]:
+        self.stack.receive(data, flow, now)
+        return self._take()
+
+    def receive_message(self, message: Request | Response, flow: Flow, now: float) -> list[Any]:
+        self.stack.receive_message(message, flow, now)
+        return self._take()
+
+    def receive_malformed(self, error: MalformedMessageError, flow: Flow, now: float) -> list[Any]:
+        self.stack.receive_malformed(error, flow, now)
+        return self._take()
+
+    def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
+        self.stack.flow_lost(flow, why, now)
+        self._unbound(self.location.drop_flow(flow, why))
+        return self._take()
+
+    def keeps(self, flow: Flow) -> bool:
+        """A registration or a call lives on this connection."""
+        if self.location.users_of(flow):
+            return True
+        return any(
+            leg.dialog is not None and leg.flow == flow for call in self.calls.values() for leg in call.legs
+        )
+
+    def media_event(self, event: Any, now: float) -> list[Any]:
+        """A media worker reports."""
+        self.stack.now = now
+        if isinstance(event, EndpointClosed):
+            self._endpoint_gone(event.endpoint, event)
+        elif isinstance(event, EndpointFailed):
+            self._endpoint_failed(event)
+        elif isinstance(event, (Silent, Resumed)):
+            found = self._leg_of(event.endpoint)
+            if found is not None:
+                found[0].silent(found[1], isinstance(event, Silent))
+        elif isinstance(event, WorkerRestarted):
+            for call_id in event.calls:
+                if call_id in self.calls:
+                    self.note(
+                        "call {call}: its media worker was replaced: {why}", call=call_id, why=event.why
+                    )
+        return self._take()
+
+    def swap_office(self, office: Office, now: float) -> list[Any]:
+        """A new office is in force from the next call on; phones whose device is gone are forgotten."""
+        self.stack.now = now
+        self.office = office
+        for username in {username for username, _ in self.location.all(now)}:
+            if office.device(username) is None:
+                self._unbound(self.location.drop(username, "the device was removed"))
+        return self._take()
+
+    def stop(self, now: float) -> list[Any]:
+        """Take no new call and end those that are up, in order."""
+        self.stack.now = now
+        self.is_stopping = True
+        for call in tuple(self.calls.values()):
+            call.end("the server is stopping", 503, (("Reason", 'SIP;cause=503;text="Server is stopping"'),))
+        return self._take()
+
+    @property
+    def is_quiet(self) -> bool:
+        """No call and no dialog is left."""
+        return not self.calls and not self.stack.dialogs
+
+    def _take(self) -> list[Any]:
+        out, self.stack.out = self.stack.out, []
+        return out
+
+    # --- requests outside of dialogs -----------------------------------------------------------------------
+
+    def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
+        """From the stack."""
+        method = request.method
+        if not self._is_for_us(request):
+            raise PeerError(404 if method != "REGISTER" else 403, "Not Served Here")
+        if request.max_forwards == 0 and method not in ("OPTIONS", "REGISTER"):
+            raise PeerError(483, "Too Many Hops")
+        if method == "REGISTER":
+            self._register(request, key, flow)
+        elif method == "INVITE":
+            self._invite(request, key, flow)
+        elif method == "OPTIONS":
+            extra = (("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", SUPPORTED))
+            self.stack.respond(request, key, 200, extra=extra)
+        elif method == "MESSAGE":
+            self._message(request, key, flow)
+        else:
+            raise PeerError(481, "Call/Transaction Does Not Exist")
+
+    def is_ours(self, host: str) -> bool:
+        """The configured domain, or any address of this server (product §2)."""
+        return host.lower() == self.domain or self._is_host_ours(host)
+
+    def _is_for_us(self, request: Request) -> bool:
+        uri = parse_uri(request.uri)
+        return isinstance(uri, SipUri) and self.is_ours(uri.host)
+
+    def _register(self, request: Request, key: TransactionKey, flow: Flow) -> None:
+        sender = self._gate.admit(request, flow, self.stack.now)
+        username = sender.device.username
+        was = bool(self.location.bindings(username, self.stack.now))
+        result = self._registrar.register(request, username, flow, self.stack.now)
+        self.stack.respond(request, key, result.status, result.reason, extra=result.headers)
+        if result.changed:
+            self.stack.out.append(SaveBindings(username))
+        self.qualifier.watch(username)
+        if bool(self.location.bindings(username, self.stack.now)) != was:
+            self.note(
+                "{user} {what} from {peer} over {transport}",
+                user=username,
+                what="unregistered" if was else "registered",
+                peer=f"{flow.peer[0]}:{flow.peer[1]}",
+                transport=flow.transport,
+            )
+
+    def _invite(self, request: Request, key: TransactionKey, flow: Flow) -> None:
+        sender = self._gate.admit(request, flow, self.stack.now)
+        if self.is_stopping or (self.settings.max_calls and len(self.calls) >= self.settings.max_calls):
+            raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
+        party = _party(sender, wants_privacy(request))
+        dialled = _user(request)
+        replaces = request.headers.get("Replaces")
+        old = self._replaced(replaces) if replaces is not None else None
+        call = old[0] if old is not None else Call(self, self._new_id(), party, dialled)
+        name = call.next_name()
+        media = self._media(call, name, flow, sender)
+        leg = Leg(self.stack, call, name, party, media)
+        try:
+            content = leg.accept(request, key, flow)
+        except PeerError:
+            media.close()
+            raise
+        if old is not None:
+            call.replace(old[1], leg, content)
+            return
+        self.calls[call.id] = call
+        call.add(leg)
+        self.note("call {call}: {caller} dials {callee}", call=call.id, caller=party.key, callee=dialled)
+        call.start(leg, content, self.route(party, dialled), kept_headers(request))
+
+    def _replaced(self, value: str) -> tuple[Call, Leg]:
+        replaces = parse_replaces(value)
+        leg = self.leg_with(value, None)
+        if leg is None or not isinstance(leg.user, Call):
+            raise PeerError(481, "Call/Transaction Does Not Exist")
+        if replaces.is_early_only and leg.state != CALLING:
+            raise PeerError(486, "Busy Here")
+        return leg.user, leg
+
+    def _message(self, request: Request, key: TransactionKey, flow: Flow) -> None:
+        """A message goes to every phone of the extension; the first to take it answers for all."""
+        sender = self._gate.admit(request, flow, self.stack.now)
+        party = _party(sender, wants_privacy(request))
+        dialled = _user(request)
+        decision = self.route(party, dialled)
+        if isinstance(decision, Reject):
+            raise PeerError(decision.status, decision.reason)
+        bindings = [b for name in decision.devices for b in self.location.bindings(name, self.stack.now)]
+        waiting = len(bindings)
+        is_answered = False
+
+        def answered(response: Response) -> None:
+            nonlocal waiting, is_answered
+            if response.status < 200 or is_answered:
+                return
+            waiting -= 1
+            if response.status < 300 or not waiting:
+                is_answered = True
+                self.stack.respond(request, key, response.status, response.reason)
+
+        for binding in bindings:
+            passed = self._request_to(binding, "MESSAGE", party, decision.key, request)
+            for name in ("Content-Type", "Content-Language", "Date", "Subject"):
+                for value in request.headers.get_all(name):
+                    passed.headers.add(name, value)
+            passed.body = request.body
+            self.stack.send(passed, self._hop(binding), answered)
+
+    # --- what a call asks for ------------------------------------------------------------------------------
+
+    def route(self, caller: Party, key: str) -> Ring | Reject:
+        """What becomes of a call from `caller` to `key`."""
+        extension = self.office.extension(key)
+        registered = {
+            device.username
+            for device in (extension.devices if extension is not None else ())
+            if self.location.bindings(device.username, self.stack.now)
+        }
+        return decide_inbound(InboundFacts(key, extension, caller.key, caller.device, registered))
+
+    def ring(self, call: Call, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra) -> None:
+        """One B-leg for each binding of each device."""
+        hunt.tried.add(decision.key)
+        origin = hunt.origin.party
+        legs: list[tuple[Leg, Request, Binding, bool]] = []
+        for username in decision.devices:
+            found = self.office.device(username)
+            if found is None:
+                continue
+            sender = Sender(*found)
+            for binding in self.location.bindings(username, self.stack.now):
+                if sender.device.tls and not binding.flow.is_secure:
+                    continue
+                name = call.next_name()
+                media = self._media(call, name, binding.flow, sender)
+                leg = Leg(self.stack, call, name, _party(sender), media)
+                request = self._request_to(binding, "INVITE", origin, decision.key, hunt.origin.opening)
+                for header, value in (*assert_identity(origin, self.domain), *extra):
+                    request.headers.add(header, value)
+                call.add(leg)
+                hunt.add(leg)
+                legs.append((leg, request, binding, self._policy(sender) == "required"))
+        for leg, request, binding, secure in legs:
+            leg.invite(request, self._hop(binding), binding.behind_nat, content, secure)
+
+    def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | None:
+        """The extension that a 3xx names, if it is one of the office that has not been tried in this hunt."""
+        for contact in response.contacts:
+            uri = contact.uri
+            if (
+                not isinstance(uri, SipUri)
+                or not uri.user
+                or not self.is_ours(uri.host)
+                or uri.user in hunt.tried
+            ):
+                continue
+            decision = self.route(hunt.origin.party, uri.user)
+            if isinstance(decision, Ring):
+                return replace(decision, why=f"a phone of {leg.party.key} forwards to {uri.user}")
+        return None
+
+    def leg_with(self, replaces: str, party: Party | None) -> Leg | None:
+        """The leg whose dialog a Replaces header names (RFC 3891 §3), if it is one of `party`'s extension."""
+        parsed = parse_replaces(replaces)
+        leg = self.stack.dialogs.get(DialogId(parsed.call_id, parsed.to_tag, parsed.from_tag))
+        if not isinstance(leg, Leg) or (party is not None and leg.party.key != party.key):
+            return None
+        return leg
+
+    def may_move(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool:
+        """A request inside a dialog from another address than before has to prove who sends it."""
+        try:
+            sender = self._gate.admit(request, flow, self.stack.now)
+        except Refusal as refusal:
+            self.stack.respond(request, key, refusal.status, refusal.reason, extra=refusal.headers)
+            return False
+        if sender.device.username != leg.party.device:
+            raise PeerError(403, "Forbidden")
+        return True
+
+    def call_ended(self, call: Call) -> None:
+        """Keep the call until its last statistics are in, then write its record."""
+        self.calls.pop(call.id, None)
+        open_endpoints = {name for name, (_, of) in self._closing.items() if of == call.id}
+        open_endpoints |= {name for name in self._endpoints if name.startswith(f"{call.id}.")}
+        self.note("call {call} ended: {why}", call=call.id, why=call.record.why)
+        if open_endpoints:
+            self._records[call.id] = (call, open_endpoints)
+        else:
+            self.stack.out.append(WriteRecord(call.record))
+
+    def note(self, text: str, **fields: object) -> None:
+        """A milestone for the log."""
+        self.stack.out.append(Note("info", text, fields))
+
+    # --- endpoints -----------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self.stack.now
+
+    def order(self, order: Any) -> None:
+        self.stack.out.append(order)
+
+    def endpoint_opened(self, endpoint: str, media: LegMedia, rtp_port: int) -> None:
+        self._endpoints[endpoint] = (media, rtp_port)
+
+    def endpoint_closed(self, endpoint: str) -> None:
+        _, port = self._endpoints.pop(endpoint)
+        self._closing[endpoint] = (port, endpoint.split(".", 1)[0])
+
+    def _endpoint_gone(self, endpoint: str, event: EndpointClosed | None) -> None:
+        """The worker has closed it: its ports rest, its numbers go to the call's record."""
+        known = self._closing.pop(endpoint, None)
+        if known is None:
+            return
+        port, call_id = known
+        self.ports.free(port, self.stack.now)
+        waiting = self._records.get(call_id)
+        call = waiting[0] if waiting is not None else self.calls.get(call_id)
+        if call is not None and event is not None:
+            call.keep_statistics(endpoint, event.stats)
+        if waiting is not None:
+            waiting[1].discard(endpoint)
+            if not waiting[1]:
+                del self._records[call_id]
+                self.stack.out.append(WriteRecord(waiting[0].record))
+
+    def _endpoint_failed(self, event: EndpointFailed) -> None:
+        if event.endpoint in self._closing:
+            self._endpoint_gone(event.endpoint, None)
+            return
+        found = self._leg_of(event.endpoint)
+        known = self._endpoints.get(event.endpoint)
+        if known is None:
+            return
+        self.note("endpoint {endpoint} failed: {why}", endpoint=event.endpoint, why=event.why)
+        media, port = known
+        media.forget(event.endpoint)
+        del self._endpoints[event.endpoint]
+        self.ports.quarantine(port, self.stack.now)
+        if found is not None:
+            reason = (("Reason", 'SIP;cause=503;text="Media failure"'),)
+            found[0].end(f"no media: {event.why}", 503, reason)
+
+    def _leg_of(self, endpoint: str) -> tuple[Call, Leg] | None:
+        known = self._endpoints.get(endpoint)
+        if known is None:
+            return None
+        call = self.calls.get(endpoint.split(".", 1)[0])
+        if call is None:
+            return None
+        return next(((call, leg) for leg in call.legs if leg.media is known[0]), None)
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _policy(self, sender: Sender) -> SrtpPolicy:
+        return "required" if sender.device.tls else self.settings.srtp
+
+    def _media(self, call: Call, name: str, flow: Flow, sender: Sender) -> LegMedia:
+        shown = self._own_address(flow)[0]
+        policy = self._policy(sender)
+        return LegMedia(self, call.id, f"{call.id}.{name}", bind=flow.local[0], shown=shown, policy=policy)
+
+    def _unbound(self, gone: Iterable[Unbound]) -> None:
+        for each in gone:
+            self.stack.out.append(SaveBindings(each.username))
+            self.note("{user} unregistered: {why}", user=each.username, why=each.why)
+
+    def _new_id(self) -> str:
+        return self.entropy.token()
+
+    def _hop(self, binding: Binding) -> Flow:
+        if binding.path:
+            return binding.flow
+        return hop_to(binding.contact, binding.flow, binding.behind_nat)
+
+    def _request_to(
+        self, binding: Binding, method: str, caller: Party, key: str, origin: Request | None
+    ) -> Request:
+        """A request outside of dialogs to one phone, on behalf of `caller`."""
+        hops = origin.max_forwards if origin is not None else None
+        forwards = (MAX_FORWARDS if hops is None else min(hops, MAX_FORWARDS)) - 1
+        headers = Headers(
+            [
+                ("Max-Forwards", str(max(forwards, 1))),
+                *(("Route", route) for route in binding.path),
+                ("From", f"{from_value(caller, self.domain)};tag={self.entropy.token()}"),
+                ("To", f"<sip:{key}@{self.domain}>"),
+                ("Call-ID", f"{self.entropy.token()}{self.entropy.token()}"),
+                ("CSeq", f"{1 + self.entropy.below(2**15)} {method}"),
+            ]
+        )
+        return Request(method, binding.contact, headers, b"")
+
+
+def _party(sender: Sender, is_private: bool = False) -> Party:
+    return Party(sender.extension.key, sender.extension.label, sender.device.username, is_private)
+
+
+def _user(request: Request) -> str:
+    uri = parse_uri(request.uri)
+    return (uri.user or "") if isinstance(uri, SipUri) else ""

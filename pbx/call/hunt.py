@@ -1,0 +1,137 @@
+"""Ringing several phones at once for one leg, until one answers (RFC 3261 §16.7)."""
+
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from pbx.call.leg import Leg
+from pbx.sdp.content import Content
+from pbx.sip.message import Response
+
+ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
+# §16.7: of the 4xx, those that say how the request could be mended come first.
+MENDABLE: Final = (415, 420, 484)
+# What a phone says to us, its user agent client, is our own affair and becomes something else for the caller.
+PRIVATE: Final = {401: 480, 407: 480, 408: 480, 481: 480, 487: 480, 491: 480, 503: 500}
+
+
+class HuntUser(Protocol):
+    """The call behind it."""
+
+    def hunt_progressed(
+        self, hunt: "Hunt", leg: Leg, response: Response, content: Content | None
+    ) -> None: ...
+    def hunt_answered(self, hunt: "Hunt", leg: Leg, response: Response, content: Content | None) -> None: ...
+    def hunt_failed(self, hunt: "Hunt", status: int, response: Response | None) -> None: ...
+    def hunt_redirected(self, hunt: "Hunt", leg: Leg, response: Response) -> bool:
+        """A 3xx: has the call found somebody else to ring?"""
+        ...
+
+
+class Hunt:
+    """The B-legs that ring for `origin`."""
+
+    def __init__(self, user: HuntUser, origin: Leg, why: str) -> None:
+        self.user: HuntUser | None = user
+        self.origin = origin
+        self.why = why
+        self.legs: list[Leg] = []
+        self.early: Leg | None = None  # the one whose early media the caller hears
+        self.tried: set[str] = set()  # extension keys, so that redirections end
+        self.was_forked = False
+        self._refusals: list[Response] = []
+
+    def add(self, leg: Leg) -> None:
+        """One more phone rings."""
+        self.legs.append(leg)
+        self.was_forked = len(self.legs) > 1
+
+    def progressed(self, leg: Leg, response: Response, content: Content | None) -> None:
+        """A phone rings, or plays something before it answers: one source of early media is passed on."""
+        if leg not in self.legs or self.user is None:
+            return
+        if content is not None:
+            if self.early is None:
+                self.early = leg
+            elif self.early is not leg:
+                content = None
+        self.user.hunt_progressed(self, leg, response, content)
+
+    def answered(self, leg: Leg, response: Response, content: Content | None) -> None:
+        """The first to answer wins; the others hear that the call was completed elsewhere."""
+        user = self.user
+        if leg not in self.legs or user is None:
+            leg.end()
+            return
+        self.legs.remove(leg)
+        self.user = None
+        self._cancel(ELSEWHERE)
+        user.hunt_answered(self, leg, response, content)
+
+    def refused(self, leg: Leg, response: Response) -> None:
+        """One phone said no; a 6xx speaks for all (§16.7, step 5)."""
+        user = self.user
+        if leg not in self.legs or user is None:
+            return
+        self.legs.remove(leg)
+        if self.early is leg:
+            self.early = None
+        if 300 <= response.status < 400 and user.hunt_redirected(self, leg, response):
+            return
+        self._refusals.append(response)
+        if response.status >= 600:
+            self._cancel(())
+        if not self.legs:
+            self.fail()
+
+    def lost(self, leg: Leg) -> None:
+        """A ringing leg is gone without a word."""
+        if leg in self.legs:
+            self.legs.remove(leg)
+            if not self.legs:
+                self.fail()
+
+    def fail(self, status: int | None = None) -> None:
+        """Stop all and report the best refusal, or `status`."""
+        user, self.user = self.user, None
+        self._cancel(())
+        if user is None:
+            return
+        best = best_response(self._refusals) if status is None else None
+        if best is None:
+            user.hunt_failed(self, status or 480, None)
+            return
+        mapped = PRIVATE.get(best.status, best.status)
+        if 300 <= mapped < 400:
+            mapped = 480
+        user.hunt_failed(self, mapped, best if mapped == best.status else None)
+
+    def stop(self, extra: Iterable[tuple[str, str]] = ()) -> None:
+        """Stop ringing and report nothing."""
+        self.user = None
+        self._cancel(tuple(extra))
+
+    def _cancel(self, extra: tuple[tuple[str, str], ...]) -> None:
+        legs, self.legs = self.legs, []
+        for leg in legs:
+            leg.cancel(extra)
+
+
+def best_response(refusals: list[Response]) -> Response | None:
+    """What a fork's caller is told (§16.7, step 6): a 6xx, else the lowest class, what can be mended first."""
+    if not refusals:
+        return None
+    rank: Callable[[Response], tuple[int, int, int]] = lambda r: (  # noqa: E731
+        0 if r.status >= 600 else 1,
+        r.status // 100,
+        _weight(r.status),
+    )
+    return min(refusals, key=rank)
+
+
+def _weight(status: int) -> int:
+    """Among 4xx: mendable ones, then a person's own word (486), then the rest, time-outs last."""
+    if status in MENDABLE:
+        return 0
+    if status == 486:
+        return 1
+    return 3 if status in (408, 480, 487, 503) else 2

@@ -1,0 +1,75 @@
+"""OPTIONS to every registered phone: is it there, and how far away (RFC 3261 §11)."""
+
+from functools import partial
+from typing import Final
+
+from pbx.deadlines import Deadlines
+from pbx.sip.dialog import hop_to
+from pbx.sip.headers import Headers
+from pbx.sip.location import Binding, LocationService
+from pbx.sip.message import Request, Response
+from pbx.sip.stack import SipStack
+
+INTERVAL_S: Final = 60.0
+FIRST_S: Final = 2.0  # after a registration; a phone is busy with its own requests until then
+
+
+class Qualifier:
+    """Asks the phones of each device; keeps round-trip times in seconds, None for one that is silent."""
+
+    def __init__(self, stack: SipStack, location: LocationService, domain: str) -> None:
+        self.round_trip: dict[tuple[str, str], float | None] = {}
+        self._stack = stack
+        self._location = location
+        self._domain = domain
+        self._due: Deadlines[str] = Deadlines()
+        self._watched: set[str] = set()
+
+    @property
+    def deadline(self) -> float | None:
+        return self._due.next
+
+    def watch(self, username: str) -> None:
+        """A device has registered: ask it soon, then regularly while it stays registered."""
+        if username in self._watched:
+            return
+        self._watched.add(username)
+        self._due.set(username, self._stack.now + FIRST_S)
+
+    def expire(self, now: float) -> None:
+        for username in self._due.pop_due(now):
+            bindings = self._location.bindings(username, now)
+            contacts = {binding.contact for binding in bindings}
+            for key in [k for k in self.round_trip if k[0] == username and k[1] not in contacts]:
+                del self.round_trip[key]
+            if not bindings:
+                self._watched.discard(username)
+                continue
+            for binding in bindings:
+                self._ask(username, binding)
+            # Spread over the interval, so that a thousand phones are not asked at once for ever.
+            self._due.set(username, now + INTERVAL_S * (0.9 + self._stack.entropy.below(200) / 1000))
+
+    def _ask(self, username: str, binding: Binding) -> None:
+        stack = self._stack
+        headers = Headers(
+            [
+                ("Max-Forwards", "70"),
+                *(("Route", route) for route in binding.path),
+                ("From", f"<sip:pbx@{self._domain}>;tag={stack.entropy.token()}"),
+                ("To", f"<{binding.contact}>"),
+                ("Call-ID", stack.entropy.token()),
+                ("CSeq", "1 OPTIONS"),
+                ("Accept", "application/sdp"),
+            ]
+        )
+        request = Request("OPTIONS", binding.contact, headers, b"")
+        flow = binding.flow if binding.path else hop_to(binding.contact, binding.flow, binding.behind_nat)
+        request.headers.add("Contact", f"<{stack.own_uri(flow)}>")
+        stack.send(request, flow, partial(self._answered, (username, binding.contact), stack.now))
+
+    def _answered(self, key: tuple[str, str], asked_at: float, response: Response) -> None:
+        if response.status < 200:
+            return
+        is_there = response.status not in (408, 503)
+        self.round_trip[key] = self._stack.now - asked_at if is_there else None

@@ -1,0 +1,247 @@
+"""Transfer by REFER (RFC 3515, RFC 5589), blind and attended: the PBX acts for transferee and target."""
+
+from typing import Final, Protocol
+
+from pbx.call.hunt import Hunt
+from pbx.call.identity import assert_identity
+from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.errors import PeerError
+from pbx.rules.decision import Reject, Ring
+from pbx.sdp.content import Content, with_direction
+from pbx.sip.fields import parse_name_addr
+from pbx.sip.message import Request, Response
+from pbx.sip.stack import Extra, SipStack
+from pbx.sip.subscription import ReferSubscription, Unsubscribed
+from pbx.sip.transaction.key import TransactionKey
+from pbx.sip.uri import SipUri
+
+ADOPTED_S: Final = 30.0  # a phone that rang for somebody else first rings this much longer
+
+
+class TransferHost(Protocol):
+    """The exchange, as a transfer sees it."""
+
+    @property
+    def stack(self) -> SipStack: ...
+    @property
+    def domain(self) -> str: ...
+    def route(self, caller: Party, key: str) -> Ring | Reject: ...
+    def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
+    def note(self, text: str, **fields: object) -> None: ...
+
+
+class TransferCall(Protocol):
+    """The call, as a transfer sees it."""
+
+    id: str
+    hunt: Hunt | None
+    talk: tuple[Leg, Leg] | None
+    transfer: "Transfer | None"
+    refers: int
+
+    @property
+    def host(self) -> TransferHost: ...
+    def peer_of(self, leg: Leg) -> Leg | None: ...
+    def next_name(self) -> str: ...
+    def add(self, leg: Leg) -> None: ...
+    def drop(self, leg: Leg, status: int = 0, why: str = "") -> None: ...
+    def connect(self, a: Leg, b: Leg) -> None: ...
+    def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None: ...
+    def linger(self) -> None: ...
+    def wait(self, seconds: float) -> None: ...
+    def hunt_progressed(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None: ...
+    def hunt_answered(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None: ...
+    def hunt_failed(self, hunt: Hunt, status: int, response: Response | None) -> None: ...
+    def hunt_redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool: ...
+    def end(self, why: str, status: int = 480, extra: Extra = ()) -> None: ...
+
+
+class Transfer:
+    """One REFER under way: `transferor` asked that `transferee` talks with somebody else."""
+
+    def __init__(
+        self, call: TransferCall, transferor: Leg, transferee: Leg, subscription: ReferSubscription
+    ) -> None:
+        self.transferor = transferor
+        self.transferee = transferee
+        self.is_adopted = (
+            False  # the ringing phones were offered the transferor's media, not the transferee's
+        )
+        self._call: TransferCall | None = call
+        self._subscription = subscription
+
+    @classmethod
+    def start(cls, call: TransferCall, leg: Leg, request: Request, key: TransactionKey) -> None:
+        """Carry out a REFER.
+
+        Raises:
+            PeerError: it cannot be understood, or not now.
+        """
+        uri = _refer_to(request)
+        peer = call.peer_of(leg)
+        if peer is None or call.hunt is not None or call.transfer is not None or leg.state != UP:
+            raise PeerError(491, "Request Pending")
+        silent = (request.headers.get("Refer-Sub") or "").strip().lower() == "false"
+        extra: Extra = (("Refer-Sub", "false"),) if silent else ()
+        call.refers += 1
+        subscription = Unsubscribed() if silent else ReferSubscription(leg, request, call.refers == 1)
+        call.host.stack.respond(request, key, 202, "Accepted", extra=(*leg.own_contact, *extra))
+        transfer = cls(call, leg, peer, subscription)
+        call.transfer = transfer
+        subscription.notify(100)
+        replaces = uri.headers.get("Replaces")
+        call.host.note(
+            "call {call}: {leg} transfers {peer} to {target}",
+            call=call.id,
+            leg=leg.party.key,
+            peer=peer.party.key,
+            target=uri.user,
+        )
+        if replaces is None:
+            transfer._blind(uri.user or "", request)
+        else:
+            transfer._attended(replaces)
+
+    def progressed(self, status: int, reason: str) -> None:
+        """The target rings."""
+        self._subscription.notify(status, reason)
+
+    def succeeded(self) -> None:
+        """The target and the transferee talk."""
+        self._subscription.notify(200)
+        self._forget()
+
+    def failed(self, status: int, reason: str = "") -> None:
+        """Nothing came of it: the transferor has its call back."""
+        self._subscription.notify(status, reason)
+        self._forget()
+
+    def transferor_left(self) -> None:
+        """The transferor hung up before the target answered: nobody is told any more."""
+        self._subscription.stop()
+
+    def stop(self) -> None:
+        """The call is over."""
+        self.failed(487)
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        call, self._call = self._call, None
+        if call is not None and call.transfer is self:
+            call.transfer = None
+
+    def _blind(self, key: str, request: Request) -> None:
+        call = self._call
+        assert call is not None
+        decision = call.host.route(self.transferee.party, key)
+        if isinstance(decision, Reject):
+            self.failed(decision.status, decision.reason)
+            return
+        content = self.transferee.media.content
+        hunt = call.hunt = Hunt(call, self.transferee, decision.why)
+        referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
+        call.ring(hunt, decision, with_direction(content) if content is not None else None, referred_by)
+
+    def _attended(self, replaces: str) -> None:
+        call = self._call
+        assert call is not None
+        other = call.host.leg_with(replaces, self.transferor.party)
+        second: TransferCall | None = other.user if other is not None else None  # type: ignore[assignment]  # a Call
+        if other is None or second is None or other is self.transferor:
+            self.failed(481)
+            return
+        target = second.peer_of(other)
+        if target is not None and second is not call:
+            self._merge(call, second, other, target)
+        elif other.state == CALLING and other.is_caller and second.hunt is not None:
+            self._adopt(call, second, second.hunt)
+            other.reject(487, "Request Terminated")
+            second.drop(other, 487, "transferred while it rang")
+            second.end("transferred while it rang")
+        else:
+            self.failed(481)
+
+    def _adopt(self, call: TransferCall, second: TransferCall, hunt: Hunt) -> None:
+        """The target still rings: it rings for the transferee from now on."""
+        self.is_adopted = True
+        second.hunt, call.hunt = None, hunt
+        hunt.user, hunt.origin, hunt.early = call, self.transferee, None
+        for leg in hunt.legs:
+            second.drop(leg, 0, "transferred while it rang")
+            leg.name = call.next_name()
+            call.add(leg)
+        call.wait(ADOPTED_S)
+
+    def _merge(self, call: TransferCall, second: TransferCall, other: Leg, target: Leg) -> None:
+        """Both calls of the transferor are up: what they leave behind talks."""
+        second.talk = None
+        second.drop(target, 200, "transferred")
+        other.end()
+        second.drop(other, 200, "transferred")
+        second.end("transferred")
+        target.name = call.next_name()
+        target.media.move(call.id, f"{call.id}.{target.name}")
+        call.add(target)
+        self.transferee.media.part()
+        call.talk = (self.transferee, target)
+        self.succeeded()
+        call.linger()
+        bridge(call, self.transferee, target)
+
+
+def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
+    """Renegotiate until two legs that agreed on their media with others hear one another (RFC 3725 §4.4).
+
+    `y` is offered what `x` can do, then `x` what `y` answered; where that fits nothing, `y` makes the offer.
+    """
+    domain = call.host.domain
+
+    def x_answered(status: int, _answer: Content | None) -> None:
+        if status >= 300:
+            call.end(f"renegotiation after a transfer was answered {status}")
+        elif call.peer_of(x) is y:
+            call.connect(x, y)
+
+    def y_answered(status: int, answer: Content | None) -> None:
+        if call.peer_of(x) is not y:
+            return
+        if status >= 300 or answer is None:
+            y.reoffer(None, y_offered, assert_identity(x.party, domain), persistent=True)
+            return
+        call.connect(x, y)
+        x.reoffer(with_direction(answer), x_answered, assert_identity(y.party, domain), persistent=True)
+
+    def y_offered(status: int, offer: Content | None) -> None:
+        if status >= 300 or offer is None or call.peer_of(x) is not y:
+            call.end(f"renegotiation after a transfer was answered {status}")
+            return
+
+        def answered(status: int, answer: Content | None) -> None:
+            if status >= 300 or answer is None:
+                call.end(f"renegotiation after a transfer was answered {status}")
+                return
+            y.acknowledge(answer)
+            call.connect(x, y)
+
+        x.reoffer(with_direction(offer), answered, assert_identity(y.party, domain), persistent=True)
+
+    known = x.media.content
+    if known is None:
+        y_answered(488, None)
+    else:
+        y.reoffer(with_direction(known), y_answered, assert_identity(x.party, domain), persistent=True)
+
+
+def _refer_to(request: Request) -> SipUri:
+    values = request.headers.get_all("Refer-To")
+    if len(values) != 1:
+        raise PeerError(400, "Exactly One Refer-To Is Needed")
+    uri = parse_name_addr(values[0]).uri
+    if not isinstance(uri, SipUri):
+        raise PeerError(416, "Unsupported URI Scheme")
+    if (uri.params.get("method") or "INVITE").upper() != "INVITE":
+        raise PeerError(501, "Only INVITE Can Be Referred")
+    if not uri.user:
+        raise PeerError(400, "Refer-To Names Nobody")
+    return uri

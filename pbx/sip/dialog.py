@@ -1,0 +1,164 @@
+"""Dialogs (RFC 3261 §12): who talks to whom, in which order, along which way."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from pbx.errors import PeerError
+from pbx.sip.fields import NameAddr
+from pbx.sip.flow import Flow
+from pbx.sip.headers import Headers
+from pbx.sip.message import Request, Response
+from pbx.sip.uri import SipUri, parse_uri
+
+
+class DialogId(NamedTuple):
+    """Call-ID and the two tags, as this side sees them (§12)."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+
+
+def is_behind_nat(request: Request, flow: Flow) -> bool:
+    """True when the sender's Via names another address than it sent from (RFC 3581)."""
+    via = request.via
+    default = 5061 if flow.transport == "TLS" else 5060
+    return via.host != flow.peer[0] or (via.port or default) != flow.peer[1]
+
+
+def hop_to(uri: str, flow: Flow, behind_nat: bool) -> Flow:
+    """Where a request for `uri` goes, when its owner last spoke to us over `flow`.
+
+    A connection is reused (RFC 5626 §5.3) and a phone behind NAT is reached where it came from; another
+    phone is believed when its Contact gives an address other than its source.
+    """
+    if behind_nat or flow.is_reliable:
+        return flow
+    parsed = parse_uri(uri)
+    if not isinstance(parsed, SipUri):
+        return flow
+    try:
+        version = ip_address(parsed.host).version
+    except ValueError:
+        return flow
+    if (version == 6) != (":" in flow.local[0]):
+        return flow
+    transport = (parsed.params.get("transport") or "udp").upper()
+    port = parsed.port or 5060
+    if transport == "UDP":
+        return Flow("UDP", (parsed.host, port), flow.local)
+    if transport in ("TCP", "TLS"):
+        port = parsed.port or (5061 if transport == "TLS" else 5060)
+        return Flow(transport, (parsed.host, port), (flow.local[0], 0))
+    return flow
+
+
+@dataclass(slots=True, eq=False)
+class Dialog:
+    """One side's state of a dialog; the early dialog of a fork counts as one too (§12.1).
+
+    `local` and `remote` are the From/To values with their tags as text; `route_set` are Route values as text.
+    """
+
+    id: DialogId
+    local: str
+    remote: str
+    target: str
+    route_set: tuple[str, ...]
+    flow: Flow
+    behind_nat: bool
+    local_seq: int
+    remote_seq: int | None = None
+
+    @classmethod
+    def of_uas(cls, request: Request, local_tag: str, flow: Flow) -> "Dialog":
+        """The dialog that `request` opens, seen from the side that answers it (§12.1.1)."""
+        return cls(
+            id=DialogId(request.call_id, local_tag, request.from_.tag or ""),
+            local=_tagged(request.headers.get("To") or "", local_tag),
+            remote=request.headers.get("From") or "",
+            target=contact_of(request) or "",
+            route_set=tuple(request.headers.values("Record-Route")),
+            flow=flow,
+            behind_nat=is_behind_nat(request, flow),
+            local_seq=0,
+            remote_seq=request.cseq.number,
+        )
+
+    @classmethod
+    def of_uac(cls, request: Request, response: Response, flow: Flow, behind_nat: bool) -> "Dialog":
+        """The dialog that `response` opens, seen from the side that sent `request` (§12.1.2)."""
+        return cls(
+            id=DialogId(request.call_id, request.from_.tag or "", response.to.tag or ""),
+            local=request.headers.get("From") or "",
+            remote=response.headers.get("To") or "",
+            target=contact_of(response) or request.uri,
+            route_set=tuple(reversed(response.headers.values("Record-Route"))),
+            flow=flow,
+            behind_nat=behind_nat,
+            local_seq=request.cseq.number,
+        )
+
+    def make_request(self, method: str, seq: int | None = None) -> Request:
+        """A request inside the dialog (§12.2.1.1), without Via and Contact; an ACK gives its `seq`."""
+        if seq is None:
+            self.local_seq += 1
+            seq = self.local_seq
+        uri, routes = self._way()
+        headers = Headers(
+            [
+                ("Max-Forwards", "70"),
+                *(("Route", route) for route in routes),
+                ("From", self.local),
+                ("To", self.remote),
+                ("Call-ID", self.id.call_id),
+                ("CSeq", f"{seq} {method}"),
+            ]
+        )
+        return Request(method, uri, headers, b"")
+
+    def check_order(self, request: Request) -> None:
+        """Refuse a request that is older than the last one (§12.2.2), else remember its number."""
+        number = request.cseq.number
+        if self.remote_seq is not None and number < self.remote_seq:
+            raise PeerError(500, "CSeq Out Of Order")
+        self.remote_seq = number
+
+    def refresh_target(self, message: Request | Response, flow: Flow | None = None) -> None:
+        """Take over the Contact of a target refresh (§12.2.1.2, §12.2.2); a request also shows the way to it."""
+        self.target = contact_of(message) or self.target
+        if flow is not None and isinstance(message, Request):
+            self.flow = flow
+            self.behind_nat = is_behind_nat(message, flow)
+
+    def hop(self) -> Flow:
+        """Where the next request of this dialog goes."""
+        if self.route_set:
+            return hop_to(_uri_of(self.route_set[0]), self.flow, self.behind_nat)
+        return hop_to(self.target, self.flow, self.behind_nat)
+
+    def _way(self) -> tuple[str, tuple[str, ...]]:
+        if not self.route_set:
+            return self.target, ()
+        first = _uri_of(self.route_set[0])
+        parsed = parse_uri(first)
+        if isinstance(parsed, SipUri) and "lr" in parsed.params:
+            return self.target, self.route_set
+        # A strict router: its URI becomes the Request-URI, the target the last Route (§12.2.1.1).
+        return first, (*self.route_set[1:], f"<{self.target}>")
+
+
+def contact_of(message: Request | Response) -> str | None:
+    """The first Contact's URI as text, None when there is none."""
+    contacts: list[NameAddr] = message.contacts
+    return contacts[0].uri.render() if contacts else None
+
+
+def _uri_of(route: str) -> str:
+    start = route.find("<")
+    return route[start + 1 : route.find(">", start)] if start >= 0 else route.partition(";")[0].strip()
+
+
+def _tagged(value: str, tag: str) -> str:
+    return value if ";tag=" in value else f"{value};tag={tag}"

@@ -1,0 +1,369 @@
+"""Parser, transactions and dialogs as one machine (RFC 3261 §5).
+
+Everything it wants done in the world is appended to `out`, in order, for whoever steps it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from pbx.deadlines import Deadlines
+from pbx.entropy import Entropy
+from pbx.errors import MediaError, PeerError
+from pbx.sip.dialog import DialogId
+from pbx.sip.flow import Flow
+from pbx.sip.headers import Headers
+from pbx.sip.message import Request, Response, make_response
+from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
+from pbx.sip.transaction.key import TransactionKey
+from pbx.sip.transaction.layer import TransactionLayer
+from pbx.sip.transaction.timers import Timers
+from pbx.sip.transaction.types import Ended, RequestIn, ResponseIn, Send, TimedOut, TransportFailed
+from pbx.sip.uri import SipUri, parse_uri
+
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, REFER, NOTIFY, INFO, MESSAGE"
+METHODS: Final = frozenset(ALLOW.split(", "))
+RECOGNISED: Final = METHODS | {"SUBSCRIBE", "PUBLISH"}
+SUPPORTED: Final = "100rel, replaces, timer, norefersub, outbound, path"
+OPTION_TAGS: Final = frozenset((*SUPPORTED.split(", "), "histinfo", "from-change"))
+UDP_LIMIT: Final = 1300  # octets; a larger request goes by TCP where the peer has it (§18.1.1)
+
+Extra = Sequence[tuple[str, str]]
+
+
+class TimerOwner(Protocol):
+    """Whoever set a timer of the stack."""
+
+    def expire(self, timer: str) -> None: ...
+
+
+class DialogUser(Protocol):
+    """Whoever owns a dialog: gets every request inside it."""
+
+    def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
+    def receive_ack(self, request: Request) -> None: ...
+
+
+class StackUser(Protocol):
+    """Whoever owns what is outside of dialogs."""
+
+    def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
+
+
+class InviteOwner(Protocol):
+    """Whoever answers an INVITE and may be told to stop."""
+
+    def receive_cancel(self, request: Request) -> None: ...
+
+
+class ClientRequest:
+    """A request on its way: its transaction moves when it is tried at the next address (RFC 3263 §4.3)."""
+
+    __slots__ = ("alternatives", "flow", "handler", "key", "request")
+
+    def __init__(
+        self,
+        request: Request,
+        flow: Flow,
+        handler: Callable[[Response], None],
+        alternatives: Sequence[Flow] = (),
+    ) -> None:
+        self.request = request
+        self.flow = flow
+        self.handler = handler
+        self.alternatives = list(alternatives)
+        self.key: TransactionKey | None = None
+
+
+class SipStack:
+    """RFC 3261's layers below the transaction user. `now` is the time of the step in progress."""
+
+    def __init__(
+        self,
+        user: StackUser,
+        entropy: Entropy,
+        own_address: Callable[[Flow], tuple[str, int]],
+        timers: Timers,
+    ) -> None:
+        self.now = 0.0
+        self.out: list[Any] = []
+        self.entropy = entropy
+        self.timers: Deadlines[tuple[TimerOwner, str]] = Deadlines()
+        self.dialogs: dict[DialogId, DialogUser] = {}
+        self.layer = TransactionLayer(timers)
+        self.t = timers
+        self._user = user
+        self._own_address = own_address
+        self._clients: dict[TransactionKey, ClientRequest] = {}
+        self._invites: dict[TransactionKey, InviteOwner] = {}
+        self._no_tcp: dict[tuple[str, int], float] = {}
+
+    # --- steps ---------------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` wants to be called next."""
+        mine, theirs = self.timers.next, self.layer.deadline
+        if mine is None or theirs is None:
+            return mine if theirs is None else theirs
+        return min(mine, theirs)
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> None:
+        """Take one datagram."""
+        self.now = now
+        try:
+            message = parse_datagram(data)
+        except MalformedMessageError as error:
+            self.receive_malformed(error, flow, now)
+            return
+        self.receive_message(message, flow, now)
+
+    def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
+        """Take one message, whole."""
+        self.now = now
+        try:
+            validate(message)
+        except MalformedMessageError as error:
+            self.receive_malformed(error, flow, now)
+            return
+        self._dispatch(self.layer.receive(message, flow, now))
+
+    def receive_malformed(self, error: MalformedMessageError, flow: Flow, now: float) -> None:
+        """Answer what could be read of a broken request, statelessly (§8.2.6.2); drop the rest."""
+        self.now = now
+        request = error.request
+        if request is None or request.method == "ACK":
+            return
+        response = make_response(request, error.status, error.reason, to_tag=self.entropy.token())
+        self.out.append(Send(response.render(), flow))
+
+    def expire(self, now: float) -> None:
+        """Run every timer that is due."""
+        self.now = now
+        self._dispatch(self.layer.expire(now))
+        for owner, timer in self.timers.pop_due(now):
+            owner.expire(timer)
+
+    def flow_lost(self, flow: Flow, why: str, now: float) -> None:
+        """A connection closed, or could not be opened."""
+        self.now = now
+        self._dispatch(self.layer.transport_failed(flow, why, now))
+
+    # --- requests out --------------------------------------------------------------------------------------
+
+    def own_uri(self, flow: Flow) -> str:
+        """Our Contact as seen over `flow`."""
+        transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+        return f"sip:{self.own_host(flow)}{transport}"
+
+    def own_host(self, flow: Flow) -> str:
+        """Our address and port as seen over `flow`, IPv6 in brackets."""
+        host, port = self._own_address(flow)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def send(
+        self,
+        request: Request,
+        flow: Flow,
+        handler: Callable[[Response], None],
+        alternatives: Sequence[Flow] = (),
+    ) -> ClientRequest:
+        """Send `request` in a client transaction of its own. `handler` gets each response; 408 and 503 stand
+        for a time-out and a lost transport (§8.1.3.1)."""
+        client = ClientRequest(request, flow, handler, alternatives)
+        if flow.transport == "UDP" and len(request.body) > 300 and self._wants_tcp(request, flow):
+            client.alternatives.insert(0, flow)
+            client.flow = Flow("TCP", flow.peer, (flow.local[0], 0))
+        self._try(client)
+        return client
+
+    def send_ack(self, ack: Request, flow: Flow) -> bytes:
+        """Send the ACK of a 2xx, which is a transaction of its own (§13.2.2.4); returns it for repetition."""
+        self._add_via(ack, flow)
+        data = ack.render()
+        self.out.append(Send(data, flow))
+        return data
+
+    def send_again(self, data: bytes, flow: Flow) -> None:
+        """Repeat an ACK."""
+        self.out.append(Send(data, flow))
+
+    def cancel(self, client: ClientRequest, extra: Extra = ()) -> None:
+        """Send the CANCEL of an INVITE that has had a provisional response (§9.1)."""
+        invite = client.request
+        headers = Headers([("Via", invite.headers.get("Via") or ""), ("Max-Forwards", "70")])
+        for name in ("Route", "From", "To", "Call-ID"):
+            for value in invite.headers.get_all(name):
+                headers.add(name, value)
+        headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        for name, value in extra:
+            headers.add(name, value)
+        cancel = Request("CANCEL", invite.uri, headers, b"")
+        key, effects = self.layer.send_request(cancel, client.flow, self.now)
+        self._clients[key] = ClientRequest(cancel, client.flow, _ignore)
+        self._dispatch(effects)
+
+    # --- responses out -------------------------------------------------------------------------------------
+
+    def respond(
+        self,
+        request: Request,
+        key: TransactionKey,
+        status: int,
+        reason: str = "",
+        *,
+        to_tag: str | None = None,
+        extra: Extra = (),
+        body: bytes = b"",
+    ) -> Response:
+        """Answer `request`; `extra` headers follow the copied ones."""
+        if to_tag is None and request.to.tag is None:
+            to_tag = self.entropy.token()
+        response = make_response(request, status, reason, to_tag=to_tag)
+        for name, value in extra:
+            response.headers.add(name, value)
+        response.body = body
+        self.send_response(key, response)
+        return response
+
+    def send_response(self, key: TransactionKey, response: Response) -> None:
+        """Send a response, or a 2xx once more."""
+        if response.status >= 200:
+            self._invites.pop(key, None)
+        self._dispatch(self.layer.respond(key, response, self.now))
+
+    def watch_cancel(self, key: TransactionKey, owner: InviteOwner) -> None:
+        """Tell `owner` when the INVITE of `key` is cancelled before its final response."""
+        self._invites[key] = owner
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _try(self, client: ClientRequest) -> None:
+        self._add_via(client.request, client.flow)
+        key, effects = self.layer.send_request(client.request, client.flow, self.now)
+        client.key = key
+        self._clients[key] = client
+        self._dispatch(effects)
+
+    def _add_via(self, request: Request, flow: Flow) -> None:
+        branch = self.entropy.token()
+        request.headers.set(
+            "Via", f"SIP/2.0/{flow.transport} {self.own_host(flow)};branch=z9hG4bK{branch};rport"
+        )
+
+    def _wants_tcp(self, request: Request, flow: Flow) -> bool:
+        if self._no_tcp.get(flow.peer, 0.0) > self.now:
+            return False
+        return len(request.render()) + 120 > UDP_LIMIT  # the Via that is added counts too
+
+    def _dispatch(self, effects: Iterable[Any]) -> None:
+        for effect in effects:
+            kind = type(effect)
+            if kind is Send:
+                self.out.append(effect)
+            elif kind is RequestIn:
+                self._receive_request(effect)
+            elif kind is ResponseIn:
+                client = self._clients.get(effect.key)
+                if client is not None:
+                    self._receive_response(client, effect.response)
+            elif kind is TimedOut or kind is TransportFailed:
+                client = self._clients.get(effect.key)
+                if client is not None:
+                    self._fail(client, 408 if kind is TimedOut else 503)
+            elif kind is Ended:
+                self._clients.pop(effect.key, None)
+                self._invites.pop(effect.key, None)
+            else:
+                self.out.append(effect)
+
+    def _receive_response(self, client: ClientRequest, response: Response) -> None:
+        if response.status == 503 and client.alternatives:
+            self._fail(client, 503)
+            return
+        client.handler(response)
+
+    def _fail(self, client: ClientRequest, status: int) -> None:
+        if client.key is not None:
+            self._clients.pop(client.key, None)
+        if client.alternatives:
+            was, instead = client.flow, client.alternatives[0]
+            if was.transport == "TCP" and instead.transport == "UDP" and was.peer == instead.peer:
+                self._no_tcp[client.flow.peer] = self.now + 3600.0
+            client.flow = client.alternatives.pop(0)
+            self._try(client)
+            return
+        client.handler(make_response(client.request, status))
+
+    def _receive_request(self, event: RequestIn) -> None:
+        request, key, flow = event.request, event.key, event.flow
+        if request.method == "ACK":
+            owner = self.dialogs.get(_dialog_id(request))
+            if owner is not None:
+                owner.receive_ack(request)
+            return
+        if key is None:
+            return
+        try:
+            if request.method == "CANCEL":
+                self._receive_cancel(event)
+            elif event.merged:
+                raise PeerError(482, "Loop Detected")
+            else:
+                self._check(request)
+                self._route(request, key, flow)
+        except PeerError as error:
+            extra = getattr(error, "headers", ())
+            self.respond(request, key, error.status, error.reason, extra=extra)
+        except MediaError:
+            self.respond(request, key, 503, extra=(("Retry-After", "10"),))
+
+    def _route(self, request: Request, key: TransactionKey, flow: Flow) -> None:
+        if request.to.tag is None:
+            self._user.receive_request(request, key, flow)
+            return
+        owner = self.dialogs.get(_dialog_id(request))
+        if owner is None:
+            raise PeerError(481, "Call/Transaction Does Not Exist")
+        owner.receive_request(request, key, flow)
+
+    def _receive_cancel(self, event: RequestIn) -> None:
+        assert event.key is not None  # only an ACK comes without one
+        owner = self._invites.get(event.cancels) if event.cancels is not None else None
+        if event.cancels is None:
+            raise PeerError(481, "Call/Transaction Does Not Exist")
+        self.respond(event.request, event.key, 200)
+        if owner is not None:
+            owner.receive_cancel(event.request)
+
+    def _check(self, request: Request) -> None:
+        """What every request must meet before anybody looks at it (§8.2.1 to §8.2.3)."""
+        if request.method not in METHODS:
+            status, reason = (
+                (405, "Method Not Allowed") if request.method in RECOGNISED else (501, "Not Implemented")
+            )
+            raise Refusal(status, reason, (("Allow", ALLOW),))
+        if not isinstance(parse_uri(request.uri), SipUri):
+            raise PeerError(416, "Unsupported URI Scheme")
+        if "Require" in request.headers:
+            unknown = [tag for tag in request.headers.values("Require") if tag not in OPTION_TAGS]
+            if unknown:
+                raise Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unknown)),))
+        encoding = request.headers.get("Content-Encoding")
+        if encoding and encoding.lower() != "identity":
+            raise Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
+
+
+class Refusal(PeerError):
+    """A PeerError whose answer carries headers of its own."""
+
+    def __init__(self, status: int, reason: str, headers: Extra = ()) -> None:
+        super().__init__(status, reason)
+        self.headers = headers
+
+
+def _dialog_id(request: Request) -> DialogId:
+    return DialogId(request.call_id, request.to.tag or "", request.from_.tag or "")
+
+
+def _ignore(_response: Response) -> None:
+    """The response to a CANCEL says nothing that its INVITE's will not say."""

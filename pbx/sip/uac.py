@@ -1,0 +1,146 @@
+"""One INVITE that we sent (RFC 3261 §13.2, RFC 3262 §4): initial or inside a dialog."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pbx.sip.dialog import Dialog
+from pbx.sip.flow import Flow
+from pbx.sip.message import Request, Response, make_response
+from pbx.sip.stack import ClientRequest, Extra, SipStack
+
+
+class InviteUacOwner(Protocol):
+    """The leg behind it."""
+
+    def invite_progressed(self, response: Response) -> None: ...
+    def invite_answered(self, response: Response) -> None:
+        """The first 2xx; the owner calls `acknowledge` now, or when it has the answer to the offer in it."""
+        ...
+
+    def invite_forked(self, response: Response) -> None:
+        """A 2xx of another dialog: the owner acknowledges and ends it."""
+        ...
+
+    def invite_refused(self, response: Response) -> None: ...
+
+
+class InviteUac:
+    """The UAC core of one INVITE."""
+
+    def __init__(
+        self,
+        stack: SipStack,
+        owner: InviteUacOwner,
+        request: Request,
+        flow: Flow,
+        alternatives: Sequence[Flow] = (),
+    ) -> None:
+        self.request = request
+        self.is_final = False
+        self.is_cancelled = False
+        self._stack = stack
+        self._owner: InviteUacOwner | None = owner
+        self._has_provisional = False
+        self._cancel_extra: Extra = ()
+        self._winner: str | None = None  # To tag of the first 2xx
+        self._ack: tuple[bytes, Dialog] | None = None
+        self._rseq: dict[str, int] = {}  # the last reliable provisional of each early dialog
+        self._client: ClientRequest = stack.send(request, flow, self._receive, alternatives)
+
+    @property
+    def flow(self) -> Flow:
+        """The way the request went in the end."""
+        return self._client.flow
+
+    @property
+    def is_waiting_for_ack(self) -> bool:
+        """The 2xx has come and the ACK has not gone."""
+        return self._winner is not None and self._ack is None
+
+    def acknowledge(self, dialog: Dialog, body: bytes = b"") -> None:
+        """Send the ACK of the 2xx (§13.2.2.4), with the answer when the 2xx carried the offer."""
+        ack = dialog.make_request("ACK", self.request.cseq.number)
+        if body:
+            ack.headers.add("Content-Type", "application/sdp")
+            ack.body = body
+        self._ack = (self._stack.send_ack(ack, dialog.hop()), dialog)
+
+    def cancel(self, extra: Extra = ()) -> None:
+        """Give the call up: CANCEL now, or as soon as a provisional response allows it (§9.1)."""
+        if self.is_final or self.is_cancelled:
+            return
+        self.is_cancelled = True
+        self._cancel_extra = extra
+        self._stack.timers.set((self, "cancel"), self._stack.now + 64 * self._stack.t.t1)
+        if self._has_provisional:
+            self._stack.cancel(self._client, extra)
+
+    def take_reliable(self, response: Response, dialog: Dialog) -> bool:
+        """Acknowledge a reliable provisional response by PRACK; False for a copy or one out of order."""
+        rseq = response.headers.get("RSeq")
+        if rseq is None or "100rel" not in (tag.lower() for tag in response.headers.values("Require")):
+            return True
+        if not rseq.isascii() or not rseq.isdigit():
+            return False
+        tag, number = dialog.id.remote_tag, int(rseq)
+        last = self._rseq.get(tag)
+        if last is not None and number != last + 1:
+            return False
+        self._rseq[tag] = number
+        prack = dialog.make_request("PRACK")
+        prack.headers.add("RAck", f"{number} {self.request.cseq.number} INVITE")
+        self._stack.send(prack, dialog.hop(), _ignore)
+        return True
+
+    def stop(self) -> None:
+        """Tell nobody any more."""
+        self._owner = None
+        self._stack.timers.set((self, "cancel"), None)
+
+    def expire(self, _timer: str) -> None:
+        """A cancelled INVITE whose final response never came counts as ended (§9.1)."""
+        if not self.is_final and self._owner is not None:
+            self.is_final = True
+            owner, self._owner = self._owner, None
+            owner.invite_refused(_terminated(self.request))
+
+    def _receive(self, response: Response) -> None:
+        owner = self._owner
+        if response.status < 200:
+            if self.is_cancelled and not self._has_provisional:
+                self._stack.cancel(self._client, self._cancel_extra)
+            self._has_provisional = True
+            if owner is not None and not self.is_cancelled and response.status > 100:
+                owner.invite_progressed(response)
+            return
+        if response.status < 300:
+            self._receive_2xx(response)
+            return
+        self.is_final = True
+        self._stack.timers.set((self, "cancel"), None)
+        self._owner = None
+        if owner is not None:
+            owner.invite_refused(response)
+
+    def _receive_2xx(self, response: Response) -> None:
+        tag = response.to.tag or ""
+        if self._winner is None:
+            self._winner = tag
+            self.is_final = True
+            self._stack.timers.set((self, "cancel"), None)
+            if self._owner is not None:
+                self._owner.invite_answered(response)
+        elif tag == self._winner:
+            if self._ack is not None:  # a repeated 2xx: our ACK was lost
+                data, dialog = self._ack
+                self._stack.send_again(data, dialog.hop())
+        elif self._owner is not None:
+            self._owner.invite_forked(response)
+
+
+def _ignore(_response: Response) -> None:
+    """Nothing depends on how a PRACK is answered: the INVITE's final response decides."""
+
+
+def _terminated(request: Request) -> Response:
+    return make_response(request, 487)

@@ -1,0 +1,197 @@
+"""One INVITE that we answer (RFC 3261 §13.3, RFC 3262 §3): initial or inside a dialog.
+
+Reliable provisional responses wait for their PRACK, a 2xx is repeated until its ACK.
+"""
+
+from typing import Final, Protocol
+
+from pbx.errors import PeerError
+from pbx.sip.fields import parse_rack
+from pbx.sip.flow import Flow
+from pbx.sip.message import Request, Response, make_response
+from pbx.sip.stack import Extra, SipStack
+from pbx.sip.transaction.key import TransactionKey
+
+FIRST_RSEQ: Final = 2**31 - 2**16  # RFC 3262 §3: the first one is chosen below 2**31
+
+
+class InviteUasOwner(Protocol):
+    """The leg behind it."""
+
+    def invite_acked(self, ack: Request) -> None: ...
+    def invite_cancelled(self, cancel: Request) -> None: ...
+    def invite_abandoned(self, why: str) -> None:
+        """Neither ACK nor PRACK came in 64*T1."""
+        ...
+
+
+class InviteUas:
+    """The UAS core of one INVITE."""
+
+    def __init__(
+        self,
+        stack: SipStack,
+        owner: InviteUasOwner,
+        request: Request,
+        key: TransactionKey,
+        flow: Flow,
+        local_tag: str,
+    ) -> None:
+        self.request = request
+        self.local_tag = local_tag
+        self.is_final = False
+        self.is_acked = False
+        tags = {tag.lower() for tag in request.headers.values("Supported")}
+        required = {tag.lower() for tag in request.headers.values("Require")}
+        self.takes_reliable = "100rel" in tags or "100rel" in required
+        self.wants_reliable = "100rel" in required
+        self._stack: SipStack = stack
+        self._owner: InviteUasOwner | None = owner
+        self._key = key
+        self._flow = flow
+        self._rseq = 1 + stack.entropy.below(FIRST_RSEQ)
+        self._unacknowledged: Response | None = None  # the reliable provisional that waits for its PRACK
+        self._waiting: list[tuple[Response, bool]] = []  # responses behind it
+        self._last_2xx: Response | None = None
+        self._interval = 0.0
+        self._give_up_at = 0.0
+        stack.watch_cancel(key, self)
+
+    # --- responses -----------------------------------------------------------------------------------------
+
+    def provisional(self, status: int, reason: str, extra: Extra, body: bytes = b"") -> None:
+        """Send a 1xx: reliably when the caller demands it, or when it carries SDP and the caller can."""
+        if self.is_final:
+            return
+        reliable = self.wants_reliable or (bool(body) and self.takes_reliable)
+        response = self._make(status, reason, extra, body)
+        if reliable:
+            self._rseq += 1
+            response.headers.add("Require", "100rel")
+            response.headers.add("RSeq", str(self._rseq))
+        self._queue(response, reliable)
+
+    def final(self, status: int, reason: str, extra: Extra, body: bytes = b"") -> None:
+        """Send the final response; a 2xx waits until a reliable offer or answer is acknowledged (RFC 3262 §3)."""
+        if self.is_final:
+            return
+        self.is_final = True
+        response = self._make(status, reason, extra, body)
+        if status >= 300:
+            self._forget_provisional()
+            self._send(response)
+            self._owner = None
+            return
+        self._queue(response, False)
+
+    def stop(self) -> None:
+        """Repeat nothing any more: the dialog is over."""
+        self._forget_provisional()
+        self._stack.timers.set((self, "2xx"), None)
+        self._owner = None
+        self._last_2xx = None
+
+    # --- from the caller -----------------------------------------------------------------------------------
+
+    def receive_ack(self, ack: Request) -> bool:
+        """Take the ACK of our 2xx; False for one that is not the first of this INVITE."""
+        if self._last_2xx is None or ack.cseq.number != self.request.cseq.number:
+            return False
+        self._stack.timers.set((self, "2xx"), None)
+        self._last_2xx = None
+        self.is_acked = True
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.invite_acked(ack)
+        return True
+
+    def receive_prack(self, prack: Request) -> None:
+        """Match a PRACK by its RAck (RFC 3262 §3).
+
+        Raises:
+            PeerError: 481, it acknowledges nothing that we sent.
+        """
+        rack = parse_rack(prack.headers.get("RAck") or "")
+        waiting = self._unacknowledged
+        if (
+            waiting is None
+            or str(rack.rseq) != waiting.headers.get("RSeq")
+            or rack.cseq != self.request.cseq.number
+            or rack.method != "INVITE"
+        ):
+            raise PeerError(481, "Call/Transaction Does Not Exist")
+        self._unacknowledged = None
+        self._stack.timers.set((self, "1xx"), None)
+
+    def resume(self) -> None:
+        """Send what waited for the PRACK, once that is answered."""
+        while self._waiting and self._unacknowledged is None:
+            response, reliable = self._waiting.pop(0)
+            self._queue(response, reliable)
+
+    def receive_cancel(self, cancel: Request) -> None:
+        """A CANCEL before the final response (§9.2)."""
+        if not self.is_final and self._owner is not None:
+            self._owner.invite_cancelled(cancel)
+
+    # --- time ----------------------------------------------------------------------------------------------
+
+    def expire(self, timer: str) -> None:
+        """Repeat a 2xx (§13.3.1.4) or a reliable provisional (RFC 3262 §3), or give up."""
+        stack = self._stack
+        response = self._last_2xx if timer == "2xx" else self._unacknowledged
+        if response is None:
+            return
+        if stack.now >= self._give_up_at:
+            owner, self._owner = self._owner, None
+            self._last_2xx = self._unacknowledged = None
+            self._waiting.clear()
+            if owner is not None:
+                if timer == "1xx":
+                    self.is_final = True
+                    self._send(self._make(504, "Server Time-out", (), b""))
+                owner.invite_abandoned("no ACK came" if timer == "2xx" else "no PRACK came")
+            return
+        self._send(response)
+        self._interval = min(2 * self._interval, stack.t.t2) if timer == "2xx" else 2 * self._interval
+        stack.timers.set((self, timer), stack.now + self._interval)
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _make(self, status: int, reason: str, extra: Extra, body: bytes) -> Response:
+        response = make_response(self.request, status, reason, to_tag=self.local_tag)
+        if status < 300:
+            for route in self.request.headers.get_all("Record-Route"):
+                response.headers.add("Record-Route", route)
+        for name, value in extra:
+            response.headers.add(name, value)
+        if body:
+            response.headers.add("Content-Type", "application/sdp")
+            response.body = body
+        return response
+
+    def _queue(self, response: Response, reliable: bool) -> None:
+        if self._unacknowledged is not None and (reliable or response.status >= 200):
+            self._waiting.append((response, reliable))
+            return
+        if response.status >= 200:
+            self._last_2xx = response
+            self._repeat("2xx")
+        elif reliable:
+            self._unacknowledged = response
+            self._repeat("1xx")
+        self._send(response)
+
+    def _repeat(self, timer: str) -> None:
+        stack = self._stack
+        self._interval = stack.t.t1
+        self._give_up_at = stack.now + 64 * stack.t.t1
+        stack.timers.set((self, timer), stack.now + self._interval)
+
+    def _forget_provisional(self) -> None:
+        self._unacknowledged = None
+        self._waiting.clear()
+        self._stack.timers.set((self, "1xx"), None)
+
+    def _send(self, response: Response) -> None:
+        self._stack.send_response(self._key, response)
