@@ -113,7 +113,7 @@ class Reading:
                 value = many.kind.read(element)
             except NotAllowedError as wrong:
                 self.report(place, show(element), wrong.allowed, _quote(wrong.nearest))
-                value = element if isinstance(element, str) else ""
+                value = element if isinstance(element, str) and many.stand_in == "" else many.stand_in
             else:
                 if value in values:
                     self.report(place, f"{show(element)} a second time", "each only once")
@@ -187,7 +187,7 @@ def show(raw: object) -> str:
         case dict():
             return "a table"
         case list():
-            return "a list"
+            text = "[" + ", ".join(show(each) for each in raw) + "]"
         case str():
             text = f'"{raw}"' if raw.isprintable() else ascii(raw)
         case _:

@@ -156,11 +156,12 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """A list of values, none twice."""
+    """A list of values, none twice. `stand_in` takes the place of a wrong one while the rest is checked."""
 
     kind: Kind
     limit: int = 1000
     low: int = 0
+    stand_in: object = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,372 @@
+"""pbx.toml as frozen values: how the server runs (product §1). Read once, at start.
+
+Relative paths are relative to the folder of the file, or to the working directory where there is no file.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pbx.office.locate import Path as KeyPath
+from pbx.office.mistakes import ConfigFileError, Mistake
+from pbx.office.reading import Finding, Reading
+from pbx.office.source import Source
+from pbx.office.values import Email, Many, NotAllowedError, Whole
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Listen(NamedTuple):
+    """Where one socket listens; `host` is an IP address without brackets, port 0 is any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class PortRange(NamedTuple):
+    """The RTP ports from `low` to `high`, both even; the RTCP port is the next above each."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    empty: bool = False
+
+    def read(self, raw: object) -> Listen | None:
+        if raw == "" and self.empty:
+            return None
+        place = (
+            re.fullmatch(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):([0-9]{1,5})", raw)
+            if isinstance(raw, str)
+            else None
+        )
+        try:
+            if place is not None and int(place[3]) <= 65535:
+                return Listen(str(ipaddress.ip_address(place[1] or place[2])), int(place[3]))
+        except ValueError:
+            pass
+        raise NotAllowedError(
+            'an IP address and port, such as "0.0.0.0:5060" or "[::]:5060"'
+            + (', or ""' if self.empty else "")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkAddress:
+    def read(self, raw: object) -> IpNetwork:
+        near = None
+        if isinstance(raw, str):
+            try:
+                return ipaddress.ip_network(raw)
+            except ValueError:
+                near = _loose_network(raw)
+        raise NotAllowedError('a network, such as "10.0.0.0/8"', near)
+
+
+def _loose_network(raw: str) -> str | None:
+    try:
+        return str(ipaddress.ip_network(raw, strict=False))
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    def read(self, raw: object) -> PortRange:
+        if isinstance(raw, list) and len(raw) == 2 and all(type(port) is int for port in raw):
+            low, high = raw
+            if 1024 <= low < high <= 65534 and low % 2 == 0 and high % 2 == 0:
+                return PortRange(low, high)
+        raise NotAllowedError("two even ports from 1024 to 65534, the lower first, such as [16384, 32766]")
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    def read(self, raw: object) -> int | None:
+        if raw == "auto":
+            return None
+        if type(raw) is int and 1 <= raw <= 64:
+            return raw
+        raise NotAllowedError('"auto", or a whole number from 1 to 64')
+
+
+@dataclass(frozen=True, slots=True)
+class Advertise:
+    def read(self, raw: object) -> str | None:
+        if raw == "auto":
+            return None
+        try:
+            return str(ipaddress.ip_address(raw if isinstance(raw, str) else ""))
+        except ValueError:
+            raise NotAllowedError('"auto", or an IP address such as "203.0.113.5"') from None
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    def read(self, raw: object) -> str:
+        pattern = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+        if not isinstance(raw, str) or len(raw) > 253 or re.fullmatch(pattern, raw) is None:
+            raise NotAllowedError('a host name, such as "pbx.local"')
+        return raw.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class FilePath:
+    """None where the file says ""."""
+
+    empty: bool = True
+
+    def read(self, raw: object) -> Path | None:
+        if raw == "" and self.empty:
+            return None
+        if not isinstance(raw, str) or raw == "" or not raw.isprintable():
+            raise NotAllowedError("a path" + (', or ""' if self.empty else ""))
+        return Path(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    private = True
+
+    def read(self, raw: object) -> str:
+        if isinstance(raw, str) and raw.isprintable():
+            if re.fullmatch(r"sqlite:///.+", raw):
+                return raw
+            try:
+                parts = urlsplit(raw)
+                port = parts.port
+            except ValueError:
+                port = 0
+            else:
+                if parts.scheme == "postgresql+psycopg" and port != 0:
+                    return raw
+        raise NotAllowedError('"sqlite:///" and a path, or "postgresql+psycopg://user:password@host/name"')
+
+
+@dataclass(frozen=True, slots=True)
+class MailUrl:
+    private = True
+
+    def read(self, raw: object) -> str:
+        if raw == "":
+            return ""
+        if isinstance(raw, str) and raw.isprintable() and " " not in raw:
+            try:
+                parts = urlsplit(raw)
+                port = parts.port
+            except ValueError:
+                port = 0
+            else:
+                if parts.scheme in ("smtp", "smtps") and parts.hostname and port != 0:
+                    return raw
+        raise NotAllowedError('"smtp://user:password@host:587?starttls=required", or ""')
+
+
+@dataclass(frozen=True, slots=True)
+class RelayName:
+    def read(self, raw: object) -> str:
+        pattern = r"builtin|rtpengine:([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}"
+        if not isinstance(raw, str) or re.fullmatch(pattern, raw) is None:
+            raise NotAllowedError('"builtin", or "rtpengine:HOST:PORT"')
+        return raw
+
+
+ANY_PORT = Listen("0.0.0.0", 0)  # noqa: S104
+SIP_PORT, TLS_PORT = Listen("0.0.0.0", 5060), Listen("0.0.0.0", 5061)  # noqa: S104
+WEB_PORT = Listen("127.0.0.1", 8080)
+RTP_PORTS = PortRange(16384, 32766)
+PRIVATE_NETWORKS = tuple(
+    ipaddress.ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """`advertise` None = the source address of the route to the peer."""
+
+    domain: Annotated[str, Domain()] = "pbx.local"
+    data: Annotated[Path, FilePath(empty=False)] = Path("data")
+    advertise: Annotated[str | None, Advertise()] = None
+    local_networks: Annotated[tuple[IpNetwork, ...], Many(NetworkAddress(), stand_in=PRIVATE_NETWORKS[0])] = (
+        PRIVATE_NETWORKS
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseConfig:
+    """`url` "" is only there before the folder of the data is known."""
+
+    url: Annotated[str, DatabaseUrl()] = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SipConfig:
+    """A certificate of None is made by the server itself."""
+
+    udp: Annotated[tuple[Listen, ...], Many(ListenAddress(), stand_in=ANY_PORT)] = (SIP_PORT,)
+    tcp: Annotated[tuple[Listen, ...], Many(ListenAddress(), stand_in=ANY_PORT)] = (SIP_PORT,)
+    tls: Annotated[tuple[Listen, ...], Many(ListenAddress(), stand_in=ANY_PORT)] = (TLS_PORT,)
+    certificate: Annotated[Path | None, FilePath()] = None
+    private_key: Annotated[Path | None, FilePath()] = None
+    trusted_ca: Annotated[Path | None, FilePath()] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RtpConfig:
+    """`workers` None = as many as suit the machine."""
+
+    ports: Annotated[PortRange, Ports()] = RTP_PORTS
+    workers: Annotated[int | None, Workers()] = None
+    srtp: Literal["off", "optional", "required"] = "optional"
+    relay: Annotated[str, RelayName()] = "builtin"
+    kernel: Literal["auto", "off"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """`listen` None = no portal."""
+
+    listen: Annotated[Listen | None, ListenAddress(empty=True)] = WEB_PORT
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MailConfig:
+    server: Annotated[str, MailUrl()] = field(default="", repr=False)
+    sender: Annotated[str, Email()] = "pbx@pbx.local"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """`calls_per_second` 0 = no brake; `failed_auth` is counted over 5 minutes."""
+
+    calls: Annotated[int, Whole(1, 100_000)] = 500
+    calls_per_second: Annotated[int, Whole(0, 100_000)] = 0
+    failed_auth: Annotated[int, Whole(1, 100_000)] = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole of pbx.toml, with every default; all its paths are absolute."""
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+    database: DatabaseConfig = field(default_factory=DatabaseConfig)
+    sip: SipConfig = field(default_factory=SipConfig)
+    rtp: RtpConfig = field(default_factory=RtpConfig)
+    web: WebConfig = field(default_factory=WebConfig)
+    mail: MailConfig = field(default_factory=MailConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+
+
+def load_config(path: Path | str | None) -> Config:
+    """Read pbx.toml; None = no file, all defaults.
+
+    Raises:
+        ConfigFileError: the file cannot be read, or anything in it is wrong; it carries all the mistakes.
+    """
+    if path is None:
+        return parse_config("", "pbx.toml", Path.cwd())
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigFileError(
+            [Mistake(str(path), 0, "", error.strerror or str(error), "a file to read")]
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigFileError(
+            [Mistake(str(path), line, "", "bytes that are no UTF-8", "text in UTF-8")]
+        ) from None
+    return parse_config(text, str(path), Path(path).absolute().parent)
+
+
+def parse_config(
+    text: str, filename: str, folder: Path, is_file: Callable[[Path], bool] = Path.is_file
+) -> Config:
+    """The configuration that the text of a pbx.toml asks for.
+
+    Args:
+        filename: as it shall be named in mistakes.
+        folder: what relative paths in it are relative to, absolute itself.
+        is_file: whether there is such a file.
+
+    Raises:
+        ConfigFileError: anything is wrong; it carries all the mistakes.
+    """
+    source = Source.read(text, filename)
+    if isinstance(source, Mistake):
+        raise ConfigFileError([source])
+    reading = Reading()
+    config = _absolute(reading.table(Config, source.data, ()), folder)
+    findings = [*reading.findings, *_check_files(config.sip, is_file), *_check_sockets(config)]
+    if findings:
+        raise ConfigFileError(source.mistakes(findings, Config))
+    return config
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    """The same with absolute paths; the database lies in the data folder unless the file says where."""
+    data = folder / config.server.data
+    sip = config.sip
+    return replace(
+        config,
+        server=replace(config.server, data=data),
+        database=DatabaseConfig(_absolute_url(config.database.url, folder) or f"sqlite:///{data / 'pbx.db'}"),
+        sip=replace(
+            sip,
+            certificate=sip.certificate and folder / sip.certificate,
+            private_key=sip.private_key and folder / sip.private_key,
+            trusted_ca=sip.trusted_ca and folder / sip.trusted_ca,
+        ),
+    )
+
+
+def _absolute_url(url: str, folder: Path) -> str:
+    path, query, options = url.removeprefix("sqlite:///").partition("?")
+    if not url.startswith("sqlite:///") or path == ":memory:":
+        return url
+    return f"sqlite:///{folder / path}{query}{options}"
+
+
+def _check_files(sip: SipConfig, is_file: Callable[[Path], bool]) -> Iterator[Finding]:
+    files = {"certificate": sip.certificate, "private_key": sip.private_key, "trusted_ca": sip.trusted_ca}
+    for name, path in files.items():
+        if path is not None and not is_file(path):
+            yield Finding(("sip", name), f"no file {path}", 'the path of a PEM file, or ""')
+    if (sip.certificate is None) != (sip.private_key is None):
+        missing = "private_key" if sip.private_key is None else "certificate"
+        yield Finding(("sip", missing), '""', "certificate and private_key, both or neither")
+
+
+def _check_sockets(config: Config) -> Iterator[Finding]:
+    """No two sockets want the same port."""
+    seen: set[Listen] = set()
+    streams: list[tuple[KeyPath, Listen]] = [
+        (("sip", "tcp", at), each) for at, each in enumerate(config.sip.tcp)
+    ]
+    streams += [(("sip", "tls", at), each) for at, each in enumerate(config.sip.tls)]
+    streams += [(("web", "listen"), config.web.listen)] if config.web.listen else []
+    for path, each in streams:
+        if each.port and each in seen:
+            yield Finding(
+                path, f'"{each}"', "an address that no other key listens on; sip.tcp, sip.tls and web use TCP"
+            )
+        seen.add(each)
+    low, high = config.rtp.ports
+    for at, each in enumerate(config.sip.udp):
+        if low <= each.port <= high + 1:
+            yield Finding(
+                ("sip", "udp", at),
+                f'"{each}"',
+                f"a port outside of rtp.ports, which take {low} to {high + 1}",
+            )
