@@ -98,9 +98,10 @@ class PjsuaPhone(Phone):
         self._order("hold", call=call.number)
         self._wait("held", lambda: call.direction in ("sendonly", "inactive"), 6.0)
 
-    def resume(self, call: PhoneCall) -> None:
+    def resume(self, call: PhoneCall, wait: bool = True) -> None:
         self._order("resume", call=call.number)
-        self._wait("resumed", lambda: call.direction == "sendrecv", 6.0)
+        if wait:
+            self._wait("resumed", lambda: call.direction == "sendrecv", 6.0)
 
     def transfer(self, call: PhoneCall, uri: str) -> None:
         self._order("transfer", call=call.number, uri=uri)
