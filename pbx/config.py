@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pbx.office.locate import Path as KeyPath
-from pbx.office.mistakes import ConfigFileError, Mistake
+from pbx.office.mistakes import ConfigFileError, FileError, Mistake
 from pbx.office.reading import Finding, Reading
 from pbx.office.source import Source
 from pbx.office.values import Email, Many, NotAllowedError, Whole
@@ -272,22 +272,26 @@ def load_config(path: Path | str | None) -> Config:
     """Read pbx.toml; None = no file, all defaults.
 
     Raises:
-        ConfigFileError: the file cannot be read, or anything in it is wrong; it carries all the mistakes.
+        FileError: the file cannot be read, or anything in it is wrong; it carries all the mistakes.
     """
     if path is None:
         return parse_config("", "pbx.toml", Path.cwd())
+    return parse_config(read_text(path), str(path), Path(path).absolute().parent)
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a file, pbx.toml or office.toml.
+
+    Raises:
+        FileError: there is no such file, or it is no text in UTF-8.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigFileError(
-            [Mistake(str(path), 0, "", error.strerror or str(error), "a file to read")]
-        ) from None
+        raise FileError([Mistake(str(path), 0, "", error.strerror or str(error), "a file to read")]) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigFileError(
-            [Mistake(str(path), line, "", "bytes that are no UTF-8", "text in UTF-8")]
-        ) from None
-    return parse_config(text, str(path), Path(path).absolute().parent)
+        raise FileError([Mistake(str(path), line, "", "bytes that are no UTF-8", "text in UTF-8")]) from None
 
 
 def parse_config(

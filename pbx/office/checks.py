@@ -230,6 +230,7 @@ def outbound_rules(facts: Facts) -> Iterator[Finding]:
         plan = (
             ((*path, "caller_id_plan", index, "prefix"), f"{row.country} {row.prefix}")
             for index, row in enumerate(rule.caller_id_plan)
+            if row.country
         )
         yield from _twice(plan, "each country and prefix once in a rule")
         for index, dial in enumerate(rule.dial_plan):

@@ -137,7 +137,7 @@ class Reading:
     def _row(self, rows: Rows, raw: object, path: Path) -> Any:
         if not isinstance(raw, dict):
             self.report(path, show(raw), "a table")
-            return Reading().table(rows.types[0], {}, path)
+            return Reading().table(rows.types[-1], {}, path)
         owner = rows.type_of(raw)
         if owner is not None:
             return self.table(owner, raw, path)
@@ -145,7 +145,7 @@ class Reading:
         near = nearest(found, rows.tags) if isinstance(found, str) else None
         what = show(found) if rows.tag in raw else "nothing"
         self.report((*path, rows.tag), what, " | ".join(f'"{word}"' for word in rows.tags), _quote(near))
-        return Reading().table(rows.types[0], {"name": raw.get("name", "")}, path)
+        return Reading().table(rows.types[-1], {"name": raw.get("name", "")}, path)
 
 
 def _header(path: Path) -> str:

@@ -42,13 +42,14 @@ def parse_office(
     written: Office = reading.table(Office, source.data, ())
     settler = Settler(reading.secrets, existing or Office(), realm, hasher, entropy)
     office = settler.settle(written)
-    findings = reading.findings + check(Facts(written, reading.references, frozenset(source.lines)))
+    findings = check(Facts(written, reading.references, frozenset(source.lines)))
     findings += [
-        Finding(path, "a PIN that another member has", "a PIN of the member's own")
-        for path in settler.taken_pins
+        Finding(path, "a PIN that another member has", "a PIN of one's own") for path in settler.taken_pins
     ]
-    if findings:
-        raise OfficeFileError(source.mistakes(findings, Office))
+    malformed = {finding.path for finding in reading.findings}  # what stands there now was not written so
+    findings = [finding for finding in findings if finding.path not in malformed]
+    if reading.findings or findings:
+        raise OfficeFileError(source.mistakes(reading.findings + findings, Office))
     return OfficeFile(office, settler.generated, tuple(notes(office)))
 
 
