@@ -16,6 +16,7 @@ from pbx.sip.grammar import (
     TOKEN,
     MalformedMessageError,
     is_token,
+    parse_ipv6,
     parse_params,
     quote,
     render_params,
@@ -115,7 +116,12 @@ class Via:
     def received(self) -> str | None:
         """The received parameter, IPv6 without brackets (RFC 5118 §4.5: both forms are seen)."""
         value = self.params.get("received")
-        return value.strip("[]") if value else None
+        if not value or ":" not in value:
+            return value
+        try:
+            return parse_ipv6(value)
+        except ValueError:
+            return None
 
     @property
     def rport(self) -> int | None:
@@ -141,7 +147,10 @@ def parse_via(text: str) -> Via:
     if port is not None and port > 65535:
         raise MalformedMessageError("Via", text)
     if host[0] == "[":
-        host = host[1:-1]
+        try:
+            host = parse_ipv6(host)
+        except ValueError:
+            raise MalformedMessageError("Via", text) from None
     return Via(transport.upper(), host, port, parse_params("Via", params) if params else {})
 
 

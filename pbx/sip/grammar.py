@@ -6,6 +6,7 @@ Text has been unfolded before it comes here: the only white space left is SP and
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Any, Final
 
 from pbx.errors import PeerError
@@ -18,6 +19,9 @@ QUOTED: Final = r'"(?:[^"\\]++|\\.)*+"'
 HOST: Final = r"(?:\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9_.\-]++)"
 # ABNF SWS: white space that need not be there
 SWS: Final = r"[ \t]*+"
+
+MAX_ELEMENTS: Final = 256  # of one comma list
+MAX_PARAMS: Final = 8192  # characters of one value's parameters
 
 REASONS: Final[dict[int, str]] = {
     100: "Trying",
@@ -160,11 +164,29 @@ def unquote(text: str) -> str:
     return _QUOTED_PAIR.sub(r"\1", inner) if "\\" in inner else inner
 
 
+def parse_ipv6(reference: str) -> str:
+    """The address in "[...]", checked and without its brackets.
+
+    The grammar of RFC 3261 allows one colon too many before an embedded IPv4 address (RFC 5118 §4.10):
+    it is taken out.
+
+    Raises:
+        ValueError: no IPv6 address; also one with a zone, which means nothing on another host.
+    """
+    address = reference.strip("[]")
+    if "." in address:
+        address = address.replace(":::", "::")
+    IPv6Address(address)
+    if "%" in address:
+        raise ValueError(address)
+    return address
+
+
 def split_commas(field: str, text: str) -> list[str]:
     """The elements of a comma list (RFC 3261 §7.3.1) but empty ones; commas in quotes and <> do not count.
 
     Raises:
-        MalformedMessageError: a quote or an angle bracket that never closes.
+        MalformedMessageError: a quote or an angle bracket that never closes; more than MAX_ELEMENTS.
     """
     if "," not in text and '"' not in text:
         text = text.strip(" \t")
@@ -172,23 +194,38 @@ def split_commas(field: str, text: str) -> list[str]:
     elements: list[str] = []
     position, length = 0, len(text)
     while position <= length:
-        match = _ELEMENT.match(text, position)
-        assert match is not None  # the pattern matches the empty string
-        if element := match[0].strip(" \t"):
+        element, position = _element(field, text, position)
+        if element:
             elements.append(element)
-        position = match.end()
-        if position < length and text[position] != ",":
+        if len(elements) > MAX_ELEMENTS:
             raise MalformedMessageError(field, text)
         position += 1
     return elements
+
+
+def first_of_commas(field: str, text: str) -> str:
+    """The first element of a comma list, the rest unread; raises as `split_commas`."""
+    return _element(field, text, 0)[0]
+
+
+def _element(field: str, text: str, position: int) -> tuple[str, int]:
+    match = _ELEMENT.match(text, position)
+    assert match is not None  # the pattern matches the empty string
+    end = match.end()
+    if end < len(text) and text[end] != ",":
+        raise MalformedMessageError(field, text)
+    return match[0].strip(" \t"), end
 
 
 def parse_params(field: str, text: str) -> dict[str, str | None]:
     """Parameters from ";a=1;b" on; names in lower case, values as written (quotes kept), None without "=".
 
     Raises:
-        MalformedMessageError: an empty parameter, a name that is no token, an open quote.
+        MalformedMessageError: an empty parameter, a name that is no token, an open quote; more than
+            MAX_PARAMS characters.
     """
+    if len(text) > MAX_PARAMS:
+        raise MalformedMessageError(field, text)
     params: dict[str, str | None] = {}
     if not _needs_care(text):
         for part in text[1:].split(";"):

@@ -14,7 +14,7 @@ from pbx.sip.fields import (
     parse_seconds,
     parse_via,
 )
-from pbx.sip.grammar import REASONS, MalformedMessageError, split_commas
+from pbx.sip.grammar import REASONS, MalformedMessageError, first_of_commas, split_commas
 from pbx.sip.headers import Headers
 from pbx.sip.uri import OpaqueUri, SipUri, parse_uri
 
@@ -60,7 +60,7 @@ class Message:
         if via is None:
             value = self._require("Via")
             if "," in value:
-                value = (split_commas("Via", value) or [""])[0]
+                value = first_of_commas("Via", value)
             via = memo["Via"] = parse_via(value)
         return via
 

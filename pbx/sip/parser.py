@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from pbx.sip.grammar import MalformedMessageError, is_token
 from pbx.sip.headers import NAMES, Headers, canonical_name
 from pbx.sip.message import MANDATORY, Request, Response, is_answerable
+from pbx.sip.uri import SipUri
 
 __all__ = [
     "KeepAlive",
@@ -52,7 +53,7 @@ METHODS: Final = frozenset(
     {"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER"}
     | {"REGISTER", "SUBSCRIBE", "UPDATE"}
 )
-_unfold = re.compile(r"[ \t]*\r\n[ \t]+").sub
+_unfold = re.compile(r"(?<![ \t])[ \t]*+\r\n[ \t]++").sub  # looks behind, else it were quadratic
 _is_version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII).fullmatch
 
 
@@ -245,7 +246,9 @@ def _check(message: Request | Response) -> None:
     if isinstance(message, Request):
         if cseq.method != message.method:
             raise MalformedMessageError("CSeq", f"{cseq.method} in a {message.method}")
-        _ = message.parsed_uri, message.max_forwards
+        uri, _ = message.parsed_uri, message.max_forwards
+        if isinstance(uri, SipUri) and uri.headers:  # RFC 3261 §19.1.1, table 1
+            raise MalformedMessageError("Request-URI", message.uri)
 
 
 def _read_head(head: bytes) -> tuple[str, Headers, MalformedMessageError | None]:
@@ -320,7 +323,7 @@ def _build(
     raise _unusable("start line", start, start, headers, fault)
 
 
-def _unusable(  # noqa: PLR0917 (it takes what `_read_head` gives)
+def _unusable(
     field: str,
     value: str,
     start: str,

@@ -4,13 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv6Address
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote as escape
 from urllib.parse import unquote as unescape
 
-from pbx.sip.grammar import HOST, MalformedMessageError
+from pbx.sip.grammar import HOST, MalformedMessageError, parse_ipv6
 
 # SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]; the user part is read leniently, for
 # phones put "#" and the like there. Nothing may hold white space, quotes or angle brackets.
@@ -149,8 +148,7 @@ def _parse(text: str) -> SipUri | OpaqueUri:
         user = user and _unescape(user)
         password = password and _unescape(password)
     if host[0] == "[":
-        host = host[1:-1]
-        IPv6Address(host)
+        host = parse_ipv6(host)
     port = None
     if port_text is not None and (port := int(port_text)) > 65535:
         raise ValueError
