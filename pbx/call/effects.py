@@ -24,14 +24,6 @@ class SaveBindings:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolve:
-    """Find the addresses of a SIP URI (RFC 3263); answered by `Exchange.resolved`."""
-
-    token: str
-    uri: str
-
-
-@dataclass(frozen=True, slots=True)
 class CloseFlow:
     """Cut a connection."""
 

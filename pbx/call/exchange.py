@@ -28,7 +28,7 @@ from pbx.sip.digest import Authenticator
 from pbx.sip.fields import parse_replaces
 from pbx.sip.flow import Flow
 from pbx.sip.headers import Headers
-from pbx.sip.location import Binding, LocationService, Unbound
+from pbx.sip.location import Binding, LocationService
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
 from pbx.sip.registrar import Registrar
@@ -105,7 +105,7 @@ class Exchange:
 
     def expire(self, now: float) -> list[Any]:
         self.stack.expire(now)
-        self._unbound(self.location.expire(now))
+        self._unbound(self.location.expire(now), "expired")
         self.qualifier.expire(now)
         return self._take()
 
@@ -123,12 +123,12 @@ class Exchange:
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
         self.stack.flow_lost(flow, why, now)
-        self._unbound(self.location.drop_flow(flow, why))
+        self._unbound(self.location.flow_lost(flow), why)
         return self._take()
 
     def keeps(self, flow: Flow) -> bool:
         """A registration or a call lives on this connection."""
-        if self.location.users_of(flow):
+        if self.location.by_flow(flow):
             return True
         return any(
             leg.dialog is not None and leg.flow == flow for call in self.calls.values() for leg in call.legs
@@ -157,9 +157,10 @@ class Exchange:
         """A new office is in force from the next call on; phones whose device is gone are forgotten."""
         self.stack.now = now
         self.office = office
-        for username in {username for username, _ in self.location.all(now)}:
+        for username in self.location.usernames():
             if office.device(username) is None:
-                self._unbound(self.location.drop(username, "the device was removed"))
+                self.location.clear(username)
+                self._unbound([username], "the device was removed")
         return self._take()
 
     def stop(self, now: float) -> list[Any]:
@@ -444,10 +445,10 @@ class Exchange:
         policy = self._policy(sender)
         return LegMedia(self, call.id, f"{call.id}.{name}", bind=flow.local[0], shown=shown, policy=policy)
 
-    def _unbound(self, gone: Iterable[Unbound]) -> None:
-        for each in gone:
-            self.stack.out.append(SaveBindings(each.username))
-            self.note("{user} unregistered: {why}", user=each.username, why=each.why)
+    def _unbound(self, usernames: Iterable[str], why: str) -> None:
+        for username in usernames:
+            self.stack.out.append(SaveBindings(username))
+            self.note("{user} unregistered: {why}", user=username, why=why)
 
     def _new_id(self) -> str:
         return self.entropy.token()

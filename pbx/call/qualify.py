@@ -36,6 +36,11 @@ class Qualifier:
         self._watched.add(username)
         self._due.set(username, self._stack.now + FIRST_S)
 
+    def is_reachable(self, username: str, contact: str) -> bool | None:
+        """Whether the phone answered last time; None before the first answer."""
+        key = (username, contact)
+        return None if key not in self.round_trip else self.round_trip[key] is not None
+
     def expire(self, now: float) -> None:
         for username in self._due.pop_due(now):
             bindings = self._location.bindings(username, now)

@@ -1,0 +1,39 @@
+"""The commands' side of the control socket."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+from pbx.errors import PbxError
+
+TIMEOUT_S: Final = 10.0
+
+
+class ServerGoneError(PbxError):
+    """No server runs with this data folder."""
+
+
+def ask(data: Path, name: str) -> Any:
+    """Send one command to the running server and return its answer.
+
+    Raises:
+        ServerGoneError: no server listens.
+        PbxError: the server refused, or did not answer in time.
+    """
+    path = data / "control.sock"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(TIMEOUT_S)
+        try:
+            connection.connect(str(path))
+        except OSError as error:
+            raise ServerGoneError(f"no server runs with the data folder {data} ({error.strerror})") from None
+        try:
+            connection.sendall(json.dumps({"cmd": name}).encode() + b"\n")
+            with connection.makefile("rb") as stream:
+                answer = json.loads(stream.readline())
+        except (OSError, ValueError) as error:
+            raise PbxError(f"the server did not answer {name}: {error}") from None
+    if "error" in answer:
+        raise PbxError(str(answer["error"]))
+    return answer["ok"]

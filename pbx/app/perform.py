@@ -1,0 +1,57 @@
+"""Carries out what the exchange asks for. Each kind of effect has one line here."""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from twisted.logger import Logger, LogLevel
+
+from pbx.call.effects import CloseFlow, Note, SaveBindings, WriteRecord
+from pbx.media.orders import CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
+from pbx.sip.flow import Flow
+from pbx.sip.transaction.types import Ignored, Send
+
+log: Final = Logger()
+LEVELS: Final = {"info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
+
+
+class Wire(Protocol):
+    """net.Transports, as far as it is needed here."""
+
+    def send(self, data: bytes, flow: Flow) -> None: ...
+    def close(self, flow: Flow) -> None: ...
+
+
+class Performer:
+    """A table from the type of an effect to who carries it out."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        media: Callable[[Any], None],
+        save_bindings: Callable[[str], None],
+        write_record: Callable[[WriteRecord], None],
+    ) -> None:
+        self._wire = wire
+        self._table: dict[type, Callable[[Any], None]] = {
+            Send: self._send,
+            CloseFlow: lambda effect: wire.close(effect.flow),
+            Note: _note,
+            Ignored: _ignored,
+            SaveBindings: lambda effect: save_bindings(effect.username),
+            WriteRecord: write_record,
+            **dict.fromkeys((OpenEndpoint, SetRemote, Join, Part, CloseEndpoint), media),
+        }
+
+    def __call__(self, effect: Any) -> None:
+        self._table[type(effect)](effect)
+
+    def _send(self, effect: Send) -> None:
+        self._wire.send(effect.data, effect.flow)
+
+
+def _note(effect: Note) -> None:
+    log.emit(LEVELS[effect.level], effect.text, **effect.fields)
+
+
+def _ignored(effect: Ignored) -> None:
+    log.debug("ignored: {why}", why=effect.why)

@@ -1,0 +1,199 @@
+"""The running system: every part made from the configuration and plugged into the others."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from pbx.app.control import ControlServer
+from pbx.app.perform import Performer
+from pbx.app.status import status_of
+from pbx.call.effects import WriteRecord
+from pbx.call.exchange import Exchange, Settings
+from pbx.config import Config
+from pbx.entropy import SystemEntropy
+from pbx.media.control import MediaControl
+from pbx.net.addresses import Advertiser, LocalAddresses
+from pbx.net.driver import Driver
+from pbx.net.tls import ServerCertificate, TrustedServers, ensure_certificate
+from pbx.net.transports import Transports
+from pbx.office.snapshot import Office
+from pbx.rtp.port_pool import PortPool
+from pbx.sip.flow import Flow
+from pbx.store.store import Store
+from pbx.store.writer import Writer
+
+log: Final = Logger()
+
+DRAIN_S: Final = 3.0  # for phones to answer the BYEs of a server that stops
+REVISION_POLL_S: Final = 2.0
+
+
+class Service:
+    """Everything of one `pbx serve`."""
+
+    def __init__(self, config: Config, reactor: Any, store: Store, office: Office, revision: int) -> None:
+        self.config = config
+        self._reactor = reactor
+        self._store = store
+        self._revision = revision
+        self._started = time.time()
+        entropy = SystemEntropy()
+        self.addresses = LocalAddresses(reactor.seconds, known_as=self._names())
+        networks = [str(network) for network in config.server.local_networks]
+        self._advertiser = Advertiser(config.server.advertise or "auto", networks, self.addresses)
+        self._listening: dict[str, int] = {}
+        settings = Settings(
+            domain=config.server.domain,
+            srtp=config.rtp.srtp,
+            max_calls=config.limits.calls,
+            failed_auth=config.limits.failed_auth,
+        )
+        self.exchange = Exchange(
+            settings,
+            office,
+            entropy,
+            PortPool(config.rtp.ports.low, config.rtp.ports.high, entropy),
+            self.addresses.is_local_host,
+            self._own_address,
+        )
+        self.media = MediaControl(reactor, config.rtp.workers or os.cpu_count() or 1, self._media_event)
+        self._writer = Writer(store)
+        self._driver: Driver[Any] = Driver(self.exchange, reactor, self._perform)
+        trusted = TrustedServers(config.sip.trusted_ca)
+        self.transports: Transports[Any] = Transports(
+            reactor, self._driver, self.exchange, self.addresses, trusted=trusted
+        )
+        self._performer = Performer(
+            self.transports, self.media.perform, self._save_bindings, self._write_record
+        )
+        self._control = ControlServer(config.server.data / "control.sock", self._commands())
+        self._poll = LoopingCall(self._look_for_changes)
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Listen; from here on calls are taken.
+
+        Raises:
+            ConfigError: an address cannot be listened on.
+        """
+        sip = self.config.sip
+        certificate = None
+        if sip.tls:
+            certificate = ServerCertificate(*self._certificate())
+        self.transports.listen(
+            [str(each) for each in sip.udp],
+            [str(each) for each in sip.tcp],
+            [str(each) for each in sip.tls],
+            certificate,
+        )
+        for each in self.transports.listening:
+            self._listening.setdefault(each.transport, each.port)
+        self._control.listen(self._reactor)
+        self.media.start()
+        now = self._reactor.seconds()
+        for complaint in self.exchange.location.restore(self._store.load_bindings(), now, time.time()):
+            log.warn("{complaint}", complaint=complaint)
+        for username, _ in self.exchange.location.all(now):
+            self.exchange.qualifier.watch(username)
+        self._driver.run(lambda _now: ())
+        self._poll.clock = self._reactor
+        self._poll.start(REVISION_POLL_S, now=False)
+
+    def stop(self) -> "Deferred[Any]":
+        """End calls in order, then everything else. Fires when all is over."""
+        if self._poll.running:
+            self._poll.stop()
+        self._driver.run(self.exchange.stop)
+        done: Deferred[None] = Deferred()
+        give_up_at = self._reactor.seconds() + DRAIN_S
+
+        def wait() -> None:
+            if self.exchange.is_quiet or self._reactor.seconds() >= give_up_at:
+                done.callback(None)
+            else:
+                self._reactor.callLater(0.05, wait)
+
+        wait()
+        done.addCallback(lambda _: self.transports.stop())
+        done.addCallback(lambda _: self.media.stop())
+        done.addCallback(lambda _: self._control.stop())
+        done.addCallback(lambda _: self._close())
+        return done
+
+    def _close(self) -> None:
+        self._driver.stop()
+        self._writer.stop()
+        self._store.close()
+
+    # --- what the parts ask of each other ------------------------------------------------------------------
+
+    def _perform(self, effect: Any) -> None:
+        self._performer(effect)
+
+    def _media_event(self, event: Any) -> None:
+        self._driver.run(lambda now: self.exchange.media_event(event, now))
+
+    def _own_address(self, flow: Flow) -> tuple[str, int]:
+        port = flow.local[1] if flow.local[1] and flow.transport == "UDP" else 0
+        return self._advertiser.advertised(flow), port or self._listening.get(flow.transport) or flow.local[1]
+
+    def _save_bindings(self, username: str) -> None:
+        now, wall = self._reactor.seconds(), time.time()
+        self._writer.save_bindings(username, self.exchange.location.save_device(username, now, wall))
+
+    def _write_record(self, effect: WriteRecord) -> None:
+        record = effect.record
+        self._writer.write_record(
+            {
+                "id": record.id,
+                "started_at": time.time() - record.duration_s,
+                "caller": record.caller,
+                "callee": record.callee[:255],
+                "state": record.state,
+                "body": asdict(record),
+            }
+        )
+
+    def _names(self) -> list[str]:
+        advertise = self.config.server.advertise
+        return [advertise] if advertise else []
+
+    def _certificate(self) -> tuple[Any, Any]:
+        sip = self.config.sip
+        if sip.certificate is not None:
+            return sip.certificate, sip.private_key or sip.certificate
+        names = [self.config.server.domain, *self.addresses.all()]
+        return ensure_certificate(self.config.server.data / "certificates", lambda: names, datetime.now(UTC))
+
+    # --- commands ------------------------------------------------------------------------------------------
+
+    def _commands(self) -> dict[str, Callable[[], Any]]:
+        return {"status": self._status, "reload": self._reload}
+
+    def _status(self) -> Any:
+        return status_of(self.exchange, self._reactor.seconds(), time.time() - self._started, self.transports)
+
+    def _reload(self) -> Any:
+        office, self._revision = self._store.load()
+        assert office is not None  # the server has been started with one
+        self._driver.run(lambda now: self.exchange.swap_office(office, now))
+        log.info("the office has changed: revision {revision} is in force", revision=self._revision)
+        return {"revision": self._revision}
+
+    def _look_for_changes(self) -> None:
+        """Another process may have changed the office without reaching the control socket."""
+        self._writer.ask_revision(
+            lambda revision: self._reactor.callFromThread(self._changed, revision),
+        )
+
+    def _changed(self, revision: int) -> None:
+        if revision != self._revision:
+            self._reload()

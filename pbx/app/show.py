@@ -1,0 +1,41 @@
+"""`pbx status` for people."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show_status(status: dict[str, Any]) -> None:
+    """Print the answer of the status command."""
+    console = Console()
+    console.print(f"up {_time(status['up_s'])}, listening on {', '.join(status['listening'])}")
+    phones = Table(title=f"{len(status['registrations'])} registrations", title_justify="left")
+    for column in ("extension", "device", "address", "over", "round trip", "expires", "phone"):
+        phones.add_column(column)
+    for row in status["registrations"]:
+        trip = "no answer" if row["reachable"] is False else ""
+        if row["round_trip_ms"] is not None:
+            trip = f"{row['round_trip_ms']} ms"
+        phones.add_row(
+            row["extension"],
+            row["device"],
+            row["address"],
+            row["transport"],
+            trip,
+            f"{row['expires_s']} s",
+            row["user_agent"],
+        )
+    console.print(phones)
+    calls = Table(title=f"{len(status['calls'])} calls", title_justify="left")
+    for column in ("id", "caller", "callee", "state", "since"):
+        calls.add_column(column)
+    for row in status["calls"]:
+        calls.add_row(row["id"], row["caller"], row["callee"], row["state"], _time(row["since_s"]))
+    console.print(calls)
+
+
+def _time(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,62 @@
+"""What `pbx status` shows, as plain values."""
+
+from typing import Any
+
+from pbx.call.call import Call
+from pbx.call.exchange import Exchange
+from pbx.net.transports import Transports
+
+
+def status_of(exchange: Exchange, now: float, up_s: float, transports: "Transports[Any]") -> dict[str, Any]:
+    """Registrations, calls and listening addresses; times in seconds."""
+    registrations = []
+    for username, binding in sorted(exchange.location.all(now), key=lambda each: each[0]):
+        found = exchange.office.device(username)
+        registrations.append(
+            {
+                "extension": found[0].key if found is not None else "",
+                "device": username,
+                "contact": binding.contact,
+                "transport": binding.flow.transport,
+                "address": f"{binding.flow.peer[0]}:{binding.flow.peer[1]}",
+                "expires_s": round(binding.expires_at - now),
+                "user_agent": binding.user_agent,
+                "round_trip_ms": _milliseconds(
+                    exchange.qualifier.round_trip.get((username, binding.contact))
+                ),
+                "reachable": exchange.qualifier.is_reachable(username, binding.contact),
+            }
+        )
+    return {
+        "up_s": round(up_s),
+        "listening": [f"{each.transport.lower()} {each.host}:{each.port}" for each in transports.listening],
+        "registrations": registrations,
+        "calls": [_call(call, now) for call in exchange.calls.values()],
+        "trunks": [],
+        "counts": {
+            "calls": len(exchange.calls),
+            "dialogs": len(exchange.stack.dialogs),
+            "transactions": len(exchange.stack.layer),
+            "timers": len(exchange.stack.timers),
+            "ports": len(exchange.ports),
+        },
+    }
+
+
+def _call(call: Call, now: float) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "caller": call.record.caller,
+        "callee": call.record.callee,
+        "state": "up" if call.talk is not None else "ringing",
+        "since_s": round(now - call.started_at),
+        "legs": [
+            {"name": leg.name, "party": leg.party.key, "device": leg.party.device, "state": leg.state}
+            for leg in call.legs
+        ],
+        "why": call.record.decisions,
+    }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)
