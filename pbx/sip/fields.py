@@ -38,7 +38,7 @@ _NAME_ADDR = re.compile(
 # via-parm = sent-protocol LWS sent-by *( SEMI via-params ), white space where SLASH and COLON allow it
 _VIA = re.compile(
     rf"{SWS}{TOKEN}{SWS}/{SWS}{TOKEN}{SWS}/{SWS}({TOKEN})[ \t]++({HOST})"
-    rf"{SWS}(?::{SWS}([0-9]{{1,5}}))?+"
+    rf"{SWS}(?::{SWS}([0-9]{{1,5}}))?"
     rf"{SWS}(;.*+)?",
     re.DOTALL,
 )
@@ -46,8 +46,8 @@ _CSEQ = re.compile(rf"([0-9]++)[ \t]++({TOKEN})")
 _RACK = re.compile(rf"([0-9]++)[ \t]++([0-9]++)[ \t]++({TOKEN})")
 _AUTH_PARAM = re.compile(rf"{SWS}({TOKEN}){SWS}={SWS}({QUOTED}|[^\", \t]*+){SWS}(?:,|$)", re.DOTALL)
 _WARNING = re.compile(rf"([0-9]{{3}})[ \t]++([^ \t\"]++)[ \t]++({QUOTED})", re.DOTALL)
-_LEADING_TOKEN = re.compile(rf"({TOKEN}(?:/{TOKEN})?+){SWS}")
-_DISPLAY_TOKENS = re.compile(rf"{TOKEN}(?: {TOKEN})*+").fullmatch
+_LEADING_TOKEN = re.compile(rf"({TOKEN}(?:/{TOKEN})?){SWS}")
+_DISPLAY_TOKENS = re.compile(rf"{TOKEN}(?: {TOKEN})*").fullmatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pbx.sip.grammar import HOST, MalformedMessageError, parse_ipv6
 # phones put "#" and the like there. Nothing may hold white space, quotes or angle brackets.
 _SIP = re.compile(
     rf"(?P<scheme>sips?):(?:(?P<user>[^@: \t<>\"]++)(?::(?P<password>[^@ \t<>\"]*+))?@)?(?P<host>{HOST})"
-    r"(?::(?P<port>[0-9]{1,5}))?(?P<params>(?:;[^;?@ \t<>\"]++)*+)(?:\?(?P<headers>[^@ \t<>\"]++))?",
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<params>(?:;[^;?@ \t<>\"]++)*)(?:\?(?P<headers>[^@ \t<>\"]++))?",
     re.IGNORECASE | re.ASCII,
 )
 # absoluteURI = scheme ":" ( hier-part / opaque-part )

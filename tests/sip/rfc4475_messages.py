@@ -4,7 +4,7 @@ from base64 import b64decode
 
 
 def _wire(text: str) -> bytes:
-    """Text as written here (its first line end does not count) with CRLF; \\x80 and above are UTF-8 characters."""
+    """Text as written here, but for its first line end, with CRLF and in UTF-8."""
     return text.removeprefix("\n").replace("\n", "\r\n").encode()
 
 
