@@ -1,6 +1,5 @@
 """Our side's media lines: content dressed with our transport, and how that is written."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pbx.sdp.content import INACTIVE, Direction, Line
@@ -18,8 +17,7 @@ class Transport(NamedTuple):
     rtcp_port: int
 
 
-@dataclass(frozen=True, slots=True)
-class LocalLine:
+class LocalLine(NamedTuple):
     """One media line as we described it, and as the peer did where both have.
 
     Without a transport the line is off (port 0) and `written` is the format list that stands there.

@@ -74,6 +74,17 @@ STATIC: Final[dict[int, Format]] = {
     }.items()
 }
 
+# What phones write nearly always, by the value of its rtpmap, static ones by their bare number too.
+READY: Final[dict[str, Format]] = (
+    {f"{number} {each.encoding}": each for number, each in STATIC.items()}
+    | {str(number): each for number, each in STATIC.items()}
+    | {
+        f"{number} {encoding}": Format(number, encoding, encoding.upper())
+        for number in range(FIRST_DYNAMIC, LAST_PAYLOAD_TYPE + 1)
+        for encoding in ("telephone-event/8000", "opus/48000/2", "H264/90000")
+    }
+)
+
 
 def make_format(
     payload_type: int, encoding: str | None, parameters: tuple[str, ...] = (), feedback: tuple[str, ...] = ()

@@ -6,7 +6,6 @@ is dressed with that leg's transport: our address and ports, that leg's profile 
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final, Literal
 
 from pbx.entropy import Entropy
@@ -82,6 +81,7 @@ class SdpSide:
         suites: Sequence[str] = crypto.OFFERED_SUITES,
     ) -> None:
         self.state: State = STABLE
+        self.policy = policy
         self.remote_content: Content | None = None
         self._terms = Terms(entropy, policy, prefer_srtp, tuple(suites))
         self._session_id = 1 + entropy.below(2**31 - 2)
@@ -175,8 +175,6 @@ class SdpSide:
             transport = transports[place] if place is not None and place < len(transports) else None
             if line is not None and transport is not None and not line.rejected:
                 asked = self._terms.decide_srtp(srtp, before, session)
-                if before is None:
-                    line = _with_free_ordinal(line, offered)
                 offered.append(self._terms.offer(line, transport, before, srtp=asked))
             elif before is not None:
                 offered.append(switch_off(before))
@@ -272,12 +270,6 @@ class SdpSide:
             self._sent = sent
         text = f"v=0\r\no=- {self._session_id} {self._version} {connection}\r\n{sent}"
         return text.encode("utf-8", "surrogateescape")
-
-
-def _with_free_ordinal(line: Line, offered: list[LocalLine]) -> Line:
-    """The line under a number of its kind that the session does not have yet."""
-    taken = [each.ordinal for each in offered if each.kind == line.kind]
-    return replace(line, ordinal=max(taken) + 1) if line.ordinal in taken else line
 
 
 def _refuse(refusals: list[Refusal]) -> SdpError:

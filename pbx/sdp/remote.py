@@ -1,15 +1,14 @@
 """Reading the peer's media lines: what they are about (Line) apart from where and how (RemoteLine)."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, NamedTuple
 
 from pbx.sdp import errors
 from pbx.sdp.content import DIRECTIONS, INACTIVE, SENDONLY, SENDRECV, Direction, Line, narrow
 from pbx.sdp.crypto import CryptoAttribute, read_crypto
-from pbx.sdp.formats import LAST_PAYLOAD_TYPE, Format, make_format
+from pbx.sdp.formats import LAST_PAYLOAD_TYPE, READY, Format, make_format
 from pbx.sdp.session import Connection, MediaDescription, SessionDescription, parse_number
 
 KINDS: Final = frozenset({"audio", "video"})
@@ -25,8 +24,11 @@ STRIPPED: Final = frozenset(
     rmcap omcap bcap
     """.split()  # noqa: SIM905
 )
+# Those that are read here; what is in neither set passes to the other leg as it is.
+READ: Final = frozenset({"rtpmap", "fmtp", "rtcp-fb", "ptime", "maxptime", *DIRECTIONS})
+KNOWN: Final = STRIPPED | READ
 
-_IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)", re.ASCII)
+_IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 
 Address = tuple[str, int]
 
@@ -38,8 +40,7 @@ class Refusal(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteLine:
+class RemoteLine(NamedTuple):
     """One media line of the peer's.
 
     `protocol` and `formats` stand as written, for repeating them in a refusal. `rtp` and `rtcp` are None
@@ -86,130 +87,109 @@ def read_lines(description: SessionDescription, keys: Sequence[tuple[str, int]])
 def _read_line(
     media: MediaDescription, ordinal: int, connection: Connection | None, direction: Direction
 ) -> RemoteLine:
-    reading = _Reading(direction)
+    found: dict[str, list[str]] = {}
     for attribute in media.attributes:
-        reading.add(attribute)
+        name, _, value = attribute.partition(":")
+        if name in found:
+            found[name].append(value)
+        else:
+            found[name] = [value]
     if media.connections:
         connection = media.connections[0]
-    formats = reading.make_formats(media.formats)
+    feedback = _by_number(found["rtcp-fb"]) if "rtcp-fb" in found else {}
+    formats = _read_formats(media.formats, found, feedback)
     refusal, address = _judge(media, connection, formats)
-    if address is None:
-        # RFC 3264 §8.4, RFC 2543 hold: nothing is to be sent to the null address.
-        reading.direction = narrow(reading.direction, SENDONLY)
     rejected = media.port == 0 or refusal is not None
+    rtp = rtcp = None
+    if rejected:
+        direction = INACTIVE
+    else:
+        direction = next((DIRECTIONS[name] for name in found if name in DIRECTIONS), direction)
+        if address is None:
+            # RFC 3264 §8.4, RFC 2543 hold: nothing is to be sent to the null address.
+            direction = narrow(direction, SENDONLY)
+        else:
+            rtp = (address, media.port)
+            rtcp = _rtcp_address(found, address, media.port)
     line = Line(
         media.kind,
         ordinal,
         formats,
-        INACTIVE if rejected else reading.direction,
-        reading.ptime_ms,
-        reading.maxptime_ms,
+        direction,
+        _milliseconds(found, "ptime"),
+        _milliseconds(found, "maxptime"),
         media.bandwidths,
-        tuple(reading.feedback.pop("*", ())),
-        tuple(reading.others),
+        tuple(feedback.get("*", ())),
+        () if found.keys() <= KNOWN else tuple([a for a in media.attributes if _is_kept(a)]),
         rejected,
     )
-    rtp = rtcp = None
-    if not rejected and address is not None:
-        rtp = (address, media.port)
-        rtcp = reading.rtcp_address(address, media.port)
+    crypto = found.get("crypto")
     return RemoteLine(
         line,
         media.protocol,
         media.formats,
         rtp,
         rtcp,
-        reading.rtcp_mux,
-        read_crypto(reading.crypto) if reading.crypto else (),
-        bool(reading.crypto),
+        "rtcp-mux" in found,
+        () if crypto is None else read_crypto(crypto),
+        crypto is not None,
         refusal,
     )
 
 
-class _Reading:
-    """The attributes of one media line, sorted as they come."""
+def _is_kept(attribute: str) -> bool:
+    return attribute.partition(":")[0] not in KNOWN
 
-    __slots__ = (
-        "crypto",
-        "direction",
-        "encodings",
-        "feedback",
-        "maxptime_ms",
-        "others",
-        "parameters",
-        "ptime_ms",
-        "rtcp",
-        "rtcp_mux",
-    )
 
-    def __init__(self, direction: Direction) -> None:
-        self.direction = direction
-        self.encodings: dict[str, str] = {}
-        self.parameters: dict[str, tuple[str, ...]] = {}
-        self.feedback: dict[str, tuple[str, ...]] = {}
-        self.crypto: list[str] = []
-        self.others: list[str] = []
-        self.ptime_ms: int | None = None
-        self.maxptime_ms: int | None = None
-        self.rtcp: str | None = None
-        self.rtcp_mux = False
+def _by_number(values: Iterable[str]) -> dict[str, list[str]]:
+    """Attributes of the form "payload-type value" by their first word."""
+    found: dict[str, list[str]] = {}
+    for value in values:
+        number, _, rest = value.partition(" ")
+        found.setdefault(number, []).append(rest.strip())
+    return found
 
-    def add(self, attribute: str) -> None:
-        name, _, value = attribute.partition(":")
-        if name == "rtpmap":
-            number, _, encoding = value.partition(" ")
-            self.encodings.setdefault(number, encoding.strip())
-        elif name == "fmtp":
-            number, _, parameters = value.partition(" ")
-            self.parameters[number] = (*self.parameters.get(number, ()), parameters.strip())
-        elif attribute in DIRECTIONS:
-            self.direction = DIRECTIONS[attribute]
-        elif name == "ptime":
-            self.ptime_ms = parse_number(value.strip(), 10_000)
-        elif name == "rtcp-fb":
-            number, _, wanted = value.partition(" ")
-            self.feedback[number] = (*self.feedback.get(number, ()), wanted.strip())
-        elif name == "crypto":
-            self.crypto.append(value)
-        elif name == "rtcp":
-            self.rtcp = value
-        elif name == "rtcp-mux":
-            self.rtcp_mux = True
-        elif name == "maxptime":
-            self.maxptime_ms = parse_number(value.strip(), 10_000)
-        elif (sloppy := attribute.strip().lower()) in DIRECTIONS:
-            self.direction = DIRECTIONS[sloppy]
-        elif name not in STRIPPED:
-            self.others.append(attribute)
 
-    def make_formats(self, written: Sequence[str]) -> tuple[Format, ...]:
-        """The formats we can name, in order; the others are passed over."""
-        formats: dict[int, Format] = {}
-        for word in written:
-            number = parse_number(word, LAST_PAYLOAD_TYPE)
-            if number is None or number in formats:
-                continue
-            made = make_format(
-                number,
-                self.encodings.get(word),
-                self.parameters.get(word, ()),
-                self.feedback.get(word, ()),
+def _read_formats(
+    written: Sequence[str], found: dict[str, list[str]], feedback: dict[str, list[str]]
+) -> tuple[Format, ...]:
+    """The formats we can name, in order; the others are passed over."""
+    maps = {value.partition(" ")[0]: value for value in reversed(found.get("rtpmap", ()))}
+    parameters = _by_number(found["fmtp"]) if "fmtp" in found else {}
+    formats: dict[int, Format] = {}
+    for word in written:
+        made = READY.get(maps.get(word, word)) or _make_format(word, maps.get(word))
+        if made is None or made.payload_type in formats:
+            continue
+        if word in parameters or word in feedback:
+            made = Format(
+                made[0], made[1], made[2], tuple(parameters.get(word, ())), tuple(feedback.get(word, ()))
             )
-            if made is not None:
-                formats[number] = made
-        return tuple(formats.values())
+        formats[made.payload_type] = made
+    return tuple(formats.values())
 
-    def rtcp_address(self, address: str, port: int) -> Address:
-        """Where RTCP goes: one port up, where a=rtcp says (RFC 3605), or with the RTP (RFC 5761)."""
-        if self.rtcp_mux:
-            return (address, port)
-        words = (self.rtcp or "").split()
+
+def _make_format(word: str, rtpmap: str | None) -> Format | None:
+    number = parse_number(word, LAST_PAYLOAD_TYPE)
+    if number is None:
+        return None
+    return make_format(number, None if rtpmap is None else rtpmap.partition(" ")[2].strip())
+
+
+def _milliseconds(found: dict[str, list[str]], name: str) -> int | None:
+    return parse_number(found[name][0].strip(), 10_000) if name in found else None
+
+
+def _rtcp_address(found: dict[str, list[str]], address: str, port: int) -> Address:
+    """Where RTCP goes: one port up, where a=rtcp says (RFC 3605), or with the RTP (RFC 5761)."""
+    if "rtcp-mux" in found:
+        return (address, port)
+    if "rtcp" in found:
+        words = found["rtcp"][0].split()
         given = parse_number(words[0], 65535) if words else None
-        if not given:
-            return (address, port + 1 if port < 65535 else port)
-        if len(words) == 4 and is_unicast(words[3]):
-            return (words[3], given)
-        return (address, given)
+        if given:
+            return (words[3] if len(words) == 4 and is_unicast(words[3]) else address, given)
+    return (address, port + 1 if port < 65535 else port)
 
 
 def _judge(
@@ -222,7 +202,7 @@ def _judge(
         return Refusal(errors.MEDIA_TYPE_NOT_AVAILABLE, f"no {media.kind} here"), None
     if media.protocol not in PROTOCOLS:
         return Refusal(errors.INCOMPATIBLE_TRANSPORT, f"{media.protocol} is not supported"), None
-    if not any(not each.is_auxiliary for each in formats):
+    if all(each.is_auxiliary for each in formats):
         return Refusal(errors.INCOMPATIBLE_MEDIA_FORMAT, f"no known {media.kind} format"), None
     if connection is None:
         return Refusal(errors.MISCELLANEOUS, f"no connection address for {media.kind}"), None

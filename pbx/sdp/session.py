@@ -5,7 +5,6 @@ out), but never guessed at: a line that is no `type=value`, an unknown type, a l
 SdpError.
 """
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pbx.sdp.errors import SdpError
@@ -14,6 +13,9 @@ MAX_BYTES: Final = 65536
 MAX_LINES: Final = 4000
 MAX_MEDIA: Final = 32
 MAX_ATTRIBUTES: Final = 2000
+
+SINGLE: Final = frozenset({"s=", "i=", "u=", "c=", "z=", "k="})  # at most one of each for the session
+MANY: Final = frozenset({"e=", "p=", "b="})
 
 
 class Origin(NamedTuple):
@@ -48,8 +50,10 @@ class Timing(NamedTuple):
     repeats: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MediaDescription:
+ALWAYS: Final = (Timing("0 0"),)
+
+
+class MediaDescription(NamedTuple):
     """m= and what belongs to it (RFC 8866 §5.14). Attributes are kept as written, "name" or "name:value"."""
 
     kind: str
@@ -80,8 +84,7 @@ class MediaDescription:
         return lines
 
 
-@dataclass(frozen=True, slots=True)
-class SessionDescription:
+class SessionDescription(NamedTuple):
     """A whole description (RFC 8866 §5)."""
 
     origin: Origin
@@ -92,7 +95,7 @@ class SessionDescription:
     phones: tuple[str, ...] = ()
     connection: Connection | None = None
     bandwidths: tuple[str, ...] = ()
-    timings: tuple[Timing, ...] = (Timing("0 0"),)
+    timings: tuple[Timing, ...] = ALWAYS
     zones: str | None = None
     key: str | None = None
     attributes: tuple[str, ...] = ()
@@ -105,7 +108,7 @@ class SessionDescription:
         Raises:
             SdpError: whatever else is not a session description.
         """
-        return _parse(_split(body))
+        return _parse(_decode(body))
 
     def attribute(self, name: str) -> str | None:
         """The value of the first session-level attribute of that name, "" for one without a value."""
@@ -144,92 +147,91 @@ def first_value(attributes: tuple[str, ...], name: str) -> str | None:
     return None
 
 
-def _split(body: bytes) -> list[str]:
-    """The lines of a body, their framing checked."""
+def _decode(body: bytes) -> str:
+    """The body as text with bare LF, its framing and size checked."""
     if len(body) > MAX_BYTES:
         raise SdpError(f"session description of {len(body)} bytes is too large")
-    text = body.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    text = body.decode("utf-8", "surrogateescape").replace("\r\n", "\n").rstrip("\n")
     if "\r" in text or "\0" in text:
         raise SdpError("session description holds a stray CR or NUL")
-    lines = text.rstrip("\n").split("\n")
-    if len(lines) > MAX_LINES:
-        raise SdpError(f"session description of {len(lines)} lines is too long")
-    return lines
+    if text.count("\n") >= MAX_LINES:
+        raise SdpError("session description has too many lines")
+    return text
 
 
-def _parse(lines: list[str]) -> SessionDescription:
-    if lines[0] != "v=0":
-        raise SdpError(f"session description starts with {lines[0][:20]!r}, not v=0")
-    if len(lines) < 2 or not lines[1].startswith("o="):
-        raise SdpError("session description has no o= line after v=0")
-    starts = [number for number, line in enumerate(lines) if line[:2] == "m="]
-    if len(starts) > MAX_MEDIA:
-        raise SdpError(f"session description has {len(starts)} media lines")
-    if sum(line[:2] == "a=" for line in lines) > MAX_ATTRIBUTES:
+def _parse(text: str) -> SessionDescription:
+    head, *sections = text.split("\nm=")
+    if len(sections) > MAX_MEDIA:
+        raise SdpError(f"session description has {len(sections)} media lines")
+    if text.count("\na=") > MAX_ATTRIBUTES:
         raise SdpError("session description has too many attributes")
-    ends = [*starts[1:], len(lines)]
-    media = tuple([_parse_media(lines, start, end) for start, end in zip(starts, ends, strict=True)])
-    return _parse_session(lines[1 : starts[0] if starts else len(lines)], media)
+    return _parse_session(head.split("\n"), tuple([_parse_media(section) for section in sections]))
 
 
 def _parse_session(lines: list[str], media: tuple[MediaDescription, ...]) -> SessionDescription:
+    if lines[0] != "v=0":
+        raise SdpError(f"session description starts with {lines[0][:20]!r}, not v=0")
+    if len(lines) < 2 or lines[1][:2] != "o=":
+        raise SdpError("session description has no o= line after v=0")
     single: dict[str, str] = {}
-    many: dict[str, list[str]] = {"e": [], "p": [], "b": [], "a": []}
+    attributes: list[str] = []
     timings: list[Timing] = []
-    for line in lines:
-        letter, value = line[:1], line[2:]
-        if line[1:2] != "=":
-            raise SdpError(f"{line[:20]!r} is no line of a session description")
-        if letter in many:
-            if value:
-                many[letter].append(value)
-        elif letter == "t":
-            timings.append(Timing(value))
-        elif letter == "r":
-            if not timings:
-                raise SdpError("r= before any t=")
-            timings[-1] = Timing(timings[-1].active, (*timings[-1].repeats, value))
-        elif letter in "osiuczk" and letter not in single:
-            single[letter] = value
+    many: dict[str, list[str]] = {}
+    for line in lines[2:]:
+        prefix = line[:2]
+        if prefix == "a=":
+            if len(line) > 2:
+                attributes.append(line[2:])
+        elif prefix == "t=":
+            timings.append(Timing(line[2:]))
+        elif prefix in SINGLE and prefix not in single:
+            single[prefix] = line[2:]
+        elif prefix in MANY:
+            many.setdefault(prefix, []).append(line[2:])
+        elif prefix == "r=" and timings:
+            timings[-1] = Timing(timings[-1].active, (*timings[-1].repeats, line[2:]))
         else:
-            raise SdpError(f"{line[:20]!r} is unknown or given twice")
-    connection = single.get("c")
+            raise SdpError(f"{line[:20]!r} is no line of a session description, or out of place")
+    value = single.get
+    connection = value("c=")
     return SessionDescription(
-        origin=_parse_origin(single["o"]),
-        name=single.get("s") or "-",
-        information=single.get("i"),
-        uri=single.get("u"),
-        emails=tuple(many["e"]),
-        phones=tuple(many["p"]),
-        connection=None if connection is None else _parse_connection(connection),
-        bandwidths=tuple(many["b"]),
-        timings=tuple(timings) or (Timing("0 0"),),
-        zones=single.get("z"),
-        key=single.get("k"),
-        attributes=tuple(many["a"]),
-        media=media,
+        _parse_origin(lines[1][2:]),
+        value("s=") or "-",
+        value("i="),
+        value("u="),
+        tuple(many.get("e=", ())),
+        tuple(many.get("p=", ())),
+        None if connection is None else _parse_connection(connection),
+        tuple(many.get("b=", ())),
+        tuple(timings) or ALWAYS,
+        value("z="),
+        value("k="),
+        tuple(attributes),
+        media,
     )
 
 
-def _parse_media(lines: list[str], start: int, end: int) -> MediaDescription:
-    words = lines[start][2:].split()
+def _parse_media(section: str) -> MediaDescription:
+    """One section, from after its m= on."""
+    first, *lines = section.split("\n")
+    words = first.split()
     if len(words) < 3:
-        raise SdpError(f"{lines[start][:40]!r} is incomplete")
+        raise SdpError(f"m={first[:40]!r} is incomplete")
     kind, port_text, protocol, *formats = words
     port_word, slash, count_word = port_text.partition("/")
     port = parse_number(port_word, 65535)
     port_count = parse_number(count_word, 65535) if slash else 1
     if port is None or not port_count:
-        raise SdpError(f"{lines[start][:40]!r} has no port number")
+        raise SdpError(f"m={first[:40]!r} has no port number")
     if not formats:
         if port:
-            raise SdpError(f"{lines[start][:40]!r} has no format")
+            raise SdpError(f"m={first[:40]!r} has no format")
         formats = ["0"]  # some phones refuse a line like this; the grammar wants one format
     attributes: list[str] = []
     connections: list[Connection] = []
     bandwidths: list[str] = []
     single: dict[str, str] = {}
-    for line in lines[start + 1 : end]:
+    for line in lines:
         prefix = line[:2]
         if prefix == "a=":
             if len(line) > 2:

@@ -1,7 +1,7 @@
 """What offer and answer have settled: all that the media relay needs to know of a line."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pbx.sdp.content import INACTIVE, RECEIVING, SENDING, Direction
 from pbx.sdp.crypto import SrtpKeys
@@ -11,8 +11,7 @@ from pbx.sdp.pairing import Key, pair
 from pbx.sdp.remote import Address
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(NamedTuple):
     """One settled media line of a leg.
 
     `receive` are the formats under the numbers that the peer sends with (those of our description), `send`
@@ -20,7 +19,7 @@ class Stream:
     peer has no address to send to: the line is off, or held by the null address.
     """
 
-    index: int
+    position: int
     kind: str
     ordinal: int
     active: bool = False
@@ -55,16 +54,17 @@ class Stream:
         return _telephone_event(self.send)
 
 
-def make_stream(index: int, local: LocalLine) -> Stream:
+def make_stream(position: int, local: LocalLine) -> Stream:
     """What the line with its answer comes to; inactive where either has port 0."""
     remote = local.remote
     if local.transport is None or remote is None or remote.line.rejected:
-        return Stream(index, local.kind, local.ordinal)
+        return Stream(position, local.kind, local.ordinal)
     theirs = remote.line.direction
-    ours_codecs = {each.codec for each in local.formats}
-    their_codecs = {each.codec for each in remote.line.formats}
+    receive, send = local.formats, remote.line.formats
+    if receive != send:
+        receive, send = _shared(receive, send), _shared(send, receive)
     return Stream(
-        index,
+        position,
         local.kind,
         local.ordinal,
         True,
@@ -76,9 +76,14 @@ def make_stream(index: int, local: LocalLine) -> Stream:
         local.direction in SENDING and theirs in RECEIVING and remote.rtp is not None,
         local.direction in RECEIVING and theirs in SENDING,
         local.srtp,
-        tuple([each for each in local.formats if each.codec in their_codecs]),
-        tuple([each for each in remote.line.formats if each.codec in ours_codecs]),
+        receive,
+        send,
     )
+
+
+def _shared(formats: tuple[Format, ...], others: tuple[Format, ...]) -> tuple[Format, ...]:
+    codecs = [each.codec for each in others]
+    return tuple([each for each in formats if each.codec in codecs])
 
 
 def _telephone_event(formats: tuple[Format, ...]) -> int | None:

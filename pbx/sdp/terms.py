@@ -8,7 +8,7 @@ from pbx.entropy import Entropy
 from pbx.errors import UsageError
 from pbx.sdp import crypto, errors
 from pbx.sdp.content import INACTIVE, REVERSED, Line, narrow
-from pbx.sdp.crypto import CryptoAttribute, SrtpKeys
+from pbx.sdp.crypto import CryptoAttribute
 from pbx.sdp.dress import LocalLine, Transport
 from pbx.sdp.formats import Format, common, settle
 from pbx.sdp.remote import Refusal, RemoteLine
@@ -42,42 +42,41 @@ class Terms:
             why = "SRTP is required"
         if not why:
             return remote
-        return replace(remote, line=remote.line.off(), refusal=Refusal(errors.INCOMPATIBLE_TRANSPORT, why))
+        return remote._replace(line=remote.line.off(), refusal=Refusal(errors.INCOMPATIBLE_TRANSPORT, why))
 
     def answer(
         self, remote: RemoteLine, line: Line | None, transport: Transport | None, before: LocalLine | None
     ) -> LocalLine:
         """Our line in the answer to `remote`: what `line` wants of it, or port 0 (RFC 3264 §6)."""
         offered = remote.line
+        numbers = _remember(before, offered.formats)
         formats: tuple[Format, ...] = ()
         if line is not None and transport is not None and not line.rejected and not offered.rejected:
             formats = common(offered.formats, line.formats)
-        ours = LocalLine(
+        if line is None or all(each.is_auxiliary for each in formats):
+            return LocalLine(*offered.key, remote.protocol, remote.formats, remote=remote, numbers=numbers)
+        if line.feedback and line.feedback != offered.feedback:
+            line = replace(line, feedback=tuple([v for v in line.feedback if v in offered.feedback]))
+        chosen = None
+        if remote.crypto and self.policy != "off":
+            # Also on RTP/AVP with crypto attributes: a phone that offers so takes its answer so.
+            current = before.srtp if before is not None and before.transport == transport else None
+            chosen = crypto.choose(remote.crypto, self.entropy, current)
+        return LocalLine(
             offered.kind,
             offered.ordinal,
             remote.protocol,
             remote.formats,
-            remote=remote,
-            numbers=_remember(before, offered.formats),
+            transport,
+            formats,
+            narrow(line.direction, REVERSED[offered.direction]),
+            remote.rtcp_mux,
+            () if chosen is None else (chosen[0],),
+            None if chosen is None else chosen[1],
+            line,
+            remote,
+            numbers,
         )
-        if line is None or all(each.is_auxiliary for each in formats):
-            return ours
-        if line.feedback and line.feedback != offered.feedback:
-            line = replace(line, feedback=tuple([v for v in line.feedback if v in offered.feedback]))
-        ours = replace(
-            ours,
-            transport=transport,
-            formats=formats,
-            direction=narrow(line.direction, REVERSED[offered.direction]),
-            rtcp_mux=remote.rtcp_mux,
-            line=line,
-        )
-        if self.policy == "off":
-            return ours
-        # Also on RTP/AVP with crypto attributes: a phone that offers so takes its answer so.
-        current = before.srtp if before is not None and before.transport == transport else None
-        chosen = crypto.choose(remote.crypto, self.entropy, current)
-        return ours if chosen is None else replace(ours, crypto=(chosen[0],), srtp=chosen[1])
 
     def offer(self, line: Line, transport: Transport, before: LocalLine | None, *, srtp: bool) -> LocalLine:
         """Our line in an offer. What the session has of it stays: profile, keys, numbers (RFC 3264 §8.3)."""
@@ -91,7 +90,7 @@ class Terms:
         formats = settle(line.formats, dict(before.numbers) if before is not None else {})
         return LocalLine(
             line.kind,
-            before.ordinal if before is not None else line.ordinal,
+            line.ordinal,
             kept.protocol if kept is not None else SECURE if srtp else PLAIN,
             tuple([str(each.payload_type) for each in formats]),
             transport,
@@ -131,31 +130,36 @@ def settle_line(ours: LocalLine, remote: RemoteLine) -> tuple[LocalLine, Refusal
         return switch_off(ours, remote), Refusal(errors.INCOMPATIBLE_MEDIA_FORMAT, why)
     direction = narrow(remote.line.direction, REVERSED[ours.direction])
     if formats != remote.line.formats or direction != remote.line.direction:
-        remote = replace(remote, line=replace(remote.line, formats=formats, direction=direction))
-    keys: SrtpKeys | None = None if chosen is None else chosen[1]
-    return replace(
-        ours,
-        protocol=remote.protocol,
-        crypto=() if chosen is None else (chosen[0],),
-        srtp=keys,
-        rtcp_mux=ours.rtcp_mux and remote.rtcp_mux,
-        remote=remote,
-        numbers=_remember(ours, formats),
+        remote = remote._replace(line=replace(remote.line, formats=formats, direction=direction))
+    return LocalLine(
+        ours.kind,
+        ours.ordinal,
+        remote.protocol,
+        ours.written,
+        ours.transport,
+        ours.formats,
+        ours.direction,
+        ours.rtcp_mux and remote.rtcp_mux,
+        () if chosen is None else (chosen[0],),
+        None if chosen is None else chosen[1],
+        ours.line,
+        remote,
+        _remember(ours, formats),
     ), None
 
 
 def switch_off(ours: LocalLine, remote: RemoteLine | None = None) -> LocalLine:
     """The same line with port 0."""
     if remote is not None and not remote.line.rejected:
-        remote = replace(remote, line=remote.line.off(), rtp=None, rtcp=None)
-    return replace(
-        ours, transport=None, direction=INACTIVE, crypto=(), srtp=None, rtcp_mux=False, remote=remote
+        remote = remote._replace(line=remote.line.off(), rtp=None, rtcp=None)
+    return ours._replace(
+        transport=None, direction=INACTIVE, crypto=(), srtp=None, rtcp_mux=False, remote=remote
     )
 
 
 def _remember(before: LocalLine | None, formats: tuple[Format, ...]) -> tuple[tuple[int, str], ...]:
     """The numbers given a meaning so far, with those of `formats`."""
-    numbers = [(each.payload_type, each.codec) for each in formats]
-    if before is None or not before.numbers:
-        return tuple(numbers)
+    numbers = tuple([(each[0], each[2]) for each in formats])
+    if before is None or not before.numbers or before.numbers == numbers:
+        return numbers
     return tuple((dict(before.numbers) | dict(numbers)).items())
