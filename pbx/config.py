@@ -15,7 +15,7 @@ from pbx.office.locate import Path as KeyPath
 from pbx.office.mistakes import ConfigFileError, FileError, Mistake
 from pbx.office.reading import Finding, Reading
 from pbx.office.source import Source
-from pbx.office.values import Email, Many, NotAllowedError, Whole
+from pbx.office.values import Email, Many, NotAllowedError, Whole, loose_network
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -68,15 +68,8 @@ class NetworkAddress:
             try:
                 return ipaddress.ip_network(raw)
             except ValueError:
-                near = _loose_network(raw)
+                near = loose_network(raw)
         raise NotAllowedError('a network, such as "10.0.0.0/8"', near)
-
-
-def _loose_network(raw: str) -> str | None:
-    try:
-        return str(ipaddress.ip_network(raw, strict=False))
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class Trunk:
     username: Annotated[str, ACCOUNT] = ""
     password: Annotated[str, Secret("password", CARRIER_PASSWORD)] = field(default="", repr=False)
     register: bool = True
-    addresses: Annotated[tuple[str, ...], Many(Address(network=True))] = ()
+    addresses: Annotated[tuple[str, ...], Many(Address())] = ()
     foreign_caller_id: bool = False
     codecs: Annotated[tuple[str, ...], Many(Choice(CODECS), low=1)] = ("PCMA", "PCMU", "G722")
     max_calls: Annotated[int, Whole(0, 100_000)] = 0

@@ -229,7 +229,8 @@ class Country:
         if not isinstance(raw, str) or raw not in phonenumbers.SUPPORTED_REGIONS:
             known = phonenumbers.SUPPORTED_REGIONS
             near = str(raw).upper() if str(raw).upper() in known else None
-            raise NotAllowedError('a country\'s ISO code of two capital letters, such as "SG"', near)
+            allowed = 'the ISO code of a country, such as "SG"' + (', or ""' if self.empty else "")
+            raise NotAllowedError(allowed, near)
         return raw
 
 
@@ -283,21 +284,24 @@ class Mac:
 class Address:
     """An IP address or network."""
 
-    network: bool = False
-
     def read(self, raw: object) -> str:
-        try:
-            if isinstance(raw, str):
-                ipaddress.ip_network(raw) if self.network else ipaddress.ip_address(raw)
+        near = None
+        if isinstance(raw, str):
+            try:
+                ipaddress.ip_network(raw)
+            except ValueError:
+                near = loose_network(raw)
+            else:
                 return raw
-        except ValueError:
-            pass
-        example = (
-            'an IP address or network, such as "10.0.0.0/8"'
-            if self.network
-            else 'an IP address, such as "10.0.0.1"'
-        )
-        raise NotAllowedError(example)
+        raise NotAllowedError('an IP address or network, such as "192.0.2.1" or "10.0.0.0/8"', near)
+
+
+def loose_network(text: str) -> str | None:
+    """The network that an address with a mask was probably meant to be: 10.0.0.0/8 for 10.0.0.1/8."""
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
