@@ -113,8 +113,8 @@ def test_ipv6(pbx: PbxServer, workshop: Workshop, calling: str, called: str, is_
 
 @pytest.mark.parametrize("program", ["pjsua", "baresip"])
 def test_early_media_is_heard_before_the_answer(pbx: PbxServer, workshop: Workshop, program: str):
-    caller = workshop.registered("pjsua", pbx.account())
-    callee = workshop.registered(program, pbx.account())
+    caller = workshop.registered(program, pbx.account())
+    callee = workshop.registered("pjsua", pbx.account())
     callee.answering(Answering(183))
     call = caller.dial(callee.account.username)
     caller.wait_state(call, CallState.RINGING)

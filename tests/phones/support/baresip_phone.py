@@ -148,6 +148,11 @@ class BaresipPhone(Phone):
         before = self._heard_before.get(call.number, set())
         return Ear(lambda: [path for path in self._recordings() if path not in before], self.name, self.tone)
 
+    def packets_received(self) -> int:
+        """RTP packets of its current call. Its recorder stops for good when it has held the call once."""
+        found = re.search(r"rcvd=(\d+)", self._command("audio_debug", ""))
+        return int(found[1]) if found else 0
+
     def stop(self) -> None:
         if self._program is not None and self._program.is_running:
             self._program.signal(signal.SIGTERM)  # hangs up and unregisters
@@ -189,12 +194,13 @@ class BaresipPhone(Phone):
     def _remember(self, call: PhoneCall) -> None:
         self._heard_before[call.number] = set(self._finished)
 
-    def _command(self, name: str, parameter: str) -> None:
+    def _command(self, name: str, parameter: str) -> str:
         assert self._control is not None, f"{self.name} was not started"
         token = str(next(self._tokens))
         order = json.dumps({"command": name, "params": parameter, "token": token}).encode()
         self._control.sendall(b"%d:%s," % (len(order), order))
         self._wait(f"answer to {name}", lambda: token in self._answers, 5.0)
+        return self._answers.pop(token)
 
     def _read_line(self, line: str) -> None:
         """What no event tells: the codec."""

@@ -248,9 +248,6 @@ class Agent:
         }[self.settings["srtp"]]
         media.srtpSecureSignaling = 0
         media.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
-        if is_v6:
-            media.ipv6Use = pj.PJSUA_IPV6_ENABLED_PREFER_IPV6
-            config.sipConfig.ipv6Use = pj.PJSUA_IPV6_ENABLED_PREFER_IPV6
         config.natConfig.iceEnabled = False
         config.natConfig.sipOutboundUse = int(self.settings.get("outbound", 1))
         config.callConfig.prackUse = {

@@ -1,7 +1,7 @@
 """SIPp for signalling: scenarios with digest, at a rate.
 
-Credentials are made here and injected (see scenarios/caller.xml for the reason): one nonce serves all calls of a
-run, with a nonce count of its own for each (RFC 7616 §3.4).
+Credentials are made here and injected (see scenarios/caller.xml for the reason): one nonce serves all calls
+of a run, with a nonce count of its own for each (RFC 7616 §3.4).
 """
 
 import csv

@@ -163,11 +163,13 @@ class Ear:
         owner: str,
         own_tone: float | None = None,
         begins_s: float = 0.0,
+        real_rate: int = 0,
     ) -> None:
         self.recordings = recordings
         self.owner = owner
         self.own_tone = own_tone
         self.begins_s = begins_s
+        self.real_rate = real_rate  # of a program that writes a wrong one into the header
 
     def heard(self, start_s: float = 0.0, end_s: float | None = None) -> tuple[Samples, int]:
         """Samples and rate of what was recorded between two times."""
@@ -181,6 +183,7 @@ class Ear:
             return np.zeros(0), 8000
         rate = parts[0][1]
         samples = np.concatenate([part for part, its_rate in parts if its_rate == rate])
+        rate = self.real_rate or rate
         samples = samples[int(self.begins_s * rate) :]
         return samples[int(start_s * rate) : None if end_s is None else int(end_s * rate)], rate
 
