@@ -97,10 +97,11 @@ class Driver(Generic[EffectT]):
         """Take `step` now, or, when called from within an effect, as soon as that step is done."""
         if self._stopped:
             return
-        self._steps.append(step)
         if self._running:
+            self._steps.append(step)
             return
         self._running = True
+        self._take(step)
         while self._steps:
             self._take(self._steps.popleft())
         self._running = False

@@ -257,7 +257,7 @@ class _Opener(ClientFactory):
         return self._connection
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:  # noqa: N802
-        if connector.bindAddress is not None and isinstance(reason.value, error.ConnectBindError):
+        if isinstance(reason.value, error.ConnectBindError) and connector.bindAddress is not None:
             # The flow's local address is no longer ours (a restored flow, a new lease): take the route's.
             connector.bindAddress = None
             connector.connect()

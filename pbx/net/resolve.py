@@ -67,7 +67,7 @@ class Resolver:
         self._known: dict[Query, tuple[float, Sequence[Record] | DnsError]] = {}
 
     async def resolve(self, uri: SipUri) -> list[Target]:
-        """Where to send a request for `uri`, the best first, each for when the one before fails (RFC 3263 §4.3).
+        """Where to send a request for `uri`, the best first; the others for when it fails (RFC 3263 §4.3).
 
         Raises:
             UnresolvedError: nothing to try.
@@ -96,9 +96,10 @@ class Resolver:
 
     async def _ask_all(self, queries: Sequence[Query], failures: list[str]) -> list[Sequence[Record]]:
         """One round; a question that fails counts as one without records, for the others may be enough."""
-        asked = [defer.Deferred.fromCoroutine(self._ask(query)) for query in queries]
+        asked = [defer.Deferred.fromCoroutine(self._ask(query)) for query in queries]  # all begin now
         answers: list[Sequence[Record]] = []
-        for answer in await defer.gatherResults(asked, consumeErrors=True):
+        for each in asked:
+            answer = await each
             if isinstance(answer, DnsError):
                 failures.append(str(answer))
                 answers.append(())

@@ -332,7 +332,8 @@ def describe(reason: Failure) -> str:
 
 def _names(what: VerificationError) -> str:
     wanted = [each.mismatched_id for each in what.errors]
-    return ", ".join(str(getattr(each, "hostname", None) or getattr(each, "ip", each)) for each in wanted)
+    names = [getattr(each, "hostname", None) or getattr(each, "ip", each) for each in wanted]
+    return ", ".join(name.decode() if isinstance(name, bytes) else str(name) for name in names)
 
 
 def _openssl_words(what: SSL.Error) -> str:

@@ -272,10 +272,10 @@ def _make_context(chain: list[x509.Certificate], private: SigningKey) -> SSL.Con
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.set_cipher_list(CIPHERS)
     context.set_session_id(b"pbx")
-    context.use_privatekey(crypto.PKey.from_cryptography_key(private))
-    context.use_certificate(crypto.X509.from_cryptography(chain[0]))
+    context.use_privatekey(private)
+    context.use_certificate(chain[0])
     for issuer in chain[1:]:
-        context.add_extra_chain_cert(crypto.X509.from_cryptography(issuer))
+        context.add_extra_chain_cert(issuer)
     return context
 
 

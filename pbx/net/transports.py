@@ -60,6 +60,7 @@ class Transports(Generic[EffectT]):
         self._addresses = addresses
         self._streams = StreamPool(reactor, self, (trusted or TrustedServers(None)).expect, limits)
         self._udp: list[UdpPort] = []
+        self._udp_of: dict[tuple[str, int], UdpPort] = {}  # what _udp_port found, by Flow.local
         self._ports: list[Any] = []  # IListeningPort, of streams
         self._names: dict[tuple[str, int], str] = {}
         self.listening: tuple[Listening, ...] = ()
@@ -85,9 +86,7 @@ class Transports(Generic[EffectT]):
                 self._listen_stream("TLS", parse_endpoint(text, "sip.tls"), certificate)
         except BaseException:
             self._stop_listening()
-            for port in self._udp:
-                port.close()
-            self._udp.clear()
+            self._close_udp()
             raise
 
     def send(self, data: bytes, flow: Flow) -> None:
@@ -95,7 +94,7 @@ class Transports(Generic[EffectT]):
         if flow.transport != "UDP":
             self._streams.send(data, flow, self._names.get(flow.peer, "") if flow.transport == "TLS" else "")
             return
-        port = self._udp_port(flow)
+        port = self._udp_of.get(flow.local) or self._udp_port(flow)
         why = "no UDP socket of this kind is open" if port is None else port.send(data, flow)
         if why is not None:
             self.lost(flow, why)
@@ -184,7 +183,10 @@ class Transports(Generic[EffectT]):
         host, number = flow.local
         able = [port for port in self._udp if port.can_send(host)]
         able += [port for port in self._udp if port.is_ipv6 == (":" in flow.peer[0])]
-        return next((port for port in able if port.port == number), able[0] if able else None)
+        found = next((port for port in able if port.port == number), able[0] if able else None)
+        if found is not None and found.can_send(host) and len(self._udp_of) < NAMES:
+            self._udp_of[flow.local] = found
+        return found
 
     def _local_for(self, transport: str, source: str) -> tuple[str, int] | None:
         family = [each for each in self.listening if (":" in each.host) == (":" in source)]
@@ -207,7 +209,8 @@ class Transports(Generic[EffectT]):
         self.listening = ()
         return DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
 
-    def _close_udp(self, _: object) -> None:
+    def _close_udp(self, _: object = None) -> None:
+        self._udp_of.clear()
         for port in self._udp:
             port.close()
         self._udp.clear()

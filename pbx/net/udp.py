@@ -27,6 +27,8 @@ _ROOM: Final = socket.CMSG_SPACE(max(_PKTINFO.size, _PKTINFO6.size))
 
 _TRANSIENT: Final = frozenset({errno.ECONNREFUSED, errno.EINTR, errno.EHOSTUNREACH, errno.ENETUNREACH})
 _AGAIN: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
+# What kernels say when they are to send from an address that they do not have (the last: also otherwise).
+_FOREIGN_SOURCE: Final = frozenset({errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH})
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 
@@ -126,7 +128,7 @@ class UdpPort:
                 return None
             if error.errno == errno.ECONNREFUSED:
                 return None  # about an earlier datagram
-            if error.errno == errno.EINVAL and self.is_wildcard:
+            if error.errno in _FOREIGN_SOURCE and self.is_wildcard:
                 return self._send_from_anywhere(data, peer)
             return error.strerror or str(error)
         return None
