@@ -175,8 +175,10 @@ class Headers:
         key = _key(name)
         if key not in self._first:
             raise UsageError(f"no {name} to replace")
-        where = next(i for i, item in enumerate(self._items) if _key(item[0]) == key)
-        self._items[where] = (name, value)
+        items, where = self._items, 0
+        while _key(items[where][0]) != key:
+            where += 1
+        items[where] = (name, value)
         self._first[key] = value
         self.memo.pop(key, None)
 

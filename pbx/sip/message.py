@@ -66,8 +66,10 @@ class Message:
 
     def set_top_via(self, via: Via) -> None:
         """Replace the top Via, leaving others of its line as they are (received and rport, RFC 3581 §4)."""
-        values = split_commas("Via", self._require("Via"))
-        self.headers.set_first("Via", ", ".join([via.render(), *values[1:]]))
+        line, text = self._require("Via"), via.render()
+        if "," in line:
+            text = ", ".join([text, *split_commas("Via", line)[1:]])
+        self.headers.set_first("Via", text)
         self.headers.memo["Via"] = via
 
     @property
