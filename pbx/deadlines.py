@@ -1,6 +1,6 @@
 """What falls due next: a heap with lazy cancel."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
@@ -17,16 +17,19 @@ class Deadlines(Generic[K]):
 
     def set(self, key: K, when: float | None) -> None:
         """Make `key` fall due at `when` (seconds), or never for None."""
+        due = self._due
         if when is None:
-            self._due.pop(key, None)
-            self._shrink()
+            due.pop(key, None)
             return
-        if self._due.get(key) == when:
+        if due.get(key) == when:
             return
-        self._due[key] = when
+        due[key] = when
         self._count += 1
-        heappush(self._heap, (when, self._count, key))
-        self._shrink()
+        heap = self._heap
+        heappush(heap, (when, self._count, key))
+        # Cancelled entries stay in the heap until they surface; rebuild when they are most of it.
+        if len(heap) > 64 and len(heap) > 4 * len(due):
+            self._shrink()
 
     def __len__(self) -> int:
         return len(self._due)
@@ -54,7 +57,5 @@ class Deadlines(Generic[K]):
         return fallen
 
     def _shrink(self) -> None:
-        # Cancelled entries stay in the heap until they surface; rebuild when they are most of it.
-        if len(self._heap) > 64 and len(self._heap) > 4 * len(self._due):
-            live: Callable[[tuple[float, int, K]], bool] = lambda e: self._due.get(e[2]) == e[0]  # noqa: E731
-            self._heap = sorted(filter(live, self._heap))
+        due = self._due
+        self._heap = sorted(entry for entry in self._heap if due.get(entry[2]) == entry[0])

@@ -55,6 +55,11 @@ class InviteServerTransaction:
         self._interval = timers.g
         self._timer_h = 0.0
 
+    def start(self, invite: Request, _now: float) -> list[Effect]:
+        """Send 100 at once: whoever is called answers later than in 200 ms (§17.2.1)."""
+        self._data = render_trying(invite)
+        return [Send(self._data, self.flow)]
+
     def receive_request(self, now: float) -> list[Effect]:
         return self._step(Input.REQUEST, now)
 
@@ -92,7 +97,6 @@ class InviteServerTransaction:
         return [Send(self._data, self.flow)]
 
     def _repeat(self, _now: float, _given: Given) -> list[Effect]:
-        # The layer answers 100 before anything can be repeated.
         return [Send(self._data, self.flow)]
 
     def _accept(self, now: float, given: Given) -> list[Effect]:
@@ -139,6 +143,18 @@ class InviteServerTransaction:
     def _end(self, _now: float, _given: Given) -> list[Effect]:
         self.deadline = None
         return [Ended(self.key)]
+
+
+def render_trying(invite: Request) -> bytes:
+    """The 100 (Trying) to `invite` (§8.2.6), without a Response in between, at which nobody would look."""
+    headers = invite.headers
+    lines = ["SIP/2.0 100 Trying"]
+    lines += ["Via: " + via for via in headers.get_all("Via")]
+    for name in ("From", "To", "Call-ID", "CSeq", "Timestamp"):
+        if (value := headers.get(name)) is not None:
+            lines.append(f"{name}: {value}")
+    lines.append("Content-Length: 0\r\n\r\n")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 _Tx = InviteServerTransaction

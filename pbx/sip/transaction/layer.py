@@ -1,11 +1,12 @@
 """All transactions of one stack as one machine: matching, opening, ending (RFC 3261 §17, RFC 6026)."""
 
 from collections import Counter
+from typing import Final
 
 from pbx.deadlines import Deadlines
 from pbx.errors import UsageError
 from pbx.sip.flow import Flow
-from pbx.sip.message import Request, Response, make_response
+from pbx.sip.message import Request, Response
 from pbx.sip.transaction.invite_client import InviteClientTransaction
 from pbx.sip.transaction.invite_server import InviteServerTransaction
 from pbx.sip.transaction.key import TransactionKey, client_key, invite_key_of, server_key
@@ -18,6 +19,7 @@ from pbx.sip.transaction.types import Effect, Ignored, RequestIn, State
 Client = InviteClientTransaction | NonInviteClientTransaction
 Server = InviteServerTransaction | NonInviteServerTransaction
 MergeId = tuple[str, str, int, str]  # Call-ID, From tag, CSeq
+_TERMINATED: Final = State.TERMINATED
 
 
 class TransactionLayer:
@@ -140,8 +142,7 @@ class TransactionLayer:
             invite = InviteServerTransaction(key, reply_flow, self._timers)
             self._servers[key] = invite
             merged = self._is_merged(request, invite)
-            # §17.2.1: at once, because people answer later than after 200 ms.
-            effects = invite.respond(make_response(request, 100), now)
+            effects = invite.start(request, now)
             effects.append(RequestIn(request, key, flow, None, merged))
             return effects
         server = NonInviteServerTransaction(key, reply_flow, self._timers)
@@ -174,10 +175,9 @@ class TransactionLayer:
 
     def _settle(self, transaction: Client | Server, effects: list[Effect]) -> list[Effect]:
         """Keep the clock in step with `transaction`, or forget it at its end."""
-        if transaction.state is not State.TERMINATED:
-            self._deadlines.set(transaction, transaction.deadline)
+        self._deadlines.set(transaction, transaction.deadline)
+        if transaction.state is not _TERMINATED:
             return effects
-        self._deadlines.set(transaction, None)
         if isinstance(transaction, InviteClientTransaction | NonInviteClientTransaction):
             del self._clients[transaction.key]
             return effects

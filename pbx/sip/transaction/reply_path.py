@@ -1,9 +1,9 @@
 """Where the responses to a request go (RFC 3261 §18.2.1, §18.2.2; RFC 3581 §4)."""
 
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
 
+from pbx.sip.fields import Via
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request
 
@@ -22,8 +22,11 @@ def trace_reply_path(request: Request, flow: Flow) -> Flow:
     host, port = flow.peer
     wants_rport = "rport" in via.params
     if wants_rport or not _is_same_host(via.host, host):
-        rport = {"rport": str(port)} if wants_rport else {}
-        request.set_top_via(replace(via, params={**via.params, **rport, "received": host}))
+        params = dict(via.params)
+        if wants_rport:
+            params["rport"] = str(port)
+        params["received"] = host
+        request.set_top_via(Via(via.transport, via.host, via.port, params))
     if wants_rport or flow.transport != "UDP":
         return flow
     named = via.port or 5060

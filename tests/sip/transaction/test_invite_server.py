@@ -2,7 +2,7 @@
 
 import pytest
 
-from pbx.sip.transaction.invite_server import Input, InviteServerTransaction
+from pbx.sip.transaction.invite_server import Input, InviteServerTransaction, render_trying
 from pbx.sip.transaction.key import server_key
 from pbx.sip.transaction.timers import Timers
 from pbx.sip.transaction.types import Ended, Ignored, RequestIn, Send, State, TimedOut, TransportFailed
@@ -12,7 +12,7 @@ INVITE = make_request("INVITE")
 ACK = make_request("ACK")
 KEY = server_key(INVITE)
 TRYING, RINGING, OK, BUSY, MOVED = (answer(INVITE, status) for status in (100, 180, 200, 486, 302))
-BEGIN = (0, "respond", TRYING)
+BEGIN = (0, "start", INVITE)
 
 
 def sent(response, flow):
@@ -210,3 +210,20 @@ def test_every_input_in_every_state(flow, state, kind):
         assert effects == [Ignored(KEY, f"{kind.name} in {state.name}")]
     elif FIGURE[state][kind] is State.TERMINATED:
         assert effects[-1] == Ended(KEY)
+
+
+TRYINGS = {
+    "plain": INVITE,
+    "each Via is copied, and the Timestamp; a To tag is not added": make_request(
+        extra=(("Via", "SIP/2.0/TCP 127.0.0.9;branch=z9hG4bKz"), ("Timestamp", "54.2"), ("Subject", "lunch"))
+    ),
+    "inside a dialog": make_request(to="<sip:bob@127.0.0.2>;tag=bob"),
+    "octets that are no UTF-8 come back as they were": make_request(
+        from_='"\udcff" <sip:ann@127.0.0.1>;tag=ann'
+    ),
+}
+
+
+@pytest.mark.parametrize("invite", TRYINGS.values(), ids=TRYINGS)
+def test_the_100_is_what_any_response_would_be(invite):
+    assert render_trying(invite) == answer(invite, 100).render()
