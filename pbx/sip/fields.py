@@ -22,6 +22,7 @@ from pbx.sip.grammar import (
     render_params,
     split_commas,
     unquote,
+    unquote_matched,
 )
 from pbx.sip.uri import OpaqueUri, SipUri, parse_uri
 
@@ -89,7 +90,7 @@ def parse_name_addr(text: str, field: str = "name-addr") -> NameAddr:
     if match is None:
         raise MalformedMessageError(field, text)
     quoted, words, bracketed, bare, params = match.groups()
-    display = unquote(quoted) if quoted else words.strip(" \t") if words else ""
+    display = unquote_matched(quoted) if quoted else words.strip(" \t") if words else ""
     uri = parse_uri(bracketed if bare is None else bare, field)
     return NameAddr(display, uri, parse_params(field, params) if params else {})
 

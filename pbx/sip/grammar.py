@@ -143,7 +143,6 @@ _PARAM = re.compile(
     rf";{SWS}({TOKEN}){SWS}(?:={SWS}({QUOTED}|[^ \t;,\"]*+){SWS})?",
     re.DOTALL,
 )
-_needs_care = re.compile(r"[ \t\",]|^[^;]").search
 _COMMON_PARAMS: Final = frozenset(
     ["tag", "branch", "rport", "received", "expires", "q", "lr", "ob", "refresher"]
 )
@@ -162,6 +161,11 @@ def unquote(text: str) -> str:
     """What a quoted-string says; text without quotes as it is."""
     if text[:1] != '"' or not _is_quoted(text):
         return text
+    return unquote_matched(text)
+
+
+def unquote_matched(text: str) -> str:
+    """The same for text that is known to be a quoted-string."""
     inner = text[1:-1]
     return _QUOTED_PAIR.sub(r"\1", inner) if "\\" in inner else inner
 
@@ -231,7 +235,7 @@ def parse_params(field: str, text: str) -> dict[str, str | None]:
     if len(text) > MAX_PARAMS:
         raise MalformedMessageError(field, text)
     params: dict[str, str | None] = {}
-    if not _needs_care(text):
+    if text[0] == ";" and not ('"' in text or " " in text or "," in text or "\t" in text):
         for part in text[1:].split(";"):
             name, equals, value = part.partition("=")
             if name not in _COMMON_PARAMS and not is_token(name):

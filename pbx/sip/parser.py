@@ -273,12 +273,11 @@ def _read_head(head: bytes) -> tuple[str, Headers, MalformedMessageError | None]
 
 def _read_odd_head(text: str) -> tuple[str, Headers, MalformedMessageError | None]:
     """The same for heads with folded lines, unusual spelling, unknown names, or mistakes."""
-    if "\r\n " in text or "\r\n\t" in text:
-        text = _unfold(" ", text)
-    lines = text.split("\r\n")
-    start = lines.pop(0)
+    start, _, rest = text.partition("\r\n")  # the start line cannot be folded
+    lines = _unfold(" ", rest).split("\r\n") if rest else []
     fault: MalformedMessageError | None = None
-    if text.count("\n") + text.count("\r") != 2 * len(lines):
+    joined = "".join([start, *lines])
+    if "\n" in joined or "\r" in joined:
         fault = MalformedMessageError("framing", "a CR or LF alone")
         lines = [line for line in lines if "\r" not in line and "\n" not in line]
         start = start.replace("\r", " ").replace("\n", " ")

@@ -1,7 +1,7 @@
 """Small builders of messages, as bytes, text or objects."""
 
 from pbx.sip.headers import Headers
-from pbx.sip.message import Request, Response
+from pbx.sip.message import REASONS, Request, Response
 
 SDP = (
     b"v=0\r\no=- 3001 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -62,7 +62,7 @@ def make_register(contact: str | None = "<sip:100@127.0.0.1:5070>", **options: s
 
 def make_answer(request: Request, status: int = 200, to_tag: str = "callee", **headers: str) -> Response:
     """What a phone would answer; further headers as keywords."""
-    response = Response(status, "", Headers(), b"")
+    response = Response(status, REASONS.get(status, "Unknown"), Headers(), b"")
     for name in ("Via", "From", "To", "Call-ID", "CSeq"):
         for value in request.headers.get_all(name):
             response.headers.add(name, value)
