@@ -74,12 +74,12 @@ class TransactionLayer:
         on the INVITE waits 64*T1 for its final response and then times out.
 
         Raises:
-            UsageError: an ACK (that of a 2xx is sent by the user, any other by the layer), a branch in use,
+            UsageError: an ACK (that of a 2xx is sent by the user, any other by the layer), no new branch,
                 or a CANCEL before any provisional response.
         """
         key = client_key(request)
-        if key in self._clients:
-            raise UsageError(f"branch of {request.method} in use: {key.branch}")
+        if not key.branch or key in self._clients:
+            raise UsageError(f"branch of {request.method} missing or in use: {key.branch!r}")
         effects: list[Effect] = []
         client: Client
         if request.method == "INVITE":

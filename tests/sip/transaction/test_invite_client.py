@@ -110,6 +110,23 @@ CASES = {
         [(0, "start"), (0.1, "receive_response", RINGING), (60, "cancel"), (123.9, "run"), (124, "run")],
         [*sent(UDP, 0), (0.1, ResponseIn(RINGING, KEY)), (92, TimedOut(KEY)), (92, Ended(KEY))],
     ),
+    "cancelled, and it still rings: that is no final response": (
+        UDP,
+        [
+            (0, "start"),
+            (0.1, "receive_response", TRYING),
+            (1, "cancel"),
+            (2, "receive_response", RINGING),
+            (33, "run"),
+        ],
+        [
+            *sent(UDP, 0),
+            (0.1, ResponseIn(TRYING, KEY)),
+            (2, ResponseIn(RINGING, KEY)),
+            (33, TimedOut(KEY)),
+            (33, Ended(KEY)),
+        ],
+    ),
     "cancelled and refused with 487": (
         UDP,
         [
@@ -137,7 +154,6 @@ CASES = {
         [(0, "start"), (1, "receive_response", BUSY), (1, "transport_failed", "gone")],
         [
             *sent(UDP, 0),
-            *sent(UDP, 0.5)[:0],
             (1, Send(ACK, UDP)),
             (1, ResponseIn(BUSY, KEY)),
             (1, TransportFailed(KEY, "gone")),

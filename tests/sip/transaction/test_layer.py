@@ -375,6 +375,7 @@ def test_without_rport_responses_go_to_the_port_of_the_via(layer):
 
 USAGE = {
     "an ACK opens no transaction": [(0, "send", ACK, UDP)],
+    "a request needs a branch": [(0, "send", make_request("BYE", OLD_VIA), UDP)],
     "a branch is used once": [(0, "send", BYE, UDP), (0, "send", BYE, UDP)],
     "no CANCEL before a provisional response": [(0, "send", INVITE, UDP), (1, "send", CANCEL, UDP)],
 }

@@ -102,11 +102,14 @@ class World:
     def finish(self):
         """What every transaction user does in the end: it answers, and it cancels what rings."""
         self.run(self.now + 1000)
+        self.run(self.now + 1000)
         for key, request in list(self.alive.items()):
             if key.is_server:
                 self.take(self.layer.respond(key, answer(request, 500), self.now))
-            elif request.method == "INVITE" and "INVITE client PROCEEDING" in self.layer.states():
-                self.send(as_cancel(request), UDP)
+            else:
+                cancel_key, effects = self.layer.send_request(as_cancel(request), UDP, self.now)
+                self.alive[cancel_key] = request
+                self.take(effects)
         self.run(self.now + 1000)
 
 
