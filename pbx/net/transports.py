@@ -10,6 +10,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from pbx.net.addresses import LocalAddresses
 from pbx.net.driver import Driver, SipMachine
+from pbx.net.locate import DEFAULT_PORT, Reach, Target
 from pbx.net.pool import StreamPool
 from pbx.net.sockets import Endpoint, listen, parse_endpoint
 from pbx.net.stream import StreamLimits
@@ -19,7 +20,6 @@ from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
 
-DEFAULT_PORT: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 NAMES: Final = 4096
 
 EffectT = TypeVar("EffectT")
@@ -127,6 +127,22 @@ class Transports(Generic[EffectT]):
                 self._names.clear()
             self._names[peer] = name
         return Flow(transport, peer, local)
+
+    def flows_to(self, targets: Iterable[Target]) -> list[Flow]:
+        """The flows to `targets` (resolve's) in their order, without those that cannot be reached."""
+        flows = (self.flow_to(target.transport, target.peer, target.name) for target in targets)
+        return [flow for flow in flows if flow is not None]
+
+    @property
+    def reach(self) -> Reach:
+        """What a Resolver should look for: UDP and each family only where we listen, streams always."""
+        hosts = [each.host for each in self.listening]
+        has_udp = any(each.transport == "UDP" for each in self.listening)
+        return Reach(
+            ("UDP", "TCP", "TLS") if has_udp else ("TCP", "TLS"),
+            ipv4=not hosts or any(":" not in host for host in hosts),
+            ipv6=not hosts or any(":" in host for host in hosts),
+        )
 
     def stop(self) -> "Deferred[None]":
         """Stop in order: accept nothing new, flush and close the streams, close UDP. Fires at the end."""

@@ -1,6 +1,8 @@
 """One accepted connection: framing, keep-alives, and every limit that cuts it."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from OpenSSL import SSL
 from twisted.internet import error
 from twisted.python.failure import Failure
@@ -222,3 +224,28 @@ REASONS = {
 @pytest.mark.parametrize(("words", "reason"), REASONS.items())
 def test_describe(words, reason):
     assert describe(Failure(reason)) == words
+
+
+pieces = st.lists(
+    st.one_of(
+        st.binary(max_size=40),
+        st.sampled_from([MESSAGE, MESSAGE[:60], b"\r\n", b"\r\n\r\n", b"Content-Length: 5\r\n\r\n", b"\r"]),
+    ),
+    max_size=12,
+)
+
+
+@given(pieces=pieces)
+@example(pieces=[b"\r\n\r", b"\n", MESSAGE])
+@example(pieces=[b"SIP/2.0 200 OK\r\nContent-Length: 99999999999\r\n\r\n"])
+def test_whatever_comes_is_a_message_or_malformed_and_ends_in_a_loss(pieces):
+    connection, wire, clock, notes, pool = accept()
+    for piece in pieces:
+        connection.dataReceived(piece)
+    clock.advance(LIMITS.idle_s + LIMITS.closing_s)
+    clock.advance(LIMITS.closing_s)
+    assert wire.is_aborted
+    connection.connectionLost(Failure(error.ConnectionAborted()))
+    assert set(notes.kinds()[:-1]) <= {"message", "malformed"}
+    assert notes.kinds()[-1] == "lost"
+    assert (len(pool), clock.getDelayedCalls()) == (0, [])
