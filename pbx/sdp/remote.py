@@ -90,6 +90,7 @@ def _read_line(
     found: dict[str, list[str]] = {}
     for attribute in media.attributes:
         name, _, value = attribute.partition(":")
+        name = name.rstrip()  # some phones end their lines with a blank
         if name in found:
             found[name].append(value)
         else:
@@ -138,7 +139,7 @@ def _read_line(
 
 
 def _is_kept(attribute: str) -> bool:
-    return attribute.partition(":")[0] not in KNOWN
+    return attribute.partition(":")[0].rstrip() not in KNOWN
 
 
 def _by_number(values: Iterable[str]) -> dict[str, list[str]]:

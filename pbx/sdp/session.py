@@ -187,7 +187,8 @@ def _parse_session(lines: list[str], media: tuple[MediaDescription, ...]) -> Ses
         elif prefix in SINGLE and prefix not in single:
             single[prefix] = line[2:]
         elif prefix in MANY:
-            many.setdefault(prefix, []).append(line[2:])
+            if len(line) > 2:
+                many.setdefault(prefix, []).append(line[2:])
         elif prefix == "r=" and timings:
             timings[-1] = Timing(timings[-1].active, (*timings[-1].repeats, line[2:]))
         else:
@@ -239,7 +240,8 @@ def _parse_media(section: str) -> MediaDescription:
         elif prefix == "c=":
             connections.append(_parse_connection(line[2:]))
         elif prefix == "b=":
-            bandwidths.append(line[2:])
+            if len(line) > 2:
+                bandwidths.append(line[2:])
         elif prefix in ("i=", "k=") and prefix not in single:
             single[prefix] = line[2:]
         else:
