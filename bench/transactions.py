@@ -5,7 +5,6 @@ layer's deadline is asked for after each message, as the driver does, and every 
 """
 
 import gc
-import sys
 from contextlib import contextmanager
 from time import process_time
 
@@ -17,7 +16,6 @@ from pbx.sip.transaction.timers import Timers
 
 CALLS = 40  # few enough to stay in the caches, as a message does that has just been parsed
 ROUNDS = 100
-GOAL_US = 60
 PHONE = ("127.0.0.1", 5062)
 SERVER = ("127.0.0.2", 5060)
 
@@ -146,17 +144,12 @@ def unrendered():
 
 
 def main():
-    worst = 0.0
     for transport in ("UDP", "TCP"):
         spent = sorted(measure(transport) for _ in range(ROUNDS))
-        best, median = spent[0], spent[ROUNDS // 2]
-        worst = max(worst, best)
         print(
-            f"transactions of one call, 13 messages, {transport}: best {best:.1f} us, median {median:.1f} us"
+            f"13 messages of one call, {transport}   best {spent[0]:5.1f} µs, median {spent[ROUNDS // 2]:5.1f} µs"
         )
-    print(f"goal: at most {GOAL_US} us at best")
-    return 0 if worst <= GOAL_US else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
