@@ -193,6 +193,7 @@ class StreamConnection(TwistedProtocol):
     def connectionLost(self, reason: Failure = error.ConnectionDone) -> None:  # type: ignore[assignment]  # noqa: N802
         self.why = self.why or describe(reason)
         self._end()
+        self.transport = None  # it knows us as its producer: a circle that only the collector would free
 
     def pauseProducing(self) -> None:  # noqa: N802
         """The peer does not read as fast as we write."""

@@ -3,6 +3,7 @@
 Usage: loopback.py SCENARIO FOLDER. What happened is printed as one JSON object.
 """
 
+import gc
 import json
 import socket
 import sys
@@ -24,7 +25,7 @@ from pbx.errors import ConfigError  # noqa: E402
 from pbx.net.addresses import LocalAddresses  # noqa: E402
 from pbx.net.driver import Driver  # noqa: E402
 from pbx.net.resolve import DnsClient, Resolver, UnresolvedError  # noqa: E402
-from pbx.net.stream import StreamLimits  # noqa: E402
+from pbx.net.stream import StreamConnection, StreamLimits  # noqa: E402
 from pbx.net.tls import ServerCertificate, TrustedServers, ensure_certificate  # noqa: E402
 from pbx.net.transports import Transports  # noqa: E402
 from pbx.sip.message import Request, make_response  # noqa: E402
@@ -370,6 +371,31 @@ async def tls_refuses_one_too_many():
     await first.ask()
     second = await connect(here.port("TLS"), tls=ssl.CertificateOptions())
     result = {"second": await second.until_gone(), "first": b"200 OK" in await first.ask()}
+    await here.transports.stop()
+    return result
+
+
+def count_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def closed_connections_leave_nothing():
+    here, _ = make_tls_server("own")
+    here.transports.listen(tcp=[f"{LOOPBACK}:0"])
+    gc.collect()
+    gc.disable()  # what only the collector frees makes its pauses
+    files = None
+    for tls in (None, ssl.CertificateOptions()):
+        for _ in range(10):
+            phone = await connect(here.port("TCP" if tls is None else "TLS"), tls=tls)
+            await phone.ask()
+            lost = here.machine.until("lost")
+            here.machine.seen.clear()
+            await phone.hang_up()
+            await lost
+            files = files or count_files()  # the reactor has opened its own by now
+    left = [each for each in gc.get_objects() if isinstance(each, StreamConnection)]
+    result = {"connections": len(left), "files": count_files() - files}
     await here.transports.stop()
     return result
 
