@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pbx.call.quirks import knows_only_md5, user_agent_of
 from pbx.office.device import Device
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
@@ -69,7 +70,9 @@ class Gatekeeper:
                     peer=f"{address}:{flow.peer[1]}",
                     why=outcome.why,
                 )
-            challenges = self._authenticator.challenge(now, outcome.is_stale, client=address)
+            challenges = self._authenticator.challenge(
+                now, outcome.is_stale, client=address, only_md5=knows_only_md5(user_agent_of(request))
+            )
             raise Refusal(401, "Unauthorized", tuple(("WWW-Authenticate", value) for value in challenges))
         self._limiter.succeeded(address, outcome.username)
         found = self._office().device(outcome.username)

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Final
 
+from pbx.call.quirks import may_be_asked
 from pbx.deadlines import Deadlines
 from pbx.sip.dialog import hop_to
 from pbx.sip.headers import Headers
@@ -43,7 +44,9 @@ class Qualifier:
 
     def expire(self, now: float) -> None:
         for username in self._due.pop_due(now):
-            bindings = self._location.bindings(username, now)
+            bindings = [
+                each for each in self._location.bindings(username, now) if may_be_asked(each.user_agent)
+            ]
             contacts = {binding.contact for binding in bindings}
             for key in [k for k in self.round_trip if k[0] == username and k[1] not in contacts]:
                 del self.round_trip[key]

@@ -170,7 +170,9 @@ class Authenticator:
         stamp = f"{int(now * 1000) & 0xFFFFFFFFFF:010x}{self._counter:08x}"
         return stamp + self._code(stamp, client)
 
-    def challenge(self, now: float, stale: bool = False, client: str = "") -> list[str]:
+    def challenge(
+        self, now: float, stale: bool = False, client: str = "", *, only_md5: bool = False
+    ) -> list[str]:
         """The values of the WWW-Authenticate or Proxy-Authenticate lines, in their order (RFC 8760 §2.3).
 
         Args:
@@ -178,10 +180,12 @@ class Authenticator:
             stale: `Refused.is_stale`.
             client: the peer's IP address. What is answered from another one is stale, so nobody can make
                 wrong attempts in another's name. "" on both sides binds to nobody.
+            only_md5: the phone is known to stumble over a challenge that it cannot answer.
         """
         nonce = self.make_nonce(now, client)
         end = ", stale=true" if stale else ""
-        return [f"{self._prefix}{nonce}{offer}{end}" for offer in self._offers]
+        offers = [offer for offer in self._offers if not only_md5 or "algorithm=MD5," in offer]
+        return [f"{self._prefix}{nonce}{offer}{end}" for offer in offers or self._offers]
 
     def check(
         self,
