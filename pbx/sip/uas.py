@@ -154,7 +154,7 @@ class InviteUas:
             return
         self._send(response)
         self._interval = min(2 * self._interval, stack.t.t2) if timer == "2xx" else 2 * self._interval
-        stack.timers.set((self, timer), stack.now + self._interval)
+        stack.timers.set((self, timer), min(stack.now + self._interval, self._give_up_at))
 
     # --- inside --------------------------------------------------------------------------------------------
 
