@@ -200,8 +200,11 @@ def parse_number(text: str, field: str, limit: int = MAX_SECONDS) -> int:
 
 
 def parse_seconds(text: str, field: str) -> int:
-    """delta-seconds, clamped to 2**32 - 1 when larger (RFC 4475 §3.1.2.4: as if it were the largest)."""
-    seconds = text.partition(";")[0].strip(" \t")
+    """delta-seconds, clamped to 2**32 - 1 when larger (RFC 4475 §3.1.2.4: as if it were the largest).
+
+    What may follow them in Retry-After, a comment and parameters, is left out.
+    """
+    seconds = text.partition(";")[0].partition("(")[0].strip(" \t")
     if not (seconds.isascii() and seconds.isdigit()):
         raise MalformedMessageError(field, text)
     return min(int(seconds), MAX_SECONDS) if len(seconds) <= 32 else MAX_SECONDS

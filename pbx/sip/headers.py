@@ -85,6 +85,17 @@ def _key(name: str) -> str:
     return NAMES.get(name) or NAMES.get(lower := name.lower()) or lower
 
 
+def _checked(name: str, value: str) -> tuple[str, str]:
+    """The spelling and the key of a name that is to be written."""
+    if "\r" in value or "\n" in value:
+        raise UsageError(f"line break in {name}: {value!r}")
+    try:
+        name = canonical_name(name)
+    except MalformedMessageError as error:
+        raise UsageError(f"no header name: {name!r}") from error
+    return name, _key(name)
+
+
 class Headers:
     """Ordered header fields. Names are given in their canonical spelling ("Call-ID"); others work, slower.
 
@@ -117,8 +128,11 @@ class Headers:
     def get_all(self, name: str) -> list[str]:
         """The raw values of `name`, one a line."""
         key = _key(name)
-        if key not in self._first:
+        first = self._first.get(key)
+        if first is None:
             return []
+        if len(self._first) == len(self._items):
+            return [first]
         if key in KNOWN:
             return [value for other, value in self._items if other == key]
         return [value for other, value in self._items if _key(other) == key]
@@ -142,28 +156,34 @@ class Headers:
         Raises:
             UsageError: a line break in `value`, or a name that is no token.
         """
-        name = self._check(name, value)
-        key = _key(name)
+        if name in KNOWN and "\n" not in value and "\r" not in value:
+            key = name
+        else:
+            name, key = _checked(name, value)
         self._items.append((name, value))
         self._first.setdefault(key, value)
         self.memo.pop(key, None)
 
     def prepend(self, name: str, value: str) -> None:
         """Insert a line before all others (Via, Record-Route); raises as `add`."""
-        name = self._check(name, value)
-        key = _key(name)
+        if name in KNOWN and "\n" not in value and "\r" not in value:
+            key = name
+        else:
+            name, key = _checked(name, value)
         self._items.insert(0, (name, value))
         self._first[key] = value
         self.memo.pop(key, None)
 
     def set(self, name: str, value: str) -> None:
         """Make `value` the only one of `name`, where its first stood; raises as `add`."""
-        name = self._check(name, value)
-        key = _key(name)
+        if name in KNOWN and "\n" not in value and "\r" not in value:
+            key = name
+        else:
+            name, key = _checked(name, value)
         if key not in self._first:
             self._items.append((name, value))
         else:
-            where = next(i for i, item in enumerate(self._items) if _key(item[0]) == key)
+            where = self._where(key)
             tail = [item for item in self._items[where + 1 :] if _key(item[0]) != key]
             self._items[where:] = [(name, value), *tail]
         self._first[key] = value
@@ -171,14 +191,13 @@ class Headers:
 
     def set_first(self, name: str, value: str) -> None:
         """Replace only the first line of `name`, which must be there; raises as `add`."""
-        name = self._check(name, value)
-        key = _key(name)
+        if name in KNOWN and "\n" not in value and "\r" not in value:
+            key = name
+        else:
+            name, key = _checked(name, value)
         if key not in self._first:
             raise UsageError(f"no {name} to replace")
-        items, where = self._items, 0
-        while _key(items[where][0]) != key:
-            where += 1
-        items[where] = (name, value)
+        self._items[self._where(key)] = (name, value)
         self._first[key] = value
         self.memo.pop(key, None)
 
@@ -188,6 +207,10 @@ class Headers:
         if self._first.pop(key, None) is not None:
             self._items[:] = [item for item in self._items if _key(item[0]) != key]
             self.memo.pop(key, None)
+
+    def has_all(self, names: frozenset[str]) -> bool:
+        """Whether each of `names`, all known and canonical, is there."""
+        return self._first.keys() >= names
 
     def copy(self) -> "Headers":
         other = Headers.of_parsed(self._items.copy(), self._first.copy())
@@ -222,13 +245,8 @@ class Headers:
     def __repr__(self) -> str:
         return f"Headers({self._items!r})"
 
-    @staticmethod
-    def _check(name: str, value: str) -> str:
-        if "\r" in value or "\n" in value:
-            raise UsageError(f"line break in {name}: {value!r}")
-        if name in KNOWN:
-            return name
-        try:
-            return canonical_name(name)
-        except MalformedMessageError as error:
-            raise UsageError(f"no header name: {name!r}") from error
+    def _where(self, key: str) -> int:
+        where = 0
+        while _key(self._items[where][0]) != key:
+            where += 1
+        return where

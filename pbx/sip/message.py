@@ -1,6 +1,6 @@
 """Requests and responses (RFC 3261 §7): start line, headers, body. Typed values are made when asked for."""
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from pbx.errors import UsageError
 from pbx.sip.fields import (
@@ -22,8 +22,7 @@ __all__ = ["REASONS", "Request", "Response", "is_answerable", "make_response"]
 
 # What every message has (RFC 3261 §8.1.1; Max-Forwards is forgiven), and all that an answer needs.
 MANDATORY: Final = ("Via", "From", "To", "Call-ID", "CSeq")
-
-M = TypeVar("M", bound="Message")
+_MANDATORY: Final = frozenset(MANDATORY)
 
 
 class Message:
@@ -100,7 +99,7 @@ class Message:
     @property
     def is_star_contact(self) -> bool:
         """Whether Contact is "*": every binding (RFC 3261 §10.2.2)."""
-        return self.headers.get("Contact") == "*"
+        return self.headers.get("Contact") == "*" and len(self.headers.get_all("Contact")) == 1
 
     @property
     def routes(self) -> list[NameAddr]:
@@ -274,4 +273,4 @@ def _has_tag(request: Request) -> bool:
 
 def is_answerable(headers: Headers) -> bool:
     """Whether a request with these headers can be given a response at all."""
-    return all(name in headers for name in MANDATORY)
+    return headers.has_all(_MANDATORY)

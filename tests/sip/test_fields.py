@@ -263,6 +263,7 @@ def test_refused(parse, text):
 def test_seconds_are_clamped():
     assert parse_seconds("3600", "Expires") == 3600
     assert parse_seconds("3600 ;x", "Retry-After") == 3600
+    assert parse_seconds("18 (in a meeting; back soon);duration=5", "Retry-After") == 18
     assert parse_seconds(str(2**32), "Expires") == 2**32 - 1
     assert parse_seconds("9" * 5000, "Expires") == 2**32 - 1
 

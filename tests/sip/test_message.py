@@ -55,6 +55,14 @@ def test_star_contact():
     assert request.contacts == []
 
 
+def test_a_star_beside_other_contacts_is_an_error():
+    request = make_register("*")
+    request.headers.add("Contact", "<sip:a@h>")
+    assert not request.is_star_contact
+    with pytest.raises(MalformedMessageError):
+        _ = request.contacts
+
+
 def test_the_top_of_several_vias_in_a_line():
     request = make_request(via='SIP/2.0/UDP a;x="1,2", SIP/2.0/TCP b')
     assert request.via == Via("UDP", "a", None, {"x": '"1,2"'})
