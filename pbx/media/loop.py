@@ -17,12 +17,14 @@ RECEIVE_BUFFER: Final = 512 * 1024  # bytes; a tick of a busy worker must not lo
 
 
 class Loop:
-    """Calls handlers of sockets that can be read, and `on_second` about once a second."""
+    """Calls handlers of sockets that can be read, and `on_interval` every `interval_s` or a little later."""
 
-    def __init__(self, on_second: Handler, on_failure: Callable[[Handler, Exception], None]) -> None:
+    def __init__(
+        self, on_interval: Handler, interval_s: float, on_failure: Callable[[Handler, Exception], None]
+    ) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
-        self._on_second, self._on_failure = on_second, on_failure
+        self._on_interval, self._interval_s, self._on_failure = on_interval, interval_s, on_failure
         self._is_running = True
         self.is_busy = False
 
@@ -78,26 +80,26 @@ class Loop:
     def run(self) -> None:
         """Work until stopped."""
         now = monotonic()
-        next_tick, next_period, next_second = now, now + PERIOD_S, now + 1.0
+        next_tick, next_period, next_interval = now, now + PERIOD_S, now + self._interval_s
         count = 0
         while self._is_running:
             if self.is_busy:
                 next_tick = max(next_tick + TICK_S, now)
-                sleep(max(0.0, next_tick - monotonic()))
+                sleep(max(0.0, next_tick - now))
                 for _ in range(ROUNDS):
                     if not (handled := self._round(0.0)):
                         break
                     count += handled
             else:
-                count += self._round(max(0.0, next_period - now))
+                count += self._round(max(0.0, min(next_period, next_interval) - now))
             now = monotonic()
             if now >= next_period:
                 rate = count / (now - next_period + PERIOD_S)
                 self.is_busy = rate > (CALM_A_SECOND if self.is_busy else BUSY_A_SECOND)
-                next_tick, next_period, count = now, now + PERIOD_S, 0
-            if now >= next_second:
-                next_second = now + 1.0
-                self._on_second(now)
+                next_period, count = now + PERIOD_S, 0
+            if now >= next_interval:
+                next_interval = now + self._interval_s
+                self._on_interval(now)
 
     def close(self) -> None:
         """Forget all sockets; closing them is their owners' work."""

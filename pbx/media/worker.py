@@ -33,7 +33,7 @@ from pbx.media.orders import (
     StatsRead,
 )
 from pbx.media.wire import Decoder, Message, Ping, Pong, Restore, encode
-from pbx.rtp.relay import Endpoint, Handler
+from pbx.rtp.relay import Endpoint, Handler, Stream
 from pbx.rtp.remote import Remote
 
 CHUNK: Final = 65_536
@@ -50,7 +50,7 @@ class Worker:
         self._decoder = Decoder()
         self._unsent = b""
         self._endpoints: dict[str, Endpoint] = {}
-        self._loop = Loop(self._tick, self._handler_failed)
+        self._loop = Loop(self._tick, min(1.0, silence_s), self._handler_failed)
         self._loop.watch(control, self._receive_orders)
 
     def run(self) -> None:
@@ -136,6 +136,8 @@ class Worker:
     def _handler_failed(self, handler: Handler, error: Exception) -> None:
         traceback.print_exception(error)  # to the core's standard error
         owner = getattr(handler, "__self__", None)
+        if isinstance(owner, Stream):
+            owner = getattr(owner.take, "__self__", None)
         if not isinstance(owner, Endpoint):
             raise error
         self._fail(owner.name, f"bug in the media worker: {error!r}")

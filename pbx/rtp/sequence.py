@@ -1,10 +1,12 @@
 """Sequence numbers beyond 16 bits and what they tell about a stream (RFC 3550 A.1, A.3, A.8)."""
 
+from math import inf
 from typing import Final
 
 HALF: Final = 0x8000
 CIRCLE: Final = 0x10000
 MAX_DROPOUT: Final = 3000
+MAX_DEVIATION: Final = 80_000.0  # ticks; beyond it is no jitter: the timestamps began anew, or went round
 
 
 def unwrap(sequence: int, near: int) -> int:
@@ -19,24 +21,33 @@ class Reception:
     until then stays counted.
     """
 
-    __slots__ = ("_base", "_before", "_received", "_transit", "highest", "jitter_ticks", "rate_hz", "ssrc")
+    __slots__ = (
+        "_base",
+        "_before",
+        "highest",
+        "jitter_ticks",
+        "rate_hz",
+        "received",
+        "ssrc",
+        "transit_ticks",
+    )
 
     def __init__(self, rate_hz: int) -> None:
         self.rate_hz = rate_hz
         self.ssrc: int | None = None
         self.highest = 0
+        self.received = 0
         self.jitter_ticks = 0.0
+        self.transit_ticks = -inf
         self._base = 0
         self._before = 0
-        self._received = 0
-        self._transit: float | None = None
 
     @property
     def lost(self) -> int:
         """Packets expected less packets received: below zero when duplicates came (A.3)."""
         if self.ssrc is None:
             return self._before
-        return self._before + self.highest - self._base + 1 - self._received
+        return self._before + self.highest - self._base + 1 - self.received
 
     @property
     def jitter_s(self) -> float:
@@ -55,19 +66,18 @@ class Reception:
             self._begin(ssrc, sequence)
         elif step > 0:
             self.highest += step
-        self._received += 1
+        self.received += 1
         if timestamp_ticks is None:
             return
         transit = now * self.rate_hz - timestamp_ticks
-        if self._transit is not None:
-            deviation = abs(transit - self._transit)
-            if deviation < 10 * self.rate_hz:  # else: the timestamps began anew, or went round
-                self.jitter_ticks += (deviation - self.jitter_ticks) / 16
-        self._transit = transit
+        deviation = abs(transit - self.transit_ticks)
+        if deviation < MAX_DEVIATION:
+            self.jitter_ticks += (deviation - self.jitter_ticks) / 16
+        self.transit_ticks = transit
 
     def set_rate(self, rate_hz: int) -> None:
         """Another payload type begins, whose timestamps have nothing to do with the last one's."""
-        self._transit = None
+        self.transit_ticks = -inf
         self.jitter_ticks *= rate_hz / self.rate_hz
         self.rate_hz = rate_hz
 
@@ -75,5 +85,5 @@ class Reception:
         self._before = self.lost
         self.ssrc = ssrc
         self._base = self.highest = sequence
-        self._received = 0
-        self._transit = None
+        self.received = 0
+        self.transit_ticks = -inf

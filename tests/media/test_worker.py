@@ -1,0 +1,421 @@
+"""The media worker as a process: real sockets on the loopback, waited for with deadlines."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from pbx.media.orders import (
+    CloseEndpoint,
+    EndpointClosed,
+    EndpointFailed,
+    Join,
+    Latched,
+    OpenEndpoint,
+    Part,
+    ReadStats,
+    Resumed,
+    SetRemote,
+    Silent,
+    SrtpKeys,
+    StatsRead,
+)
+from pbx.media.wire import Decoder, Ping, Pong, Restore, encode
+from pbx.rtp.packet import Packet
+from pbx.rtp.rtcp import Report, ReportBlock
+from pbx.rtp.srtp import Srtp
+
+PATIENCE_S = 10.0
+V4, V6 = "127.0.0.1", "::1"
+
+
+class Process:
+    """A worker and the core's end of its socket."""
+
+    def __init__(self, silence_s=30.0):
+        self.control, theirs = socket.socketpair()
+        self.control.settimeout(PATIENCE_S)
+        with theirs:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "pbx.media.worker", str(theirs.fileno()), str(silence_s)],
+                pass_fds=[theirs.fileno()],
+            )
+        self._decoder = Decoder()
+        self._events = []
+
+    def tell(self, *orders):
+        self.control.sendall(b"".join(map(encode, orders)))
+
+    def events(self, kind):
+        """The next event of a kind; those before it are lost."""
+        while True:
+            while self._events:
+                event = self._events.pop(0)
+                if isinstance(event, kind):
+                    return event
+            data = self.control.recv(65536)
+            assert data, "the worker is gone"
+            self._events += self._decoder.feed(data)
+
+    def settle(self):
+        """All orders until now are carried out."""
+        self.tell(Ping())
+        self.events(Pong)
+
+    def stats(self, endpoint):
+        self.tell(ReadStats(endpoint))
+        return self.events(StatsRead).stats
+
+    def end(self):
+        self.control.close()
+        try:
+            return self.popen.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            raise
+
+
+class Phone:
+    """An even port with RTP, the next odd one with RTCP."""
+
+    def __init__(self, host=V4):
+        self.host = host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        while True:
+            self.rtp = socket.socket(family, socket.SOCK_DGRAM)
+            self.rtcp = socket.socket(family, socket.SOCK_DGRAM)
+            self.rtp.bind((host, 0))
+            self.port = self.rtp.getsockname()[1]
+            try:
+                self.rtcp.bind((host, self.port + 1))
+                break
+            except OSError:
+                self.close()
+        self.rtp.settimeout(PATIENCE_S)
+        self.rtcp.settimeout(PATIENCE_S)
+
+    @property
+    def address(self):
+        return self.host, self.port
+
+    def heard(self):
+        return self.rtp.recv(4096)
+
+    def hears_nothing(self):
+        """To be asked when all that could come has come."""
+        self.rtp.setblocking(False)
+        try:
+            with pytest.raises(BlockingIOError):
+                self.rtp.recv(4096)
+        finally:
+            self.rtp.settimeout(PATIENCE_S)
+
+    def close(self):
+        self.rtp.close()
+        self.rtcp.close()
+
+
+@pytest.fixture
+def phones():
+    made = []
+
+    def make(host=V4):
+        made.append(Phone(host))
+        return made[-1]
+
+    yield make
+    for phone in made:
+        phone.close()
+
+
+@pytest.fixture
+def worker():
+    process = Process()
+    yield process
+    assert process.end() == 0
+
+
+def free_pair(host=V4):
+    """An even port of ours that nobody has, as good as can be known."""
+    phone = Phone(host)
+    while phone.port % 2:
+        phone.close()
+        phone = Phone(host)
+    phone.close()
+    return phone.port
+
+
+def rtp(sequence, ssrc=7, payload_type=0, payload=b"\xd5" * 160):
+    return Packet(payload_type, sequence, 160 * sequence, ssrc, payload).pack()
+
+
+def join(worker, a, b, hosts=(V4, V4), of_a=None, of_b=None):
+    """Endpoints "a" and "b" for two phones, joined; their ports."""
+    ports = {}
+    for name, phone, host, more in zip("ab", (a, b), hosts, (of_a or {}, of_b or {}), strict=True):
+        ports[name] = free_pair(host)
+        worker.tell(OpenEndpoint(name, "call", host, ports[name]), SetRemote(name, phone.address, **more))
+    worker.tell(Join("a", "b"))
+    worker.settle()
+    return (hosts[0], ports["a"]), (hosts[1], ports["b"])
+
+
+@pytest.mark.parametrize("hosts", [(V4, V4), (V4, V6), (V6, V6)], ids=["4-4", "4-6", "6-6"])
+def test_every_packet_from_the_first_on_is_relayed_unchanged(worker, phones, hosts):
+    a, b = phones(hosts[0]), phones(hosts[1])
+    to_a, to_b = join(worker, a, b, hosts)
+    for sequence in range(10):
+        a.rtp.sendto(rtp(sequence, ssrc=1), to_a)
+        assert b.heard() == rtp(sequence, ssrc=1)
+        b.rtp.sendto(rtp(sequence, ssrc=2), to_b)
+        assert a.heard() == rtp(sequence, ssrc=2)
+    stats = worker.stats("a")
+    assert (stats.packets_in, stats.packets_out, stats.lost, stats.ssrc) == (10, 10, 0, 1)
+    assert (stats.bytes_in, stats.source, stats.payload_type) == (1720, a.address, 0)
+
+
+def test_a_phone_that_sends_from_another_port_is_found_and_answered_there(worker, phones):
+    a, elsewhere, b = phones(), phones(), phones()
+    to_a, to_b = join(worker, a, b)
+    elsewhere.rtp.sendto(rtp(1), to_a)
+    assert b.heard() == rtp(1)
+    assert worker.events(Latched) == Latched("a", elsewhere.address)
+    b.rtp.sendto(rtp(1), to_b)
+    assert elsewhere.heard() == rtp(1)
+
+
+def test_a_stranger_steals_no_stream_and_is_counted(worker, phones):
+    a, b, stranger = phones(), phones(), phones("127.0.0.9")
+    to_a, to_b = join(worker, a, b)
+    a.rtp.sendto(rtp(1), to_a)
+    assert b.heard() == rtp(1)
+    for sequence in range(5):
+        stranger.rtp.sendto(rtp(sequence, ssrc=66), to_a)
+    a.rtp.sendto(rtp(2), to_a)
+    assert b.heard() == rtp(2)
+    b.rtp.sendto(rtp(1), to_b)
+    assert a.heard() == rtp(1)
+    stranger.hears_nothing()
+    assert worker.stats("a").strangers == 5
+
+
+def test_a_flood_of_strangers_starves_nobody(worker, phones):
+    a, b, stranger = phones(), phones(), phones("127.0.0.9")
+    to_a, _ = join(worker, a, b)
+    a.rtp.sendto(rtp(0), to_a)
+    assert b.heard() == rtp(0)
+    for sequence in range(1, 11):
+        for _ in range(300):
+            stranger.rtp.sendto(rtp(sequence, ssrc=66), to_a)
+        a.rtp.sendto(rtp(sequence), to_a)
+        assert b.heard() == rtp(sequence)
+    assert worker.stats("a").packets_in == 11
+
+
+def test_the_announced_peer_dispels_a_stranger_who_came_first(worker, phones):
+    a, b, stranger = phones(), phones(), phones("127.0.0.9")
+    to_a, to_b = join(worker, a, b)
+    stranger.rtp.sendto(rtp(1, ssrc=66), to_a)
+    assert b.heard() == rtp(1, ssrc=66)
+    a.rtp.sendto(rtp(1), to_a)
+    assert b.heard() == rtp(1)
+    b.rtp.sendto(rtp(1), to_b)
+    assert a.heard() == rtp(1)
+    stranger.hears_nothing()
+
+
+def test_what_comes_before_the_answer_is_held_and_passed_on(worker, phones):
+    a, b = phones(), phones()
+    ports = free_pair(), None
+    worker.tell(OpenEndpoint("b", "call", V4, ports[0]))
+    worker.settle()
+    for sequence in range(3):
+        b.rtp.sendto(rtp(sequence), (V4, ports[0]))
+    worker.tell(OpenEndpoint("a", "call", V4, port := free_pair()), SetRemote("a", a.address))
+    worker.tell(Join("a", "b"), SetRemote("b", b.address))
+    assert [a.heard() for _ in range(3)] == [rtp(0), rtp(1), rtp(2)]
+    assert port
+
+
+def test_a_held_phone_hears_nothing_and_its_reports_still_pass(worker, phones):
+    a, b = phones(), phones()
+    to_a, to_b = join(worker, a, b, of_a={"may_send": False})
+    b.rtp.sendto(rtp(1), to_b)
+    a.rtp.sendto(rtp(1), to_a)
+    assert b.heard() == rtp(1)
+    report = Report(7, 0x12345678, ()).pack()
+    b.rtcp.sendto(report, (to_b[0], to_b[1] + 1))
+    assert a.rtcp.recv(4096) == report
+    a.hears_nothing()
+    worker.tell(SetRemote("a", a.address))
+    worker.settle()
+    b.rtp.sendto(rtp(2), to_b)
+    assert a.heard() == rtp(2)
+
+
+def test_reports_tell_the_round_trip_and_what_was_lost_on_the_way_out(worker, phones):
+    a, b = phones(), phones()
+    to_a, to_b = join(worker, a, b, of_b={"rtcp_mux": True})
+    a.rtp.sendto(rtp(1, ssrc=1), to_a)
+    b.heard()
+    a.rtcp.sendto(Report(1, 0xABCD0001, ()).pack(), (to_a[0], to_a[1] + 1))
+    assert b.heard() == Report(1, 0xABCD0001, ()).pack()  # on its RTP port
+    answer = Report(2, None, (ReportBlock(1, 0.5, 3, 9, 80, 0xABCD0001, 0.0),)).pack()
+    b.rtp.sendto(answer, to_b)
+    assert a.rtcp.recv(4096) == answer
+    stats = worker.stats("b")
+    assert (stats.lost_out, stats.jitter_out_s) == (3, 0.01)
+    assert 0.0 <= stats.round_trip_s < PATIENCE_S
+
+
+KEYS = {"80": ("AES_CM_128_HMAC_SHA1_80", 30), "gcm": ("AEAD_AES_256_GCM", 44)}
+
+
+def srtp_pair(name, seed):
+    suite, size = KEYS[name]
+    ours, theirs = bytes([seed]) * size, bytes([seed + 1]) * size
+    return SrtpKeys(suite, ours, theirs), Srtp(SrtpKeys(suite, theirs, ours))
+
+
+def test_srtp_on_one_side_and_on_both(worker, phones):
+    a, b = phones(), phones()
+    keys_a, phone_a = srtp_pair("80", 1)
+    keys_b, phone_b = srtp_pair("gcm", 3)
+    to_a, to_b = join(worker, a, b, of_a={"srtp": keys_a})
+    a.rtp.sendto(phone_a.protect(rtp(1)), to_a)
+    assert b.heard() == rtp(1)
+    b.rtp.sendto(rtp(1), to_b)
+    assert phone_a.unprotect(a.heard()) == rtp(1)
+
+    worker.tell(SetRemote("b", b.address, srtp=keys_b))
+    worker.settle()
+    a.rtp.sendto(protected := phone_a.protect(rtp(2)), to_a)
+    assert phone_b.unprotect(b.heard()) == rtp(2)
+    report = Report(7, 0x12345678, ()).pack()
+    a.rtcp.sendto(phone_a.protect_rtcp(report), (to_a[0], to_a[1] + 1))
+    assert phone_b.unprotect_rtcp(b.rtcp.recv(4096)) == report
+
+    a.rtp.sendto(protected, to_a)  # replayed
+    a.rtp.sendto(rtp(3), to_a)  # in clear
+    a.rtp.sendto(phone_a.protect(rtp(4)), to_a)
+    assert phone_b.unprotect(b.heard()) == rtp(4)
+    assert worker.stats("a").refused == 2
+
+
+def test_an_srtp_peer_is_found_only_by_what_it_signed(worker, phones):
+    a, b, stranger, elsewhere = phones(), phones(), phones("127.0.0.9"), phones("127.0.0.8")
+    keys, phone = srtp_pair("80", 1)
+    to_a, _ = join(worker, a, b, of_a={"srtp": keys})
+    stranger.rtp.sendto(rtp(1, ssrc=66), to_a)
+    elsewhere.rtp.sendto(phone.protect(rtp(2)), to_a)
+    assert b.heard() == rtp(2)
+    assert worker.events(Latched) == Latched("a", elsewhere.address)
+
+
+def test_payload_types_are_translated_where_ordered(worker, phones):
+    a, b = phones(), phones()
+    to_a, _ = join(worker, a, b, of_a={"payload_map": ((101, 96),)})
+    a.rtp.sendto(rtp(1, payload_type=101), to_a)
+    assert b.heard() == rtp(1, payload_type=96)
+    a.rtp.sendto(rtp(2), to_a)
+    assert b.heard() == rtp(2)
+
+
+def test_parted_and_joined_anew_with_another(worker, phones):
+    a, b, c = phones(), phones(), phones()
+    to_a, to_b = join(worker, a, b)
+    worker.tell(OpenEndpoint("c", "call", V4, free_pair()), SetRemote("c", c.address))
+    worker.tell(Part("a"), Join("a", "c"))
+    worker.settle()
+    a.rtp.sendto(rtp(1), to_a)
+    assert c.heard() == rtp(1)
+    b.rtp.sendto(rtp(1), to_b)
+    worker.settle()
+    a.hears_nothing()
+
+
+def test_a_restored_peer_is_sent_to_before_it_is_heard(worker, phones):
+    a, elsewhere, b = phones(), phones(), phones()
+    _, to_b = join(worker, a, b)
+    worker.tell(Restore("a", elsewhere.address))
+    worker.settle()
+    b.rtp.sendto(rtp(1), to_b)
+    assert elsewhere.heard() == rtp(1)
+
+
+def test_a_peer_that_is_not_there_disturbs_nobody(worker, phones):
+    a, b = phones(), phones()
+    to_a, to_b = join(worker, a, b)
+    b.close()
+    for sequence in range(5):
+        a.rtp.sendto(rtp(sequence), to_a)
+        worker.settle()
+    assert worker.stats("a").packets_in == 5
+    assert to_b
+
+
+def test_a_taken_port_is_reported_and_neither_of_the_pair_kept(worker, phones):
+    port = free_pair()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind((V4, port + 1))
+        worker.tell(OpenEndpoint("a", "call", V4, port))
+        failed = worker.events(EndpointFailed)
+        assert (failed.endpoint, failed.why) == ("a", "Address already in use")
+    worker.tell(OpenEndpoint("b", "call", V4, port), CloseEndpoint("b"))
+    assert worker.events(EndpointClosed).endpoint == "b"
+
+
+def test_no_other_program_may_share_our_port(worker, phones):
+    a, b = phones(), phones()
+    to_a, _ = join(worker, a, b)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(to_a)
+
+
+def test_closed_endpoints_leave_nothing_open(worker, phones):
+    a, b = phones(), phones()
+    folder = Path(f"/proc/{worker.popen.pid}/fd")
+    worker.settle()
+    before = len(list(folder.iterdir()))
+    for _ in range(100):
+        to_a, _ = join(worker, a, b)
+        a.rtp.sendto(rtp(1), to_a)
+        b.heard()
+        worker.tell(CloseEndpoint("a"), CloseEndpoint("b"))
+        worker.settle()
+    assert len(list(folder.iterdir())) == before
+
+
+def test_silence_is_told_once_and_its_end_too(phones):
+    worker = Process(silence_s=0.1)
+    try:
+        a, b = phones(), phones()
+        to_a, _ = join(worker, a, b, of_b={"may_receive": False})
+        assert worker.events(Silent) == Silent("a", 0.1)
+        a.rtp.sendto(rtp(1), to_a)
+        assert worker.events((Silent, Resumed)) == Resumed("a")
+    finally:
+        assert worker.end() == 0
+
+
+def test_interrupts_are_the_cores_business(worker):
+    worker.settle()
+    os.kill(worker.popen.pid, signal.SIGINT)
+    os.kill(worker.popen.pid, signal.SIGTERM)
+    worker.settle()
+
+
+def test_when_the_core_dies_the_worker_ends():
+    worker = Process()
+    worker.settle()
+    start = monotonic()
+    assert worker.end() == 0
+    assert monotonic() - start < PATIENCE_S
