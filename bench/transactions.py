@@ -146,9 +146,8 @@ def unrendered():
 def main():
     for transport in ("UDP", "TCP"):
         spent = sorted(measure(transport) for _ in range(ROUNDS))
-        print(
-            f"13 messages of one call, {transport}   best {spent[0]:5.1f} µs, median {spent[ROUNDS // 2]:5.1f} µs"
-        )
+        median = spent[ROUNDS // 2]
+        print(f"13 messages of one call, {transport}   best {spent[0]:5.1f} µs, median {median:5.1f} µs")
 
 
 if __name__ == "__main__":
