@@ -53,7 +53,7 @@ METHODS: Final = frozenset(
     {"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER"}
     | {"REGISTER", "SUBSCRIBE", "UPDATE"}
 )
-_unfold = re.compile(r"(?<![ \t])[ \t]*+\r\n[ \t]++").sub  # looks behind, else it were quadratic
+_unfold = re.compile(r"(?<![ \t])(?:[ \t]*+\r\n[ \t]++)+").sub  # looks behind, else it were quadratic
 _is_version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII).fullmatch
 
 

@@ -68,6 +68,11 @@ def test_folding_is_one_space():
     assert message.headers.get("Subject") == "a b c"
 
 
+def test_folding_over_blank_lines_is_one_space_too():
+    message = parse_datagram(edit(b"Max-Forwards: 70", b"Subject: a\r\n \r\n\t \r\n b\r\nMax-Forwards: 70"))
+    assert message.headers.get("Subject") == "a b"
+
+
 def test_unknown_names_stay_as_they_are():
     data = edit(b"Max-Forwards", b"x-3Com-PhoneInfo: 1\r\nMax-Forwards")
     assert ("x-3Com-PhoneInfo", "1") in list(parse_datagram(data).headers)
