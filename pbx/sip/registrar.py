@@ -1,0 +1,333 @@
+"""The registrar: what a REGISTER does to the location service, and its answer (RFC 3261 §10.3)."""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from pbx.errors import PeerError, UsageError
+from pbx.sip.dialog import is_behind_nat
+from pbx.sip.fields import NameAddr, parse_name_addr, parse_q, parse_seconds
+from pbx.sip.flow import Flow
+from pbx.sip.grammar import MalformedMessageError
+from pbx.sip.location import Binding, LocationService, echoed_params
+from pbx.sip.message import Request
+from pbx.sip.uri import SipUri, parse_uri
+
+MOST_CONTACTS: Final = 100  # in one request
+LONGEST_USER_AGENT: Final = 200
+LONGEST_REMEMBERED: Final = 512  # characters of a Contact line that is remembered as read
+MOST_REMEMBERED: Final = 4096
+MAX_REG_ID: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterResult:
+    """The answer to a REGISTER, and whether any binding is another one now (a new expiry counts)."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    changed: bool
+
+
+class _Contact(NamedTuple):
+    """One Contact value of a REGISTER."""
+
+    text: str  # the URI as written
+    uri: SipUri
+    seconds: int | None  # None: what Expires says
+    q: float
+    instance: str
+    reg_id: int | None
+    params: str
+
+
+class _Registration(NamedTuple):
+    """What all contacts of one REGISTER have in common."""
+
+    flow: Flow
+    now: float
+    call_id: str
+    cseq: int
+    path: tuple[str, ...]
+    user_agent: str
+    received: str
+
+
+class Registrar:
+    """Binds devices to contacts. Whoever asks is known by then: steps 1 to 5 of RFC 3261 §10.3 come before.
+
+    SIP outbound (RFC 5626) is taken part in where the flow can be kept alive and watched. Elsewhere a phone
+    that offers it is registered the plain way, never refused with 439: some stay unregistered after that.
+    No GRUU is handed out (RFC 5627), for some phones would use it where it leads nowhere.
+    """
+
+    def __init__(
+        self,
+        location: LocationService,
+        *,
+        min_expires: int = 60,
+        max_expires: int = 7200,
+        default_expires: int = 3600,
+        max_contacts: int = 10,
+        answers_stun: bool = False,
+    ) -> None:
+        """Make one.
+
+        Args:
+            location: what it keeps.
+            min_expires: seconds; less is answered 423. At most 3600 (RFC 3261 §10.3, step 7).
+            max_expires: seconds; more is cut to it.
+            default_expires: seconds, for a phone that names none.
+            max_contacts: of one device; the one refreshed longest ago gives way.
+            answers_stun: the transports answer STUN, with which phones watch a UDP flow (RFC 5626 §4.4.2).
+
+        Raises:
+            UsageError: limits that contradict one another.
+        """
+        if not 0 <= min_expires <= min(3600, default_expires) <= max_expires or max_contacts < 1:
+            raise UsageError(
+                f"registrar limits: {min_expires}, {default_expires}, {max_expires}, {max_contacts}"
+            )
+        self._location = location
+        self._min = min_expires
+        self._max = max_expires
+        self._default = default_expires
+        self._max_contacts = max_contacts
+        self._answers_stun = answers_stun
+        self._read: dict[str, tuple[_Contact, ...]] = {}  # phones refresh with the same line, word for word
+
+    def register(self, request: Request, username: str, flow: Flow, now: float) -> RegisterResult:
+        """Do what a REGISTER of the device `username` says: all of it or, when it is refused, nothing.
+
+        Refused are: a `*` that is not alone or without `Expires: 0`, and contacts that cannot be used (400);
+        an interval that is too short (423); a request older than what is known of its Call-ID (500).
+
+        Raises:
+            MalformedMessageError: 400, a Contact or Path that cannot be read.
+        """
+        live = [binding for binding in self._location.stored(username) if binding.expires_at > now]
+        line = request.headers.get("Contact")
+        if line is None:  # a query
+            return _accept(request, live, now)
+        is_outbound = False
+        try:
+            if line == "*":
+                bindings = _without_all(request, live)
+            else:
+                contacts = self._contacts(request, line)
+                bindings = self._with_contacts(request, live, contacts, flow, now)
+                is_outbound = any(one.reg_id for one in contacts) and self._is_outbound(request, flow)
+        except _RefusedError as refused:
+            return RegisterResult(refused.status, refused.reason, refused.headers, False)
+        if changed := bindings != live:
+            self._location.replace(username, tuple(bindings))
+        return _accept(request, bindings, now, changed, is_outbound)
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _contacts(self, request: Request, line: str) -> tuple[_Contact, ...]:
+        """The Contact values, `line` being the first of their header lines."""
+        known = self._read.get(line)
+        if known is not None and len(request.headers.get_all("Contact")) == 1:
+            return known
+        values = request.contacts
+        if len(values) > MOST_CONTACTS:
+            raise _RefusedError(400, "Too Many Contacts")
+        contacts = tuple(_read_contact(value, self._default) for value in values)
+        if len(line) <= LONGEST_REMEMBERED and len(request.headers.get_all("Contact")) == 1:
+            if len(self._read) >= MOST_REMEMBERED:
+                self._read.clear()
+            self._read[line] = contacts
+        return contacts
+
+    def _with_contacts(
+        self, request: Request, live: list[Binding], contacts: tuple[_Contact, ...], flow: Flow, now: float
+    ) -> list[Binding]:
+        """Step 7: each contact is added, refreshed or removed. Refreshed longest ago comes first."""
+        registration = _Registration(
+            flow,
+            now,
+            request.call_id,
+            request.cseq.number,
+            _path(request) if "Path" in request.headers else (),
+            (request.headers.get("User-Agent") or "")[:LONGEST_USER_AGENT],
+            f"{flow.peer[0]}:{flow.peer[1]}" if is_behind_nat(request, flow) else "",
+        )
+        intervals = self._intervals(request, contacts)
+        bindings = live.copy()
+        for contact, seconds in zip(contacts, intervals, strict=True):
+            _update(bindings, contact, seconds, registration)
+        return bindings[-self._max_contacts :]
+
+    def _intervals(self, request: Request, contacts: tuple[_Contact, ...]) -> list[int]:
+        """The seconds that each contact is bound for: its own, else those of Expires, else the default."""
+        common = _expires(request)
+        if common is None:
+            common = self._default
+        intervals = [common if contact.seconds is None else contact.seconds for contact in contacts]
+        if any([0 < seconds < self._min for seconds in intervals]):
+            raise _RefusedError(423, "Interval Too Brief", (("Min-Expires", str(self._min)),))
+        if len(intervals) - intervals.count(0) > 1 and any([contact.reg_id for contact in contacts]):
+            raise _RefusedError(400, "One Contact With A reg-id At A Time")  # RFC 5626 §4.2
+        return [min(seconds, self._max) for seconds in intervals]
+
+    def _is_outbound(self, request: Request, flow: Flow) -> bool:
+        """Whether the phone may rely on this flow, and so has to keep it alive (RFC 5626 §6)."""
+        if "outbound" not in [tag.lower() for tag in request.headers.values("Supported")]:
+            return False
+        if "Path" in request.headers:  # the flow to the phone is its edge proxy's
+            return any("ob" in _uri_params(value) for value in _path(request))
+        is_direct = len(request.headers.values("Via")) == 1
+        return is_direct and (flow.is_reliable or self._answers_stun)
+
+
+class _RefusedError(PeerError):
+    """The REGISTER is refused as a whole."""
+
+    def __init__(self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(status, reason)
+        self.headers = headers
+
+
+def _without_all(request: Request, live: list[Binding]) -> list[Binding]:
+    """RFC 3261 §10.3, step 6: every binding goes."""
+    if len(request.headers.get_all("Contact")) > 1 or _expires(request) != 0:
+        raise _RefusedError(400, "Contact: * Goes Alone With Expires: 0")
+    for binding in live:
+        _check_order(binding, request.call_id, request.cseq.number)
+    return []
+
+
+def _update(bindings: list[Binding], contact: _Contact, seconds: int, registration: _Registration) -> None:
+    """Step 7 for one contact."""
+    _, now, call_id, cseq, path, user_agent, received = registration
+    instance = contact.instance
+    same = [binding for binding in bindings if _is_same(binding, contact)]
+    if seconds and any([binding.call_id == call_id and binding.cseq == cseq for binding in same]):
+        return  # made by this very request: a copy of it came, or of the contact within it
+    for binding in same:
+        _check_order(binding, call_id, cseq)
+    if seconds and instance:
+        same += [binding for binding in bindings if _is_before_reboot(binding, contact, call_id)]
+    if same:
+        bindings[:] = [binding for binding in bindings if binding not in same]
+    if not seconds:
+        return
+    bindings.append(
+        Binding(
+            contact=contact.text,
+            flow=registration.flow,
+            expires_at=now + seconds,
+            call_id=call_id,
+            cseq=cseq,
+            path=path,
+            q=contact.q,
+            instance=instance,
+            reg_id=contact.reg_id,
+            user_agent=user_agent,
+            received=received,
+            params=contact.params,
+        )
+    )
+
+
+def _accept(
+    request: Request,
+    bindings: Sequence[Binding],
+    now: float,
+    changed: bool = False,
+    is_outbound: bool = False,
+) -> RegisterResult:
+    """Step 8: the 200 lists every binding."""
+    headers = [("Contact", binding.render(now)) for binding in bindings]
+    if "Path" in request.headers:  # RFC 3327 §5.3
+        headers += [("Path", value) for value in request.headers.get_all("Path")]
+        headers.append(("Supported", "path, outbound"))
+    if is_outbound:
+        headers.append(("Require", "outbound"))
+    return RegisterResult(200, "OK", tuple(headers), changed)
+
+
+def _expires(request: Request) -> int | None:
+    """The Expires header; None without a usable one (RFC 3261 §10.2.1.1: malformed means the default)."""
+    try:
+        return request.expires
+    except MalformedMessageError:
+        return None
+
+
+def _check_order(binding: Binding, call_id: str, cseq: int) -> None:
+    """RFC 3261 §10.3, steps 6 and 7: of one Call-ID only a higher CSeq changes a binding."""
+    if binding.call_id == call_id and cseq <= binding.cseq:
+        raise _RefusedError(500, "CSeq Out Of Order")
+
+
+def _is_same(binding: Binding, contact: _Contact) -> bool:
+    """Whether a contact is the one that is bound: the same flow of the same phone, else an equal URI."""
+    if contact.reg_id is not None and binding.reg_id is not None:  # RFC 5626 §6
+        return (binding.instance, binding.reg_id) == (contact.instance, contact.reg_id)
+    return binding.contact == contact.text or parse_uri(binding.contact) == contact.uri
+
+
+def _is_before_reboot(binding: Binding, contact: _Contact, call_id: str) -> bool:
+    """Whether the same phone made the binding under another Call-ID: what reached it then leads nowhere now.
+
+    With reg-ids the phone says itself what replaces what.
+    """
+    both_have_reg_id = contact.reg_id is not None and binding.reg_id is not None
+    return binding.instance == contact.instance and binding.call_id != call_id and not both_have_reg_id
+
+
+def _read_contact(value: NameAddr, default: int) -> _Contact:
+    uri = value.uri
+    if not isinstance(uri, SipUri):
+        raise _RefusedError(400, "Contact Is No SIP URI")
+    return _Contact(
+        text=uri.render(),
+        uri=uri,
+        seconds=_seconds(value, default),
+        q=_q(value),
+        instance=value.param("+sip.instance") or "",
+        reg_id=_reg_id(value),
+        params=echoed_params(value),
+    )
+
+
+def _seconds(contact: NameAddr, default: int) -> int | None:
+    if (text := contact.param("expires")) is None:
+        return None
+    try:
+        return parse_seconds(text, "Contact")
+    except MalformedMessageError:  # RFC 3261 §10.2.1.1
+        return default
+
+
+def _q(contact: NameAddr) -> float:
+    try:
+        return parse_q(contact.param("q") or "1")
+    except MalformedMessageError:
+        return 1.0
+
+
+def _reg_id(contact: NameAddr) -> int | None:
+    """The reg-id of a contact with an instance; without one it means nothing (RFC 5626 §6)."""
+    text = contact.params.get("reg-id")
+    if not text or not contact.param("+sip.instance"):
+        return None
+    is_number = text.isascii() and text.isdigit() and len(text) <= 10
+    return int(text) if is_number and 0 < int(text) <= MAX_REG_ID else None
+
+
+def _path(request: Request) -> tuple[str, ...]:
+    """The values of Path, each of which can be a Route."""
+    path = tuple(request.headers.values("Path"))
+    for value in path:
+        if not isinstance(parse_name_addr(value, "Path").uri, SipUri):
+            raise MalformedMessageError("Path", value)
+    return path
+
+
+def _uri_params(value: str) -> Container[str]:
+    uri = parse_name_addr(value, "Path").uri
+    return uri.params if isinstance(uri, SipUri) else {}
