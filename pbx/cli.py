@@ -127,10 +127,7 @@ def export(config: Config, as_json: bool) -> None:
 @command
 def check(config: Config, as_json: bool, file: str | None) -> None:
     """Check pbx.toml, and FILE or the office in the database; nothing is changed."""
-    if file is not None:
-        office = _parse(read_text(file), file, config, None).office
-    else:
-        office = _load(config)
+    office = _load(config) if file is None else _parse(read_text(file), file, config, None).office
     pending = not_yet_in_effect(office)
     if as_json:
         click.echo(json.dumps({"ok": True, "not_yet_in_effect": pending}))

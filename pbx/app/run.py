@@ -42,8 +42,8 @@ def run(config: Config, verbose: bool) -> int:
         raise ConfigError(
             "server.domain",
             config.server.domain,
-            f"the devices' passwords were stored for the domain {office.realm}, and cannot be used with another; "
-            f"set it back, or apply an office.toml with all passwords",
+            f"the devices' passwords were stored for the domain {office.realm} and fit no other: "
+            "set it back, or apply an office.toml with all passwords",
         )
     service = Service(config, reactor, store, office, revision)
     outcome: list[int] = [0]

@@ -203,7 +203,7 @@ class Call:
         elif self.transfer is not None:
             self.transfer.progressed(response.status, response.reason)
 
-    def hunt_answered(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None:
+    def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None:
         """A phone answered."""
         self.hunt = None
         self.host.stack.timers.set((self, "no answer"), None)
@@ -283,10 +283,10 @@ class Call:
         if self.hunt is not None:
             self.hunt.progressed(leg, response, content)
 
-    def leg_answered(self, leg: Leg, response: Response, content: Content | None) -> None:
+    def leg_answered(self, leg: Leg, content: Content | None) -> None:
         self._rows[leg.name].answered_s = self.host.stack.now - self.started_at
         if self.hunt is not None:
-            self.hunt.answered(leg, response, content)
+            self.hunt.answered(leg, content)
         else:
             leg.end()
 

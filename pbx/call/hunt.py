@@ -20,7 +20,7 @@ class HuntUser(Protocol):
     def hunt_progressed(
         self, hunt: "Hunt", leg: Leg, response: Response, content: Content | None
     ) -> None: ...
-    def hunt_answered(self, hunt: "Hunt", leg: Leg, response: Response, content: Content | None) -> None: ...
+    def hunt_answered(self, hunt: "Hunt", leg: Leg, content: Content | None) -> None: ...
     def hunt_failed(self, hunt: "Hunt", status: int, response: Response | None) -> None: ...
     def hunt_redirected(self, hunt: "Hunt", leg: Leg, response: Response) -> bool:
         """A 3xx: has the call found somebody else to ring?"""
@@ -56,7 +56,7 @@ class Hunt:
                 content = None
         self.user.hunt_progressed(self, leg, response, content)
 
-    def answered(self, leg: Leg, response: Response, content: Content | None) -> None:
+    def answered(self, leg: Leg, content: Content | None) -> None:
         """The first to answer wins; the others hear that the call was completed elsewhere."""
         user = self.user
         if leg not in self.legs or user is None:
@@ -65,7 +65,7 @@ class Hunt:
         self.legs.remove(leg)
         self.user = None
         self._cancel(ELSEWHERE)
-        user.hunt_answered(self, leg, response, content)
+        user.hunt_answered(self, leg, content)
 
     def refused(self, leg: Leg, response: Response) -> None:
         """One phone said no; a 6xx speaks for all (§16.7, step 5)."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from pbx.sip.message import Request
 
-# These give up on a 401 that holds a SHA-256 challenge, even with an MD5 one beside it (RFC 8760 §2.4 asks for better).
+# These give up on a 401 that holds a SHA-256 challenge, even with an MD5 one beside it.
 ONLY_MD5: Final = ("baresip v0.", "baresip v1.", "baresip v2.")
 # A load generator takes an OPTIONS for a call that failed.
 NOT_ASKED: Final = ("sipp",)

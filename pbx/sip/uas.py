@@ -72,7 +72,7 @@ class InviteUas:
         self._queue(response, reliable)
 
     def final(self, status: int, reason: str, extra: Extra, body: bytes = b"") -> None:
-        """Send the final response; a 2xx waits until a reliable offer or answer is acknowledged (RFC 3262 §3)."""
+        """Send the final response; a 2xx waits for the PRACK of a reliable answer (RFC 3262 §3)."""
         if self.is_final:
             return
         self.is_final = True

@@ -3,9 +3,8 @@
 import pytest
 
 from pbx.media.orders import Join, SetRemote, Silent
-from tests.call.world import Phone, World, make_extension, make_office, talk
-
 from pbx.office.snapshot import Office
+from tests.call.world import Phone, World, make_extension, make_office, talk
 
 
 @pytest.fixture
@@ -157,7 +156,7 @@ def test_a_repeated_200_is_acknowledged_again(world, ann, bob):
     hang_up(world, ann, bob)
 
 
-# --- forks ---------------------------------------------------------------------------------------------------
+# --- forks ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -226,7 +225,7 @@ def test_302_to_another_extension_is_followed_once(world, ann, bob, eve):
     hang_up(world, ann, eve)
 
 
-# --- early media and reliable provisional responses ----------------------------------------------------------
+# --- early media and reliable provisional responses -------------------------------------------------------
 
 
 def test_early_media_is_passed_on_and_the_200_says_the_same(world, ann, bob):
@@ -295,7 +294,7 @@ def test_a_caller_that_never_pracks_is_given_up(world, ann, bob):
     world.assert_nothing_left()
 
 
-# --- late offer and renegotiation ----------------------------------------------------------------------------
+# --- late offer and renegotiation -------------------------------------------------------------------------
 
 
 def test_an_invite_without_offer_gets_one_in_the_200_and_answers_in_the_ack(world, ann, bob):
@@ -437,7 +436,7 @@ def test_silence_of_both_sides_ends_the_call(world, ann, bob):
     world.assert_nothing_left()
 
 
-# --- transfer ------------------------------------------------------------------------------------------------
+# --- transfer ---------------------------------------------------------------------------------------------
 
 
 def sipfrags(phone: Phone) -> list[str]:
@@ -585,7 +584,7 @@ def test_an_invite_with_replaces_takes_over_a_call(world, ann, bob, eve):
     hang_up(world, eve, ann)
 
 
-# --- what is passed on, and what is refused --------------------------------------------------------------------
+# --- what is passed on, and what is refused ---------------------------------------------------------------
 
 
 def test_info_is_passed_on_with_its_answer(world, ann, bob):

@@ -146,6 +146,7 @@ class Phone:
         self.dialog: dict[str, str] = {}
         self.drops = False
         self.contact = f"<sip:{username}@{host}:{port}>"
+        self.via = f"SIP/2.0/{transport} {host}:{port}"
 
     def take(self, data: bytes, flow: Flow) -> None:
         """The exchange sent this."""
@@ -193,10 +194,7 @@ class Phone:
             uri,
             Headers(
                 [
-                    (
-                        "Via",
-                        f"SIP/2.0/{self.flow.transport} {self.address[0]}:{self.address[1]};branch=z9hG4bK{self.tag}{self.count};rport",
-                    ),
+                    ("Via", f"{self.via};branch=z9hG4bK{self.tag}{self.count};rport"),
                     ("Max-Forwards", "70"),
                     ("From", f"<sip:{self.username}@{DOMAIN}>;tag={self.tag}"),
                     ("To", to or f"<{uri}>"),
