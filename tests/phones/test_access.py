@@ -11,6 +11,17 @@ from tests.phones.support.talk import connect, hang_up, hear_each_other
 PROGRAMS = ["pjsua", "baresip", "linphone"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def resident(pbx: PbxServer):
+    """A phone that is registered all the time: the tests' many failures don't close its address."""
+    device = pbx.extensions.plain()
+    with sip_client(("127.0.0.1", pbx.port)) as client:
+        reply = client.register(device.username, device.password, expires=3600)
+        assert reply is not None
+        assert reply.status == 200
+        yield
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_wrong_password_never_registers(pbx: PbxServer, workshop: Workshop, program: str):
     account = pbx.account(password="wrong")
@@ -58,6 +69,18 @@ def test_a_call_without_registration_needs_the_password_too(pbx: PbxServer, work
     entitled = workshop.make("pjsua", pbx.account(register=False))
     call, answered = connect(entitled, callee)
     hang_up((entitled, call), (callee, answered))
+
+
+def test_who_guesses_is_refused_and_his_neighbour_is_not(pbx: PbxServer, workshop: Workshop):
+    """Ten wrong passwords close an address, the right one then included; other addresses go on."""
+    device = pbx.extensions.plain()
+    with sip_client(("127.0.0.1", pbx.port), ("127.0.0.77", 0)) as guesser:
+        statuses = [guesser.register(device.username, f"guess {number}") for number in range(12)]
+        assert all(reply is not None and reply.status in (401, 403) for reply in statuses)
+        refused = guesser.register(device.username, device.password)
+        assert refused is not None
+        assert refused.status == 403
+    workshop.registered("baresip", pbx.account())
 
 
 def test_a_replayed_digest_is_refused(pbx: PbxServer, workshop: Workshop):

@@ -43,3 +43,4 @@ def test_the_200_is_repeated_until_the_ack_comes(pbx: PbxServer, tmp_path: Path)
         )
         assert result.exit_code == 0, f"{result}\n{callee.errors()}\n{pbx.log_since_mark()[-4000:]}"
     assert (result.successful, result.failed) == (1, 0), result
+    assert result.retransmissions >= 2, result

@@ -115,13 +115,20 @@ def test_the_callee_hangs_up(pbx: PbxServer, workshop: Workshop, called: str):
     hang_up((callee, answered), (caller, call))
 
 
-def test_a_call_to_oneself_rings_and_ends(pbx: PbxServer, workshop: Workshop):
+def test_a_call_to_oneself_is_busy(pbx: PbxServer, workshop: Workshop):
+    """Its only phone is the one that calls."""
     phone = workshop.registered("pjsua", pbx.account())
-    call = phone.dial(phone.account.username)
-    answered = phone.wait_incoming()
-    phone.wait_established(call)
-    phone.wait_established(answered)
-    hang_up((phone, call), (phone, answered))
+    assert phone.wait_ended(phone.dial(phone.account.username)) == 486
+    assert len(phone.calls) == 1
+
+
+def test_a_call_to_ones_own_extension_rings_its_other_phones(pbx: PbxServer, workshop: Workshop):
+    devices = pbx.extensions.forked()
+    desk, mobile = (workshop.registered("pjsua", device.account(pbx.address)) for device in devices[:2])
+    call, answered = connect(desk, mobile, devices[0].key)
+    hear_each_other((desk, call), (mobile, answered), 0.5)
+    assert len(desk.calls) == 1
+    hang_up((desk, call), (mobile, answered))
 
 
 def test_the_caller_is_told_that_it_rings(pbx: PbxServer, workshop: Workshop):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.phones.support.phone import Account, Answering, CallState, Phone, PhoneCall
-from tests.phones.support.ports import free_port
 from tests.phones.support.process import Program
 from tests.phones.support.sound import Ear, write_tone
 from tests.phones.support.waiting import wait_until
@@ -78,14 +77,13 @@ class BaresipPhone(Phone):
         rate = RATES.get(account.codecs[0], 8000)
         sound = self.folder / "sound"
         sound.mkdir(exist_ok=True)
-        control_port = free_port()
         (self.folder / "config").write_text(
             CONFIG.format(
                 host=f"[{account.host}]" if ":" in account.host else account.host,
                 sip_port=self.sip_port,
                 rtp_port=self.rtp_port,
                 rtp_end=self.rtp_port + 20,
-                control_port=control_port,
+                control_port=self.control_port,
                 microphone=write_tone(self.folder / "microphone.wav", self.tone, rate, 60.0),
                 rate=rate,
                 modules=MODULES,
@@ -102,7 +100,7 @@ class BaresipPhone(Phone):
             self._read_line,
         )
         self._program.wait_line("baresip is ready", 15.0)
-        self._control = wait_until(f"{self.name}'s control port", lambda: connect(control_port))
+        self._control = wait_until(f"{self.name}'s control port", lambda: connect(self.control_port))
         threading.Thread(target=self._read_control, args=(self._control,), daemon=True).start()
 
     def call(self, uri: str) -> PhoneCall:
@@ -153,11 +151,10 @@ class BaresipPhone(Phone):
         found = re.search(r"rcvd=(\d+)", self._command("audio_debug", ""))
         return int(found[1]) if found else 0
 
-    def stop(self) -> None:
-        if self._program is not None and self._program.is_running:
-            self._program.signal(signal.SIGTERM)  # hangs up and unregisters
-            self._program.wait_end(4.0)
-        self.kill()
+    def leave(self) -> None:
+        assert self._program is not None
+        self._program.signal(signal.SIGTERM)  # hangs up and unregisters
+        self._program.wait_end(4.0)
 
     def kill(self) -> None:
         if self._control is not None:
@@ -166,7 +163,11 @@ class BaresipPhone(Phone):
         super().kill()
 
     def wire(self) -> list[Seen]:
-        return parse_baresip(self.log_text(), range(self.sip_port, self.sip_port + 2))
+        return parse_baresip(
+            self.log_text(),
+            range(self.sip_port, self.sip_port + 2),
+            int(self.account.server.rpartition(":")[2] or 0),
+        )
 
     def _account_line(self) -> str:
         account = self.account
@@ -266,6 +267,8 @@ class BaresipPhone(Phone):
 
 def connect(port: int) -> socket.socket | None:
     try:
-        return socket.create_connection(("127.0.0.1", port), 2)
+        control = socket.create_connection(("127.0.0.1", port), 2)
     except ConnectionRefusedError:
         return None
+    control.settimeout(None)  # it may be silent for long
+    return control

@@ -68,8 +68,8 @@ passwd={password}
 """
 
 LINES: Final = (
-    (re.compile(r"Receiving new incoming call from (\S+), assigned id (\d+)"), "incoming"),
-    (re.compile(r"Establishing call id to (\S+), assigned id (\d+)"), "dialled"),
+    (re.compile(r"Receiving new incoming call from (.+), assigned id (\d+)"), "incoming"),
+    (re.compile(r"Establishing call id to (.+), assigned id (\d+)"), "dialled"),
     (re.compile(r"Call (\d+) (?:to|with) .* ringing"), "ringing"),
     (re.compile(r"Call (\d+) (?:to|with) .* (?:early media|early)"), "ringing"),
     (re.compile(r"Call (\d+) (?:to|with) .* connected"), "connected"),
@@ -152,11 +152,10 @@ class LinphonePhone(Phone):
         """One file for all its calls: each begins where it was when the call came."""
         return self._ear(self._start_s.get(call.number, 0.0))
 
-    def stop(self) -> None:
-        if self._program is not None and self._program.is_running:
-            self._program.write("quit\n")
-            self._program.wait_end(4.0)
-        self.kill()
+    def leave(self) -> None:
+        assert self._program is not None
+        self._type("quit")
+        self._program.wait_end(4.0)
 
     def wire(self) -> list[Seen]:
         log = self.folder / "wire.log"

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from tests.phones.support.ports import free_block
+from tests.phones.support.ports import Ports
 from tests.phones.support.process import Program
 from tests.phones.support.sound import Ear
 from tests.phones.support.waiting import WaitError, wait_until
@@ -96,8 +96,10 @@ class Phone(ABC):
         self.tone = tone
         self.calls: list[PhoneCall] = []
         self.messages: list[str] = []
-        self.sip_port = free_block(6, account.host)
-        self.rtp_port = free_block(24, account.host)
+        self._ports = Ports(40, account.host)  # signalling, control, and 20 for sound
+        self.sip_port = self._ports.first
+        self.control_port = self.sip_port + 8
+        self.rtp_port = self.sip_port + 10
         self.changed = threading.Condition()
         self._program: Program | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,12 +148,19 @@ class Phone(ABC):
         """What it hears in that call."""
 
     @abstractmethod
-    def stop(self) -> None:
-        """Unregister, then end the program; safe to call twice."""
+    def leave(self) -> None:
+        """Tell the program to unregister and to end, and wait for that a while."""
 
     @abstractmethod
     def wire(self) -> list[Seen]:
         """The SIP messages so far."""
+
+    def stop(self) -> None:
+        """Unregister, then end the program; safe to call twice."""
+        if self._program is not None and self._program.is_running:
+            self.leave()
+        self.kill()
+        self._ports.release()
 
     def kill(self) -> None:
         """End it without a word, as when the plug is pulled."""

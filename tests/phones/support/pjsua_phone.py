@@ -130,14 +130,10 @@ class PjsuaPhone(Phone):
     def ear(self, call: PhoneCall) -> Ear:
         return Ear(lambda: [self.folder / f"heard-{call.number}.wav"], self.name, self.tone)
 
-    def stop(self) -> None:
-        if self._program is None:
-            return
-        if self._program.is_running:
-            self._order("quit")
-            self._program.wait_end(5.0)
-        self._program.kill()
-        self._program = None
+    def leave(self) -> None:
+        assert self._program is not None
+        self._order("quit")
+        self._program.wait_end(5.0)
 
     def wire(self) -> list[Seen]:
         log = self.folder / "wire.log"

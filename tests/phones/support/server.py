@@ -4,12 +4,13 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from tests.phones.support.office import Extensions, office_toml
 from tests.phones.support.phone import Account, Transport
-from tests.phones.support.ports import free_block
+from tests.phones.support.ports import Ports
 from tests.phones.support.process import Program
 from tests.phones.support.sip_client import sip_client
 from tests.phones.support.waiting import wait_until
@@ -54,9 +55,10 @@ class PbxServer:
 
     def __init__(self, folder: Path, office: str = "", more: str = "") -> None:
         self.folder = folder
-        self.port = free_block(2)
-        self.tls_port = free_block(2)
-        self.rtp_first = free_block(RTP_PORTS)
+        self._ports = Ports(RTP_PORTS + 10)
+        self.port = self._ports.first
+        self.tls_port = self.port + 1
+        self.rtp_first = self.port + 10
         self.extensions = Extensions()
         self.log_path = folder / "serve.log"
         self._office = office or office_toml()
@@ -81,7 +83,8 @@ class PbxServer:
     def account(self, transport: Transport = "udp", **changes: object) -> Account:
         """A phone's account at an extension that no other test has."""
         device = self.extensions.for_transport(transport)
-        return device.account(self.tls_address if transport == "tls" else self.address, transport, **changes)
+        server = self.tls_address if transport == "tls" else self.address
+        return replace(device.account(server, transport), **changes)  # type: ignore[arg-type]  # real field names
 
     def start(self) -> None:
         """Write both files, apply the office, serve, and wait for an answer to OPTIONS."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.phones.support.office import TestDevice
-from tests.phones.support.ports import free_block
+from tests.phones.support.ports import Ports
 from tests.phones.support.process import Program
 from tests.phones.support.sip_client import find_challenge, sip_client
 
@@ -39,8 +39,8 @@ class SippCallee:
 
     def __init__(self, folder: Path, server: tuple[str, int], devices: Sequence[TestDevice]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_block(2)
-        self._media_port = free_block(4)
+        self._ports = Ports(20)
+        self.port = self._ports.first
         self._folder = folder
         self._server = server
         self._devices = devices
@@ -54,7 +54,7 @@ class SippCallee:
                 assert reply.status == 200, reply.text
         self._program = Program(
             "sipp callee",
-            sipp(self._server, "callee.xml", self.port, self._media_port, self._folder),
+            sipp(self._server, "callee.xml", self.port, self._folder),
             self._folder / "callee.log",
             cwd=self._folder,
         )
@@ -63,6 +63,7 @@ class SippCallee:
     def __exit__(self, *_: object) -> None:
         assert self._program is not None
         self._program.kill()
+        self._ports.release()
 
     def errors(self) -> str:
         return read_errors(self._folder)
@@ -99,13 +100,15 @@ def call_all(
         csv.writer(
             file, delimiter=";", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n"
         ).writerows(rows)
-    command = sipp(server, scenario, free_block(2), free_block(4), folder)
+    ports = Ports(20)
+    command = sipp(server, scenario, ports.first, folder)
     command += ["-inf", str(injected), "-m", str(len(pairs)), "-r", str(rate), "-d", str(hold_ms)]
     program = Program("sipp caller", command, folder / "caller.log", cwd=folder)
     try:
         code = program.wait_end(20.0 + len(pairs) / rate)
     finally:
         program.kill()
+        ports.release()
     text = (folder / "caller.log").read_text("utf-8", "replace")
     return SippResult(
         code,
@@ -116,11 +119,11 @@ def call_all(
     )
 
 
-def sipp(server: tuple[str, int], scenario: str, port: int, media_port: int, folder: Path) -> list[str]:
+def sipp(server: tuple[str, int], scenario: str, port: int, folder: Path) -> list[str]:
     host = f"[{server[0]}]" if ":" in server[0] else server[0]
     return [
         *("sipp", f"{host}:{server[1]}", "-sf", str(SCENARIOS / scenario)),
-        *("-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-mp", str(media_port)),
+        *("-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-mp", str(port + 10)),
         *("-nostdin", "-trace_err", "-error_file", str(folder / f"{scenario}.errors")),
         *("-recv_timeout", "8000", "-timeout", "60", "-timeout_error"),
     ]
@@ -137,6 +140,6 @@ def count_of(screen: str, name: str) -> int:
 
 
 def retransmitted(screen: str) -> int:
-    """All retransmissions on the last scenario screen (third column)."""
+    """All retransmissions, of both sides, on the last scenario screen."""
     last = screen.rpartition("Scenario Screen")[2]
-    return sum(int(found) for found in re.findall(r"-{3,}>\s+\d+\s+(\d+)", last))
+    return sum(int(found) for found in re.findall(r"(?:-{3,}>|<-{3,})[^\n]*?\s\d+\s+(\d+)", last))

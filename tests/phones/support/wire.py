@@ -51,22 +51,12 @@ def parse_pjsua(log: str) -> list[Seen]:
     ]
 
 
-def parse_baresip(log: str, own_ports: range) -> list[Seen]:
-    """Each message has a line with source and destination; it is sent when the source is ours.
-
-    A TCP or TLS client has a port of its own choice, so a message that doesn't come from the other side's
-    well-known port is told by its destination.
-    """
+def parse_baresip(log: str, own_ports: range, server_port: int) -> list[Seen]:
+    """Each message has a line with source and destination; over streams only the server's port is known."""
     seen = []
     for found in BARESIP.finditer(log.replace("\r\n", "\n")):
         source, destination = (int(found[i].rpartition(":")[2]) for i in (1, 2))
-        is_request = not found[3].startswith("SIP/2.0 ")
-        if source in own_ports or destination in own_ports:
-            is_sent = source in own_ports
-        else:
-            is_sent = is_request == (
-                "baresip" in found[3].lower().partition("user-agent:")[2].partition("\n")[0]
-            )
+        is_sent = destination == server_port or (source in own_ports and source != server_port)
         seen.append(Seen("TX" if is_sent else "RX", found[3].rstrip("\n") + "\n"))
     return seen
 
