@@ -196,7 +196,11 @@ def show(raw: object) -> str:
 
 
 def _describe_hidden(raw: object) -> str:
-    return f"{len(raw)} characters (not shown)" if isinstance(raw, str) else "something that is no string"
+    return (
+        f"{len(raw)} character{'s' * (len(raw) != 1)} (not shown)"
+        if isinstance(raw, str)
+        else "something that is no string"
+    )
 
 
 def _quote(near: str | None) -> str | None:

@@ -27,7 +27,12 @@ def test_what_is_exported_plans_nothing_when_it_is_applied_again(office):
     assert file.office == office
     assert file.generated == {}
     phones = [phone for each in office.extensions for phone in each.devices]
-    secrets = ["fake$", "s3cret", *(phone.ha1_md5 for phone in phones), *(phone.ha1_sha256 for phone in phones)]
+    secrets = [
+        "fake$",
+        "s3cret",
+        *(phone.ha1_md5 for phone in phones),
+        *(phone.ha1_sha256 for phone in phones),
+    ]
     assert not [secret for secret in secrets if secret in text]
 
 
