@@ -42,6 +42,8 @@ AUXILIARY: Final = frozenset(
 FIRST_DYNAMIC: Final = 96
 LAST_PAYLOAD_TYPE: Final = 127
 
+_WORD: Final = re.compile(r"[!-~]+")
+
 _TOKEN: Final = re.compile(r"[!-~]+")
 
 STATIC: Final[dict[int, Format]] = {
@@ -99,13 +101,7 @@ def make_format(
         return None
     name, _, rest = encoding.partition("/")
     rate, _, channels = rest.partition("/")
-    if (
-        not name
-        or not name.isascii()
-        or not name.isprintable()
-        or " " in name
-        or not parse_number(rate, 10**9)
-    ):
+    if not name or not _WORD.fullmatch(encoding) or not parse_number(rate, 10**9):
         return None
     codec = f"{name.upper()}/{int(rate)}"
     if channels not in ("", "1"):
@@ -131,6 +127,13 @@ def common(offered: Sequence[Format], wanted: Iterable[Format]) -> tuple[Format,
             if each.payload_type in numbers
         ]
     )
+
+
+def suffices(chosen: Sequence[Format], offered: Sequence[Format]) -> bool:
+    """Whether a line can live on the chosen formats: digits alone will not do where a codec was offered."""
+    if not chosen:
+        return False
+    return any(not each.is_auxiliary for each in chosen) or all(each.is_auxiliary for each in offered)
 
 
 def _match_by_codec(

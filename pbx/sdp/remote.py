@@ -203,7 +203,7 @@ def _judge(
         return Refusal(errors.MEDIA_TYPE_NOT_AVAILABLE, f"no {media.kind} here"), None
     if media.protocol not in PROTOCOLS:
         return Refusal(errors.INCOMPATIBLE_TRANSPORT, f"{media.protocol} is not supported"), None
-    if all(each.is_auxiliary for each in formats):
+    if not formats:
         return Refusal(errors.INCOMPATIBLE_MEDIA_FORMAT, f"no known {media.kind} format"), None
     if connection is None:
         return Refusal(errors.MISCELLANEOUS, f"no connection address for {media.kind}"), None

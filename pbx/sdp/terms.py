@@ -10,7 +10,7 @@ from pbx.sdp import crypto, errors
 from pbx.sdp.content import INACTIVE, REVERSED, Line, narrow
 from pbx.sdp.crypto import CryptoAttribute
 from pbx.sdp.dress import LocalLine, Transport
-from pbx.sdp.formats import Format, common, settle
+from pbx.sdp.formats import Format, common, settle, suffices
 from pbx.sdp.remote import Refusal, RemoteLine
 
 SrtpPolicy = Literal["off", "optional", "required"]
@@ -53,7 +53,7 @@ class Terms:
         formats: tuple[Format, ...] = ()
         if line is not None and transport is not None and not line.rejected and not offered.rejected:
             formats = common(offered.formats, line.formats)
-        if line is None or all(each.is_auxiliary for each in formats):
+        if line is None or not suffices(formats, offered.formats):
             return LocalLine(*offered.key, remote.protocol, remote.formats, remote=remote, numbers=numbers)
         if line.feedback and line.feedback != offered.feedback:
             line = replace(line, feedback=tuple([v for v in line.feedback if v in offered.feedback]))
@@ -125,7 +125,7 @@ def settle_line(ours: LocalLine, remote: RemoteLine) -> tuple[LocalLine, Refusal
         return switch_off(ours, remote), Refusal(errors.INCOMPATIBLE_TRANSPORT, why)
     known = {each.codec for each in ours.formats}
     formats = tuple([each for each in remote.line.formats if each.codec in known])
-    if all(each.is_auxiliary for each in formats):
+    if not suffices(formats, ours.formats):
         why = "the answer names no offered format"
         return switch_off(ours, remote), Refusal(errors.INCOMPATIBLE_MEDIA_FORMAT, why)
     direction = narrow(remote.line.direction, REVERSED[ours.direction])
