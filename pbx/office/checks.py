@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from pbx.office.branch import Dates
-from pbx.office.codes import FEATURE_CODES
 from pbx.office.country import country_of
 from pbx.office.extension import Extension
 from pbx.office.line import (
@@ -101,8 +100,6 @@ def keys_are_unique(facts: Facts) -> Iterator[Finding]:
                 yield Finding(path, show(key), f"a key that nothing else has; {owners[key]} has it")
             elif key in office.settings.emergency:
                 yield Finding(path, show(key), "a key that is no emergency number (office.emergency)")
-            elif key in FEATURE_CODES:
-                yield Finding(path, show(key), f"a key that is no feature code; this is {FEATURE_CODES[key]}")
             owners.setdefault(key, f"a{'n' if kind == 'extension' else ''} {kind}")
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import phonenumbers
 
 from pbx.errors import PbxError
+from pbx.office.codes import FEATURE_CODES
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -141,6 +142,18 @@ class Text:
             self.allowed or f"a string of at most {self.limit} characters, none of them a control character"
         )
         return what + (', or ""' if self.empty and self.allowed else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an extension, a group or a room is dialled by; feature codes begin with 0, * or #."""
+
+    def read(self, raw: object) -> str:
+        if not isinstance(raw, str) or re.fullmatch(r"[1-9][0-9]{1,5}", raw, re.ASCII) is None:
+            code = FEATURE_CODES.get(raw) if isinstance(raw, str) else None
+            hint = f"; this is the feature code for: {code}" if code else ""
+            raise NotAllowedError("2 to 6 digits, the first 1 to 9" + hint)
+        return raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +394,7 @@ NAME = Text(
     empty=False,
 )
 NAME_OR_NONE = Text(64, NAME.pattern, NAME.allowed)
-KEY = Text(6, r"[1-9][0-9]{1,5}", "2 to 6 digits, the first 1 to 9", empty=False)
+KEY = Key()
 PIN = Text(10, r"[0-9]{4,10}", "4 to 10 digits")
 PASSWORD = Text(128, allowed="1 to 128 characters, none of them a control character", empty=False)
 USERNAME = Text(

@@ -194,7 +194,7 @@ ADDED = {
         1,
         'extension "*97".key',
         '"*97"',
-        "2 to 6 digits",
+        "this is the feature code for: own voicemail",
     ),
     "an emergency number as a key": (
         '[[room]]\nkey = "112"',
