@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from socket import AF_UNIX, SOCK_STREAM, socketpair
 from typing import Any, Final
 
@@ -34,9 +34,11 @@ class MediaControl:
         on_event: Callable[[Event], None],
         *,
         silence_s: float = SILENCE_S,
+        command: Sequence[str] = COMMAND,
     ) -> None:
         """`on_event` is called with each event; now and then from within `perform`."""
         self._reactor, self._on_event, self._silence_s = reactor, on_event, silence_s
+        self._command = command
         self._crew = Crew(workers)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._links: dict[int, _Link] = {}
@@ -135,7 +137,7 @@ class MediaControl:
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with ours, theirs:
             ours.setblocking(False)
-            command = [*COMMAND, str(theirs.fileno()), str(self._silence_s)]
+            command = [*self._command, str(theirs.fileno()), str(self._silence_s)]
             try:
                 self._processes[number] = subprocess.Popen(  # noqa: S603  # our own program
                     command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]

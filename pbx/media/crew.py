@@ -97,7 +97,7 @@ class _Endpoint:
     @property
     def is_there(self) -> bool:
         """Whether its worker can be told about it."""
-        return self.worker.is_up and self.moving_to is None
+        return self.worker.is_up and self.moving_to is None and not self.is_closing
 
 
 class Crew:
@@ -166,7 +166,7 @@ class Crew:
 
     def _join(self, order: Join, _now: float) -> list[Effect]:
         a, b = self._endpoints.get(order.a), self._endpoints.get(order.b)
-        if a is None or b is None:
+        if a is None or b is None or a.is_closing or b.is_closing:
             return []
         for one, other in ((a, b), (b, a)):
             if one.peer is not other:
@@ -188,6 +188,7 @@ class Crew:
         if endpoint is None or endpoint.is_closing:
             return []
         endpoint.is_closing = True
+        _unpair(endpoint)
         if endpoint.moving_to is not None:
             return []  # it is being closed already
         if not endpoint.worker.is_up:
@@ -196,7 +197,10 @@ class Crew:
 
     def _read_stats(self, order: ReadStats, _now: float) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
-        return [] if endpoint is None else self._tell(endpoint, order)
+        if endpoint is None:
+            return []
+        unknown = StatsRead(order.endpoint, endpoint.carried or EndpointStats())
+        return self._tell(endpoint, order) or [Report(unknown)]
 
     def _tell(self, endpoint: _Endpoint, message: Message) -> list[Effect]:
         return [Tell(endpoint.worker.number, message)] if endpoint.is_there else []

@@ -26,12 +26,9 @@ from pbx.media.orders import (
     StatsRead,
 )
 from pbx.media.wire import Decoder, Ping, Pong, Restore, encode
-from pbx.rtp.packet import Packet
 from pbx.rtp.rtcp import Report, ReportBlock
 from pbx.rtp.srtp import Srtp
-
-PATIENCE_S = 10.0
-V4, V6 = "127.0.0.1", "::1"
+from tests.support.rtp_phone import PATIENCE_S, V4, V6, Phone, free_pair, rtp
 
 
 class Process:
@@ -80,46 +77,6 @@ class Process:
             raise
 
 
-class Phone:
-    """An even port with RTP, the next odd one with RTCP."""
-
-    def __init__(self, host=V4):
-        self.host = host
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        while True:
-            self.rtp = socket.socket(family, socket.SOCK_DGRAM)
-            self.rtcp = socket.socket(family, socket.SOCK_DGRAM)
-            self.rtp.bind((host, 0))
-            self.port = self.rtp.getsockname()[1]
-            try:
-                self.rtcp.bind((host, self.port + 1))
-                break
-            except OSError:
-                self.close()
-        self.rtp.settimeout(PATIENCE_S)
-        self.rtcp.settimeout(PATIENCE_S)
-
-    @property
-    def address(self):
-        return self.host, self.port
-
-    def heard(self):
-        return self.rtp.recv(4096)
-
-    def hears_nothing(self):
-        """To be asked when all that could come has come."""
-        self.rtp.setblocking(False)
-        try:
-            with pytest.raises(BlockingIOError):
-                self.rtp.recv(4096)
-        finally:
-            self.rtp.settimeout(PATIENCE_S)
-
-    def close(self):
-        self.rtp.close()
-        self.rtcp.close()
-
-
 @pytest.fixture
 def phones():
     made = []
@@ -138,20 +95,6 @@ def worker():
     process = Process()
     yield process
     assert process.end() == 0
-
-
-def free_pair(host=V4):
-    """An even port of ours that nobody has, as good as can be known."""
-    phone = Phone(host)
-    while phone.port % 2:
-        phone.close()
-        phone = Phone(host)
-    phone.close()
-    return phone.port
-
-
-def rtp(sequence, ssrc=7, payload_type=0, payload=b"\xd5" * 160):
-    return Packet(payload_type, sequence, 160 * sequence, ssrc, payload).pack()
 
 
 def join(worker, a, b, hosts=(V4, V4), of_a=None, of_b=None):

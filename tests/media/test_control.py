@@ -1,0 +1,162 @@
+"""The core's side with real workers; each test has a reactor of its own, run until the expected happens."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from twisted.internet.epollreactor import EPollReactor
+
+from pbx.media.control import MediaControl
+from pbx.media.orders import (
+    CloseEndpoint,
+    EndpointClosed,
+    EndpointFailed,
+    Join,
+    Latched,
+    OpenEndpoint,
+    ReadStats,
+    SetRemote,
+    StatsRead,
+    WorkerRestarted,
+)
+from tests.support.rtp_phone import PATIENCE_S, V4, Phone, free_pair, rtp
+
+
+class Core:
+    """A media control whose events are waited for."""
+
+    def __init__(self, workers, **more):
+        self.reactor = EPollReactor()
+        self.events = []
+        self.control = MediaControl(self.reactor, workers, self._take, **more)
+        self._awaited = self._found = None
+        self.reactor.callWhenRunning(self.control.start)
+
+    def _take(self, event):
+        self.events.append(event)
+        if self._awaited is not None and isinstance(event, self._awaited):
+            self._awaited, self._found = None, event
+            self.reactor.crash()
+
+    def wait_for(self, kind, *orders):
+        """Give orders, then run until an event of the kind comes."""
+        for order in orders:
+            self.reactor.callLater(0, self.control.perform, order)
+        self._awaited = kind
+        self._run()
+        return self._found
+
+    def settle(self, *orders):
+        """All orders until now are carried out."""
+        return self.wait_for(StatsRead, *orders, ReadStats("a")).stats
+
+    def stop(self):
+        self.reactor.callLater(0, lambda: self.control.stop().addCallback(lambda _: self.reactor.crash()))
+        self._run()
+
+    def _run(self):
+        late = []
+        timer = self.reactor.callLater(PATIENCE_S, lambda: (late.append(True), self.reactor.crash()))
+        self.reactor.run(installSignalHandlers=False)
+        assert not late, f"waited too long; there were {self.events}"
+        timer.cancel()
+
+
+@pytest.fixture
+def make_core():
+    made = []
+
+    def make(workers, **more):
+        made.append(Core(workers, **more))
+        return made[-1]
+
+    yield make
+    for core in made:
+        pids = core.control.pids
+        core.stop()
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.fixture
+def phones():
+    pair = Phone(), Phone()
+    yield pair
+    for phone in pair:
+        phone.close()
+
+
+def joined(core, phones, calls=("call", "call")):
+    """Endpoints a and b, and the addresses their phones send to."""
+    ports = free_pair(), free_pair()
+    for name, call, phone, port in zip("ab", calls, phones, ports, strict=True):
+        core.settle(OpenEndpoint(name, call, V4, port), SetRemote(name, phone.address))
+    core.settle(Join("a", "b"))
+    return [(V4, port) for port in ports]
+
+
+def talk(phones, addresses, sequence):
+    """Both hear each other."""
+    (a, b), (to_a, to_b) = phones, addresses
+    a.rtp.sendto(rtp(sequence, ssrc=1), to_a)
+    assert b.heard() == rtp(sequence, ssrc=1)
+    b.rtp.sendto(rtp(sequence, ssrc=2), to_b)
+    assert a.heard() == rtp(sequence, ssrc=2)
+
+
+def test_orders_are_carried_out_and_events_come_back(make_core, phones):
+    core = make_core(2)
+    talk(phones, joined(core, phones), 1)
+    closed = core.wait_for(EndpointClosed, CloseEndpoint("b"))
+    assert (closed.endpoint, closed.stats.packets_in) == ("b", 1)
+
+
+def test_a_killed_worker_is_replaced_and_its_calls_go_on(make_core, phones):
+    core = make_core(1)
+    addresses = joined(core, phones)
+    elsewhere = Phone()
+    try:
+        elsewhere.rtp.sendto(rtp(1), addresses[0])
+        assert phones[1].heard() == rtp(1)
+        core.wait_for(Latched)
+        (pid,) = core.control.pids
+        os.kill(pid, signal.SIGKILL)
+        assert core.wait_for(WorkerRestarted).calls == ("call",)
+        assert core.control.pids != (pid,)
+        core.settle()
+        phones[1].rtp.sendto(rtp(2), addresses[1])  # found again without having spoken
+        assert elsewhere.heard() == rtp(2)
+        talk((elsewhere, phones[1]), addresses, 3)
+    finally:
+        elsewhere.close()
+
+
+def test_calls_of_two_workers_can_be_joined(make_core, phones):
+    core = make_core(2)
+    addresses = joined(core, phones, calls=("one", "other"))
+    while core.wait_for(StatsRead, ReadStats("b")).stats.source != phones[1].address:  # it is on its way
+        phones[1].rtp.sendto(rtp(0), addresses[1])
+    phones[0].heard()
+    talk(phones, addresses, 1)
+
+
+def test_a_worker_that_cannot_live_ends_its_calls_with_a_reason(make_core):
+    core = make_core(1, command=(sys.executable, "-c", "raise SystemExit(3)"))
+    failed = core.wait_for(EndpointFailed, OpenEndpoint("a", "call", V4, free_pair()))
+    assert failed.endpoint == "a"
+    assert "exit code 3" in failed.why
+
+
+def test_a_program_that_is_not_there_too(make_core):
+    core = make_core(1, command=("/nonexistent/worker",))
+    failed = core.wait_for(EndpointFailed, OpenEndpoint("a", "call", V4, free_pair()))
+    assert "cannot be started" in failed.why
+
+
+def test_what_was_ordered_closed_is_reported_before_the_end(make_core, phones):
+    core = make_core(1)
+    joined(core, phones)
+    core.reactor.callLater(0, core.control.perform, CloseEndpoint("a"))
+    core.stop()
+    assert any(isinstance(event, EndpointClosed) for event in core.events)

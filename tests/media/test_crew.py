@@ -1,0 +1,359 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pbx.media.crew import BACKOFF_S, DEATHS, HUNG_S, PING_S, Crew, Kill, Report, Spawn, Tell
+from pbx.media.orders import (
+    CloseEndpoint,
+    EndpointClosed,
+    EndpointFailed,
+    EndpointStats,
+    Join,
+    Latched,
+    OpenEndpoint,
+    Part,
+    ReadStats,
+    Resumed,
+    SetRemote,
+    Silent,
+    SrtpKeys,
+    StatsRead,
+    WorkerRestarted,
+)
+from pbx.media.wire import Ping, Pong, Restore
+
+NAT = ("203.0.113.7", 61_000)
+
+
+def opened(name, call="call"):
+    return OpenEndpoint(name, call, "192.0.2.9", 10_000 + 2 * ord(name))
+
+
+def remote(name, port=4000, **more):
+    return SetRemote(name, ("192.0.2.1", port), **more)
+
+
+def crew(*orders, workers=2):
+    made = Crew(workers)
+    made.start(0.0)
+    for order in orders:
+        made.perform(order, 0.0)
+    return made
+
+
+def told(effects):
+    return [(effect.worker, effect.message) for effect in effects if isinstance(effect, Tell)]
+
+
+def reported(effects):
+    return [effect.event for effect in effects if isinstance(effect, Report)]
+
+
+def test_all_workers_are_started():
+    assert Crew(3).start(0.0) == [Spawn(0), Spawn(1), Spawn(2)]
+
+
+def test_a_call_stays_with_one_worker_and_calls_are_spread():
+    made = crew()
+    workers = [
+        told(made.perform(opened(name, call), 0.0))[0][0]
+        for name, call in zip("abcdef", "112233", strict=True)
+    ]
+    assert workers == [0, 0, 1, 1, 0, 0]
+
+
+ORDERS = [remote("a"), Join("a", "b"), Part("a"), ReadStats("a"), CloseEndpoint("a")]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
+def test_orders_go_to_the_worker_of_the_call(order):
+    made = crew(opened("x", "other"), opened("a"), opened("b"), Join("a", "b"))
+    assert made.perform(order, 1.0) == [Tell(1, order)]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
+def test_orders_for_what_is_gone_do_nothing(order):
+    assert crew().perform(order, 1.0) == []
+
+
+EVENTS = [Latched("a", NAT), StatsRead("a", EndpointStats()), Silent("a", 30.0), Resumed("a")]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_events_are_handed_on_while_the_endpoint_lives(event):
+    made = crew(opened("a"))
+    assert made.receive(0, event, 1.0) == [Report(event)]
+    made.perform(CloseEndpoint("a"), 1.0)
+    made.receive(0, EndpointClosed("a", EndpointStats()), 1.0)
+    assert made.receive(0, event, 1.0) == []
+
+
+def test_a_closed_endpoint_is_forgotten_and_told_to_close_once():
+    made = crew(opened("a"))
+    assert made.perform(CloseEndpoint("a"), 1.0) == [Tell(0, CloseEndpoint("a"))]
+    assert made.perform(CloseEndpoint("a"), 1.0) == []
+    closed = EndpointClosed("a", EndpointStats(packets_in=5))
+    assert made.receive(0, closed, 1.0) == [Report(closed)]
+    assert len(made) == 0
+
+
+def test_a_failed_endpoint_is_forgotten():
+    made = crew(opened("a"))
+    failed = EndpointFailed("a", "Address already in use")
+    assert made.receive(0, failed, 1.0) == [Report(failed)]
+    assert len(made) == 0
+
+
+def test_a_new_worker_is_told_all_the_dead_one_knew():
+    made = crew(opened("a"), opened("b"), remote("a"), remote("b"), Join("a", "b"), workers=1)
+    made.receive(0, Latched("a", NAT), 1.0)
+    assert made.died(0, "killed", 20.0) == [
+        Spawn(0),
+        Tell(0, opened("a")),
+        Tell(0, remote("a")),
+        Tell(0, Restore("a", NAT)),
+        Tell(0, opened("b")),
+        Tell(0, remote("b")),
+        Tell(0, Join("a", "b")),
+        Report(WorkerRestarted(("call",), "killed")),
+    ]
+
+
+def test_only_the_last_word_counts_when_told_again():
+    made = crew(opened("a"), opened("b"), remote("a"), Join("a", "b"), remote("a", may_send=False), Part("b"))
+    assert told(made.died(0, "killed", 20.0)) == [
+        (0, opened("a")),
+        (0, remote("a", may_send=False)),
+        (0, opened("b")),
+    ]
+
+
+def test_a_source_learnt_before_the_peer_moved_is_not_restored():
+    made = crew(opened("a"), remote("a"))
+    made.receive(0, Latched("a", NAT), 1.0)
+    made.perform(remote("a", port=5000), 2.0)
+    assert told(made.died(0, "killed", 20.0)) == [(0, opened("a")), (0, remote("a", port=5000))]
+
+
+def test_what_was_being_closed_is_closed_with_its_worker():
+    made = crew(opened("a"), opened("b"))
+    made.perform(CloseEndpoint("a"), 1.0)
+    effects = made.died(0, "killed", 20.0)
+    assert reported(effects) == [EndpointClosed("a", EndpointStats()), WorkerRestarted(("call",), "killed")]
+    assert told(effects) == [(0, opened("b"))]
+
+
+def test_other_workers_are_left_alone():
+    made = crew(opened("a", "1"), opened("b", "2"))
+    effects = made.died(1, "killed", 20.0)
+    assert told(effects) == [(1, opened("b", "2"))]
+    assert reported(effects) == [WorkerRestarted(("2",), "killed")]
+
+
+def die_often(made, number, start):
+    for at in range(DEATHS):
+        effects = made.died(number, "killed", start + at)
+    return effects
+
+
+def test_a_worker_that_keeps_dying_gives_its_calls_up():
+    made = crew(opened("a"), opened("b"), Join("a", "b"), workers=1)
+    effects = die_often(made, 0, 20.0)
+    why = "the media worker keeps failing: killed"
+    assert effects == [Report(EndpointFailed("a", why)), Report(EndpointFailed("b", why))]
+    assert len(made) == 0
+
+
+def test_until_it_is_tried_again_new_calls_are_refused_or_go_elsewhere():
+    alone, two = crew(workers=1), crew(workers=2)
+    for made in (alone, two):
+        die_often(made, 0, 20.0)
+    assert reported(alone.perform(opened("a"), 24.0)) == [
+        EndpointFailed("a", "no media worker can be kept running")
+    ]
+    assert told(two.perform(opened("a"), 24.0)) == [(1, opened("a"))]
+    again = 20.0 + DEATHS - 1 + BACKOFF_S
+    assert Spawn(0) not in alone.expire(again - 0.1)
+    assert Spawn(0) in alone.expire(again)
+    assert told(alone.perform(opened("b"), again)) == [(0, opened("b"))]
+
+
+def test_deaths_far_apart_are_not_counted_together():
+    made = crew(opened("a"))
+    for at in range(3 * DEATHS):
+        assert Spawn(0) in made.died(0, "killed", 60.0 * at)
+
+
+def test_workers_are_asked_how_they_are_and_killed_when_they_say_nothing():
+    made = crew()
+    assert made.deadline == PING_S
+    assert made.expire(PING_S - 0.1) == []
+    assert made.expire(PING_S) == [Tell(0, Ping()), Tell(1, Ping())]
+    now = PING_S
+    while now <= HUNG_S:
+        made.receive(1, Pong(), now)
+        now = made.deadline
+        effects = made.expire(now)
+    assert effects == [Kill(0), Tell(1, Ping())]
+
+
+class TestCallsOfTwoWorkersAreJoined:
+    """As an attended transfer does: a and b were one call, c and d another."""
+
+    @pytest.fixture
+    def made(self):
+        made = crew(opened("a", "1"), opened("b", "1"), opened("c", "2"), opened("d", "2"))
+        for name in "abcd":
+            made.perform(remote(name), 0.0)
+        made.perform(Join("a", "b"), 0.0)
+        made.perform(Join("c", "d"), 0.0)
+        return made
+
+    def test_one_endpoint_moves(self, made):
+        made.receive(1, Latched("c", NAT), 1.0)
+        assert made.perform(Join("a", "c"), 2.0) == [Tell(1, CloseEndpoint("c"))]
+        assert made.receive(1, EndpointClosed("c", EndpointStats(packets_in=7)), 2.1) == [
+            Tell(0, opened("c", "2")),
+            Tell(0, remote("c")),
+            Tell(0, Restore("c", NAT)),
+            Tell(0, Join("c", "a")),
+        ]
+
+    def test_its_counters_go_with_it(self, made):
+        made.perform(Join("a", "c"), 2.0)
+        made.receive(1, EndpointClosed("c", EndpointStats(packets_in=7, jitter_s=0.1)), 2.1)
+        assert made.receive(0, StatsRead("c", EndpointStats(packets_in=1)), 3.0) == [
+            Report(StatsRead("c", EndpointStats(packets_in=8)))
+        ]
+        made.perform(CloseEndpoint("c"), 4.0)
+        assert made.receive(0, EndpointClosed("c", EndpointStats(packets_in=2)), 4.0) == [
+            Report(EndpointClosed("c", EndpointStats(packets_in=9)))
+        ]
+
+    def test_counters_are_told_on_the_way_too(self, made):
+        made.perform(Join("a", "c"), 2.0)
+        assert made.perform(ReadStats("c"), 2.05) == [Report(StatsRead("c", EndpointStats()))]
+
+    def test_srtp_stays_where_it_is(self, made):
+        made.perform(remote("c", srtp=SrtpKeys("AEAD_AES_128_GCM", bytes(28), bytes(28))), 1.0)
+        assert made.perform(Join("a", "c"), 2.0) == [Tell(0, CloseEndpoint("a"))]
+
+    def test_orders_on_the_way_are_carried_out_on_arrival(self, made):
+        made.perform(Join("a", "c"), 2.0)
+        assert made.perform(remote("c", may_send=False), 2.05) == []
+        effects = made.receive(1, EndpointClosed("c", EndpointStats()), 2.1)
+        assert (0, remote("c", may_send=False)) in told(effects)
+
+    def test_closed_on_the_way(self, made):
+        made.perform(Join("a", "c"), 2.0)
+        assert made.perform(CloseEndpoint("c"), 2.05) == []
+        closed = EndpointClosed("c", EndpointStats())
+        assert made.receive(1, closed, 2.1) == [Report(closed)]
+        assert len(made) == 3
+
+    def test_the_old_worker_dies_on_the_way(self, made):
+        made.perform(Join("a", "c"), 2.0)
+        effects = made.died(1, "killed", 20.0)
+        assert (0, opened("c", "2")) in told(effects)
+        assert (1, opened("d", "2")) in told(effects)
+
+    def test_the_new_worker_dies_on_the_way(self, made):
+        made.perform(Join("a", "c"), 2.0)
+        assert (0, Join("a", "c")) not in told(made.died(0, "killed", 20.0))
+        effects = made.receive(1, EndpointClosed("c", EndpointStats()), 20.1)
+        assert told(effects)[-1] == (0, Join("c", "a"))
+
+
+names = st.sampled_from("abcdef")
+steps = st.one_of(
+    st.builds(opened, names, st.sampled_from("12")),
+    st.builds(remote, names, st.integers(4000, 4002)),
+    st.builds(Join, names, names).filter(lambda join: join.a != join.b),
+    st.builds(Part, names),
+    st.builds(CloseEndpoint, names),
+    st.builds(Latched, names, st.just(NAT)),
+    st.integers(0, 1),
+)
+
+
+class FakeWorkers:
+    """Two workers as simple as can be: what is open, what is joined; they answer when asked to."""
+
+    def __init__(self):
+        self.open, self.joins, self.answers = [set(), set()], [{}, {}], []
+
+    def tell(self, number, message):
+        name = getattr(message, "endpoint", None)
+        joins = self.joins[number]
+        if isinstance(message, OpenEndpoint):
+            assert name not in self.open[0] | self.open[1], "a port is bound twice"
+            self.open[number].add(name)
+        elif isinstance(message, CloseEndpoint):
+            assert name in self.open[number]
+            self.open[number].remove(name)
+            joins.pop(joins.pop(name, None), None)
+            self.answers.append((number, EndpointClosed(name, EndpointStats())))
+        elif isinstance(message, Join):
+            assert {message.a, message.b} <= self.open[number]
+            for one in (message.a, message.b):
+                joins.pop(joins.pop(one, None), None)
+            joins[message.a], joins[message.b] = message.b, message.a
+        elif isinstance(message, Part):
+            joins.pop(joins.pop(message.a, None), None)
+        elif isinstance(message, SetRemote | Restore):
+            assert name in self.open[number]
+
+    def die(self, number):
+        self.open[number], self.joins[number] = set(), {}
+        self.answers = [answer for answer in self.answers if answer[0] != number]
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(steps, st.booleans()), max_size=40))
+def test_whatever_happens_the_workers_do_what_was_ordered(script):
+    made, workers, now = crew(), FakeWorkers(), 0.0
+    is_open, is_joined, used = set(), {}, set()
+
+    def perform(effects):
+        for effect in effects:
+            if isinstance(effect, Tell):
+                workers.tell(effect.worker, effect.message)
+
+    def answer():
+        while workers.answers:
+            number, event = workers.answers.pop(0)
+            perform(made.receive(number, event, now))
+
+    def part(name):
+        is_joined.pop(is_joined.pop(name, None), None)
+
+    for step, answers in script:
+        now += 100.0
+        if isinstance(step, int):
+            workers.die(step)
+            perform(made.died(step, "killed", now))
+        elif isinstance(step, Latched):
+            perform(made.receive(0, step, now))
+        elif isinstance(step, OpenEndpoint):
+            if step.endpoint in used:
+                continue  # names are never used twice
+            used.add(step.endpoint)
+            is_open.add(step.endpoint)
+            perform(made.perform(step, now))
+        else:
+            if isinstance(step, Join) and {step.a, step.b} <= is_open and is_joined.get(step.a) != step.b:
+                part(step.a)
+                part(step.b)
+                is_joined[step.a], is_joined[step.b] = step.b, step.a
+            elif isinstance(step, Part):
+                part(step.a)
+            elif isinstance(step, CloseEndpoint):
+                part(step.endpoint)
+                is_open.discard(step.endpoint)
+            perform(made.perform(step, now))
+        if answers:
+            answer()
+    answer()
+    assert workers.open[0] | workers.open[1] == is_open
+    assert workers.joins[0] | workers.joins[1] == is_joined
+    assert len(made) == len(is_open)

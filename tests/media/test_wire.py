@@ -1,0 +1,76 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pbx.errors import MediaError
+from pbx.media import orders
+from pbx.media.wire import Decoder, Ping, Pong, Restore, encode
+
+KEYS = orders.SrtpKeys("AEAD_AES_128_GCM", bytes(range(28)), bytes(28))
+STATS = orders.EndpointStats(packets_in=3, jitter_s=0.25, round_trip_s=None, source=("::1", 4000))
+MESSAGES = [
+    orders.OpenEndpoint("a", "call", "::1", 10000),
+    orders.SetRemote("a", None),
+    orders.SetRemote(
+        *("a", ("192.0.2.1", 4000), ("192.0.2.1", 4001), True, False, True, False, KEYS, True),
+        clock_rates=((0, 8000), (101, 8000)),
+        telephone_event=101,
+        payload_map=((101, 96),),
+    ),
+    orders.Join("a", "b"),
+    orders.Part("a"),
+    orders.CloseEndpoint("a"),
+    orders.ReadStats("a"),
+    orders.EndpointFailed("a", "Adresse déjà utilisée"),
+    orders.Latched("a", ("192.0.2.1", 4000)),
+    orders.EndpointClosed("a", STATS),
+    orders.StatsRead("a", STATS),
+    orders.Silent("a", 30.0),
+    orders.Resumed("a"),
+    orders.WorkerRestarted(("call", "other"), "died"),
+    Ping(),
+    Pong(),
+    Restore("a", ("192.0.2.1", 4000)),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_round_trip(message):
+    assert list(Decoder().feed(encode(message))) == [message]
+
+
+def test_every_order_and_event_is_among_the_messages_above():
+    types = {type(message) for message in MESSAGES}
+    assert types >= set(orders.Order.__args__) | set(orders.Event.__args__)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 2000), max_size=20))
+def test_however_the_stream_is_cut_the_messages_are_the_same(cuts):
+    stream = b"".join(map(encode, MESSAGES))
+    edges = [0, *sorted(cut % len(stream) for cut in cuts), len(stream)]
+    decoder, found = Decoder(), []
+    for start, end in pairwise(edges):
+        found += decoder.feed(stream[start:end])
+    assert found == MESSAGES
+
+
+BROKEN = {
+    "a frame too long": b"\xff\xff\xff\xff",
+    "no JSON": b"\0\0\0\1x",
+    "an unknown kind": b'\0\0\0\x0b{"=":"Boom"}',
+    "a kind without its fields": b'\0\0\0\x0c{"=":"Latched"}'.replace(b"\x0c", b"\x0f"),
+}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
+def test_another_program_at_the_other_end(data):
+    with pytest.raises(MediaError):
+        list(Decoder().feed(data + bytes(8)))
+
+
+def test_keys_are_not_shown():
+    assert "0001" not in repr(orders.SetRemote("a", None, srtp=KEYS))
+    assert "x01" not in repr(orders.SetRemote("a", None, srtp=KEYS))

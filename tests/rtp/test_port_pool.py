@@ -1,0 +1,82 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pbx.entropy import SeededEntropy
+from pbx.errors import NoPortError, UsageError
+from pbx.rtp.port_pool import PortPool
+
+
+def pool(first=10000, last=10007, **more):
+    return PortPool(first, last, SeededEntropy(), **more)
+
+
+def take_all(ports, now=0.0):
+    taken = []
+    while True:
+        try:
+            taken.append(ports.take(now))
+        except NoPortError:
+            return taken
+
+
+RANGES = {
+    "even to odd": ((10000, 10007), [10000, 10002, 10004, 10006]),
+    "an odd first port begins at the next pair": ((10001, 10005), [10002, 10004]),
+    "an even last port has no partner": ((10000, 10002), [10000]),
+    "one port is no pair": ((10000, 10000), []),
+}
+
+
+@pytest.mark.parametrize(("bounds", "expected"), RANGES.values(), ids=RANGES)
+def test_pairs_lie_within_the_range(bounds, expected):
+    assert sorted(take_all(pool(*bounds))) == expected
+
+
+def test_pairs_of_which_one_port_is_occupied_are_left_out():
+    assert sorted(take_all(pool(occupied=[10001, 10006]))) == [10002, 10004]
+
+
+def test_the_order_is_shuffled():
+    assert take_all(pool(10000, 10199)) != sorted(take_all(pool(10000, 10199)))
+
+
+def test_a_freed_pair_rests():
+    ports = pool(10000, 10001)
+    assert ports.take(0.0) == 10000
+    ports.free(10000, 1.0)
+    with pytest.raises(NoPortError, match="1 resting"):
+        ports.take(5.9)
+    assert ports.take(6.0) == 10000
+
+
+def test_a_quarantined_pair_rests_longer():
+    ports = pool(10000, 10001)
+    ports.quarantine(ports.take(0.0), 0.0, seconds=60.0)
+    assert take_all(ports, 59.9) == []
+    assert take_all(ports, 60.0) == [10000]
+
+
+def test_what_was_not_taken_cannot_be_freed():
+    with pytest.raises(UsageError):
+        pool().free(10000, 0.0)
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 7), st.floats(0, 3)), max_size=60))
+def test_no_pair_is_had_twice_or_lost(steps):
+    ports = pool(10000, 10015)
+    now, taken = 0.0, []
+    for is_taking, index, pause in steps:
+        now += pause
+        if is_taking:
+            try:
+                port = ports.take(now)
+            except NoPortError:
+                continue
+            assert port not in taken
+            taken.append(port)
+        elif taken:
+            ports.free(taken.pop(index % len(taken)), now)
+        assert len(ports) == len(taken)
+        assert len(ports) + ports.available == 8

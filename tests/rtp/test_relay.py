@@ -1,0 +1,356 @@
+"""The relay on sockets that only pretend: what arrives is queued by hand, what is sent is written down."""
+
+from collections import deque
+
+import pytest
+
+from pbx.rtp.packet import Packet
+from pbx.rtp.relay import HELD, HELD_S, STRAYS_A_SECOND, Endpoint
+from pbx.rtp.remote import Remote
+from pbx.rtp.rtcp import Report
+
+A, B, NAT, STRANGER = (
+    ("192.0.2.1", 4000),
+    ("192.0.2.2", 5000),
+    ("203.0.113.7", 61_000),
+    ("198.51.100.66", 666),
+)
+
+
+REMOTE_A, REMOTE_B = Remote(A), Remote(B)
+
+
+class FakeSocket:
+    """Filters by source once connected, as the kernel does for what comes afterwards."""
+
+    def __init__(self, net, port):
+        self.net, self.port = net, port
+        self.peer, self.queue, self.sent, self.failures = None, deque(), [], []
+        self.is_closed = False
+
+    def recv(self, size):
+        return self.recvfrom(size)[0]
+
+    def recvfrom(self, size):
+        if not self.queue:
+            raise BlockingIOError
+        return self.queue.popleft()
+
+    def send(self, data):
+        assert self.peer is not None
+        return self.sendto(data, self.peer)
+
+    def sendto(self, data, address):
+        if self.failures:
+            raise self.failures.pop()
+        self.sent.append((data, address))
+        return len(data)
+
+    def connect(self, address):
+        if address in self.net.unreachable:
+            raise OSError("no route")
+        self.peer = address
+
+    def close(self):
+        self.is_closed = True
+
+
+class FakeNet:
+    """The sockets of one host, and a loop that is turned by hand."""
+
+    def __init__(self):
+        self.sockets, self.handlers, self.taken, self.unreachable = [], {}, set(), set()
+
+    def bind(self, address, port):
+        if port in self.taken:
+            raise OSError("taken")
+        self.sockets.append(FakeSocket(self, port))
+        return self.sockets[-1]
+
+    def share(self, first, address, port):
+        self.sockets.append(FakeSocket(self, port))
+        return self.sockets[-1]
+
+    def watch(self, sock, handler):
+        self.handlers[sock] = handler
+
+    def unwatch(self, sock):
+        self.handlers.pop(sock, None)
+
+    def arrive(self, port, source, *packets, now=0.0):
+        """Packets reach the best matching socket, which is read if it is watched."""
+        for data in packets:
+            fitting = [sock for sock in self.sockets if sock.port == port and sock.peer in (source, None)]
+            sock = max(fitting, key=lambda one: one.peer is not None)
+            sock.queue.append((data, source))
+            if sock in self.handlers:
+                self.handlers[sock](now)
+
+    def sent(self, port):
+        return [entry for sock in self.sockets if sock.port == port for entry in sock.sent]
+
+
+@pytest.fixture
+def net():
+    return FakeNet()
+
+
+class Pair:
+    """Endpoint a on ports 10000 and 10001, endpoint b on 10002 and 10003."""
+
+    def __init__(self, net, a=REMOTE_A, b=REMOTE_B, joined=True):
+        self.net, self.latched = net, []
+        self.a, self.b = (
+            Endpoint(name, "192.0.2.9", port, net, self.latched.append)
+            for name, port in (("a", 10000), ("b", 10002))
+        )
+        for endpoint, remote in ((self.a, a), (self.b, b)):
+            if remote is not None:
+                endpoint.set_remote(remote, 0.0)
+        if joined:
+            self.a.join(self.b, 0.0)
+
+    def from_a(self, *packets, source=A, now=0.0):
+        self.net.arrive(10000, source, *packets, now=now)
+
+    def from_b(self, *packets, source=B, now=0.0):
+        self.net.arrive(10002, source, *packets, now=now)
+
+    @property
+    def to_a(self):
+        return self.net.sent(10000)
+
+    @property
+    def to_b(self):
+        return self.net.sent(10002)
+
+
+def rtp(sequence, payload_type=0, ssrc=7, **more):
+    return Packet(payload_type, sequence, 160 * sequence, ssrc, b"\xd5" * 20, **more).pack()
+
+
+SPECIAL = {
+    "a marker": rtp(2, marker=True),
+    "a telephone-event": rtp(2, payload_type=101),
+    "a header extension": rtp(2, extension=(1, b"abcd")),
+    "another source": rtp(900, ssrc=8),
+    "a jump": rtp(40_000),
+    "a late one": rtp(0),
+    "the same again": rtp(1),
+}
+
+
+@pytest.mark.parametrize("packet", SPECIAL.values(), ids=SPECIAL)
+def test_every_kind_of_packet_passes_unchanged_and_in_order(net, packet):
+    pair = Pair(net)
+    packets = [rtp(1), packet, rtp(3), rtp(4)]
+    pair.from_a(*packets)
+    assert pair.to_b == [(data, B) for data in packets]
+    assert pair.a.stats().packets_in == pair.b.stats().packets_out == 4
+
+
+def test_counters_are_the_same_by_the_short_and_the_long_way(net):
+    packets = [rtp(sequence) for sequence in (1, 2, 3, 5, 4, 6, 9)]
+    short, long = Pair(net), Pair(FakeNet(), b=Remote(B, may_send=False))
+    for at, packet in enumerate(packets):
+        short.from_a(packet, now=0.02 * at)
+        long.from_a(packet, now=0.02 * at)
+    ours, theirs = short.a.stats(), long.a.stats()
+    assert ours == theirs
+    assert (ours.lost, ours.packets_in, ours.ssrc) == (2, 7, 7)
+    assert ours.jitter_s > 0
+    assert (long.to_b, long.b.stats().packets_out) == ([], 0)
+
+
+RUBBISH = {
+    "nothing": b"",
+    "a keep-alive": b"\r\n\r\n",
+    "STUN": bytes.fromhex("0001 0000 2112a442") + bytes(12),
+    "half a header": rtp(2)[:11],
+}
+
+
+@pytest.mark.parametrize("data", RUBBISH.values(), ids=RUBBISH)
+def test_rubbish_goes_nowhere(net, data):
+    pair = Pair(net)
+    pair.from_a(data, rtp(1), data, rtp(2))
+    assert pair.to_b == [(rtp(1), B), (rtp(2), B)]
+
+
+def test_rubbish_and_unknown_payload_types_find_no_peer(net):
+    pair = Pair(net, a=Remote(A, clock_rates=((0, 8000), (101, 8000))))
+    pair.from_a(b"\r\n\r\n", rtp(1, payload_type=99), source=NAT)
+    assert (pair.latched, pair.to_b) == ([], [])
+    pair.from_a(rtp(1, payload_type=101), source=NAT)
+    assert (pair.latched, pair.a.source) == ([pair.a], NAT)
+
+
+def test_the_stream_goes_where_it_comes_from(net):
+    pair = Pair(net)
+    pair.from_b(rtp(1))
+    pair.from_a(rtp(1), source=NAT)
+    pair.from_b(rtp(2))
+    assert pair.to_a == [(rtp(1), A), (rtp(2), NAT)]
+
+
+def test_what_was_queued_before_the_socket_was_connected_is_looked_at(net):
+    pair = Pair(net, a=Remote(None))
+    sock = pair.net.sockets[0]
+    sock.queue.extend([(rtp(1, ssrc=66), STRANGER), (rtp(2), NAT)])
+    pair.from_a(rtp(1), source=NAT)
+    assert pair.a.source == STRANGER  # the first that came
+    assert pair.to_b == [(rtp(1, ssrc=66), B)]
+    assert pair.a.stats().strangers == 2
+
+
+def test_relatch_lets_another_source_have_a_silent_stream(net):
+    pair = Pair(net)
+    pair.from_a(rtp(1), now=0.0)
+    pair.a.set_remote(Remote(A, relatch=True), 5.0)
+    pair.from_a(rtp(2), source=NAT, now=5.1)
+    pair.from_a(rtp(3), source=NAT, now=6.0)
+    assert pair.to_b == [(rtp(1), B), (rtp(3), B)]
+    assert pair.a.source == NAT
+
+
+def test_without_a_route_to_the_announced_address_the_peer_is_still_found(net):
+    net.unreachable.add(A)
+    pair = Pair(net)
+    pair.from_a(rtp(1), source=NAT)
+    pair.from_b(rtp(1))
+    assert (pair.to_b, pair.to_a) == ([(rtp(1), B)], [(rtp(1), NAT)])
+
+
+def test_a_peer_announced_nowhere_gets_nothing_until_it_is_heard(net):
+    pair = Pair(net, a=Remote(None))
+    pair.from_b(rtp(1))
+    pair.from_a(rtp(1), source=NAT)
+    pair.from_b(rtp(2))
+    assert pair.to_a == [(rtp(2), NAT)]
+
+
+def test_early_packets_are_held_until_there_is_a_way(net):
+    pair = Pair(net, a=None, joined=False)
+    pair.from_a(*(rtp(sequence) for sequence in range(9)))
+    pair.a.set_remote(Remote(A), 0.1)
+    pair.from_a(rtp(9), now=0.1)
+    pair.a.join(pair.b, 0.2)
+    assert pair.to_b == [(rtp(sequence), B) for sequence in range(10 - HELD, 10)]
+
+
+def test_held_packets_grow_stale(net):
+    pair = Pair(net, joined=False)
+    pair.from_a(rtp(1), now=0.0)
+    pair.a.join(pair.b, HELD_S + 0.1)
+    assert pair.to_b == []
+
+
+def test_a_peer_who_may_not_be_received_is_counted_and_dropped(net):
+    pair = Pair(net, a=Remote(A, may_receive=False))
+    pair.from_a(rtp(1), rtp(2))
+    assert (pair.to_b, pair.a.stats().packets_in, pair.a.source) == ([], 2, A)
+
+
+def test_hold_and_resume_take_effect_on_the_next_packet(net):
+    pair = Pair(net)
+    pair.from_a(rtp(1), rtp(2))
+    pair.b.set_remote(Remote(B, may_send=False), 1.0)
+    pair.from_a(rtp(3))
+    pair.b.set_remote(Remote(B), 2.0)
+    pair.from_a(rtp(4))
+    assert pair.to_b == [(rtp(1), B), (rtp(2), B), (rtp(4), B)]
+
+
+def test_a_refused_send_is_tried_once_more(net):
+    pair = Pair(net)
+    pair.from_a(rtp(1))
+    pair.net.sockets[2].failures.append(ConnectionRefusedError())
+    pair.from_a(rtp(2))
+    pair.net.sockets[2].failures += [ConnectionRefusedError(), ConnectionRefusedError()]
+    pair.from_a(rtp(3), rtp(4))
+    assert pair.to_b == [(rtp(1), B), (rtp(2), B), (rtp(4), B)]
+
+
+def test_a_flooding_stranger_is_not_read_until_the_next_second(net):
+    pair = Pair(net)
+    pair.from_a(rtp(1))
+    pair.from_a(*[rtp(1, ssrc=66)] * 1000, source=STRANGER)
+    assert STRAYS_A_SECOND < pair.a.stats().strangers < 2 * STRAYS_A_SECOND
+    pair.from_a(rtp(2))
+    assert pair.to_b[-1] == (rtp(2), B)
+    pair.a.tick(1.0, 30.0)
+    before = pair.a.stats().strangers
+    pair.from_a(rtp(1, ssrc=66), source=STRANGER)
+    assert pair.a.stats().strangers > before
+
+
+REPORT = Report(7, 1, ()).pack()
+
+
+def test_reports_go_to_the_announced_port_then_to_where_theirs_come_from(net):
+    Pair(net, a=Remote(A, rtcp=(A[0], 4010)))
+    net.arrive(10003, (B[0], 5001), REPORT)
+    net.arrive(10001, (A[0], 4444), REPORT)
+    net.arrive(10003, (B[0], 5001), REPORT)
+    assert net.sent(10001) == [(REPORT, (A[0], 4010)), (REPORT, (A[0], 4444))]
+
+
+def test_reports_follow_a_peer_behind_nat(net):
+    pair = Pair(net)
+    pair.from_a(rtp(1), source=NAT)
+    net.arrive(10003, (B[0], 5001), REPORT)
+    assert net.sent(10001) == [(REPORT, (NAT[0], NAT[1] + 1))]
+
+
+def test_reports_of_strangers_and_rubbish_are_dropped(net):
+    pair = Pair(net)
+    net.arrive(10001, STRANGER, REPORT)
+    net.arrive(10001, (A[0], 4001), b"\x80\xc8rubbish", rtp(1))
+    assert net.sent(10003) == []
+    assert (pair.a.stats().strangers, pair.a.stats().refused) == (1, 2)
+
+
+def test_silence_is_found_once_and_its_end(net):
+    pair = Pair(net)
+    found = []
+    for second in range(1, 12):
+        if second in (2, 8):
+            pair.from_a(rtp(second), now=float(second))
+        found.append(pair.a.tick(float(second), 3.0))
+    assert found == [None, None, None, None, True, None, None, False, None, None, True]
+
+
+def test_reports_alone_break_the_silence(net):
+    pair = Pair(net)
+    for second in range(1, 9):
+        net.arrive(10001, (A[0], 4001), REPORT, now=float(second))
+        assert pair.a.tick(float(second), 3.0) is None
+
+
+@pytest.mark.parametrize("remote", [None, Remote(A, may_receive=False)], ids=["not answered", "on hold"])
+def test_who_need_not_speak_is_not_silent(net, remote):
+    pair = Pair(net, a=remote)
+    assert [pair.a.tick(float(second), 3.0) for second in range(1, 9)] == [None] * 8
+
+
+def test_silence_counts_from_the_end_of_the_hold(net):
+    pair = Pair(net, a=Remote(A, may_receive=False))
+    pair.a.set_remote(Remote(A), 100.0)
+    assert [pair.a.tick(now, 3.0) for now in (102.0, 103.0)] == [None, True]
+
+
+def test_the_first_of_a_pair_is_freed_when_the_second_is_taken(net):
+    net.taken.add(10001)
+    with pytest.raises(OSError, match="taken"):
+        Endpoint("a", "192.0.2.9", 10000, net, print)
+    assert [sock.is_closed for sock in net.sockets] == [True]
+
+
+def test_closing_frees_all_sockets_and_the_other_side_lives_on(net):
+    pair = Pair(net)
+    pair.from_a(rtp(1))
+    pair.a.close()
+    assert [sock.is_closed for sock in net.sockets] == [sock.port < 10002 for sock in net.sockets]
+    assert not any(sock.is_closed for sock in net.handlers)
+    pair.from_b(rtp(1))
+    assert pair.b.stats().packets_in == 1

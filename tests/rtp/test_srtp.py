@@ -1,0 +1,127 @@
+"""libsrtp against itself, and AES_256_CM, which pylibsrtp knows nothing of, against RFC 6188 by hand."""
+
+import hmac
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from pbx.errors import MediaError
+from pbx.rtp.packet import MAX_PACKET, Packet
+from pbx.rtp.rtcp import Report
+from pbx.rtp.srtp import Srtp, SrtpRefusedError
+from pbx.sdp.crypto import KEY_BYTES, SrtpKeys
+
+TAG_BYTES = {"80": 10, "32": 4, "GCM": 16}
+
+
+def pair(suite):
+    ours, theirs = (bytes(range(start, start + KEY_BYTES[suite])) for start in (1, 101))
+    return Srtp(SrtpKeys(suite, ours, theirs)), Srtp(SrtpKeys(suite, theirs, ours))
+
+
+def rtp(sequence, ssrc=7, size=160):
+    return Packet(0, sequence, 160 * sequence, ssrc, b"\xd5" * size).pack()
+
+
+@pytest.fixture(params=KEY_BYTES)
+def suite(request):
+    return request.param
+
+
+def test_what_is_protected_is_opened_again_both_ways(suite):
+    a, b = pair(suite)
+    tag = next(size for word, size in TAG_BYTES.items() if suite.endswith(word))
+    for sender, receiver in ((a, b), (b, a)):
+        protected = sender.protect(rtp(1))
+        assert len(protected) == len(rtp(1)) + tag
+        assert receiver.unprotect(protected) == rtp(1)
+
+
+def test_reports_too(suite):
+    a, b = pair(suite)
+    report = Report(7, 1, ()).pack()
+    protected = a.protect_rtcp(report)
+    assert protected[8:] != report[8:]
+    assert b.unprotect_rtcp(protected) == report
+
+
+def test_replayed_and_forged_packets_are_refused(suite):
+    a, b = pair(suite)
+    protected = a.protect(rtp(1))
+    b.unprotect(protected)
+    for packet in (protected, rtp(2), a.protect(rtp(3))[:-1] + b"?", b"", b"\x80"):
+        with pytest.raises(SrtpRefusedError):
+            b.unprotect(packet)
+    report = a.protect_rtcp(Report(7, 1, ()).pack())
+    b.unprotect_rtcp(report)
+    for packet in (report, Report(7, 2, ()).pack()):
+        with pytest.raises(SrtpRefusedError):
+            b.unprotect_rtcp(packet)
+
+
+def test_no_keystream_is_used_twice(suite):
+    a, _ = pair(suite)
+    a.protect(rtp(1))
+    with pytest.raises(SrtpRefusedError):
+        a.protect(rtp(1, size=100))
+
+
+def test_several_sources_share_a_session_and_numbers_go_round(suite):
+    a, b = pair(suite)
+    for sequence in (65_534, 65_535, 0, 1):
+        for ssrc in (7, 8):
+            assert b.unprotect(a.protect(rtp(sequence, ssrc))) == rtp(sequence, ssrc)
+
+
+def test_packets_of_full_size_fit(suite):
+    a, b = pair(suite)
+    packet = rtp(1, size=MAX_PACKET - 12)
+    assert b.unprotect(a.protect(packet)) == packet
+
+
+WRONG = {
+    "unknown suite": SrtpKeys("F8_128_HMAC_SHA1_80", bytes(30), bytes(30)),
+    "key too short": SrtpKeys("AEAD_AES_256_GCM", bytes(28), bytes(28)),
+    "one key too long": SrtpKeys("AES_CM_128_HMAC_SHA1_80", bytes(30), bytes(46)),
+}
+
+
+@pytest.mark.parametrize("keys", WRONG.values(), ids=WRONG)
+def test_unusable_keys(keys):
+    with pytest.raises(MediaError):
+        Srtp(keys)
+
+
+def aes_ctr(key, counter, data):
+    return Cipher(AES(key), CTR(counter)).encryptor().update(data)
+
+
+def derive(key, salt, label, size):
+    """RFC 3711 §4.3.1 with AES-256 as the pseudorandom function (RFC 6188 §3)."""
+    start = int.from_bytes(salt, "big") ^ label << 48
+    return aes_ctr(key, (start << 16).to_bytes(16, "big"), bytes(size))
+
+
+def test_derivation_by_hand_gives_the_vectors_of_rfc_6188():
+    key = bytes.fromhex("f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6")
+    salt = bytes.fromhex("3b04803de51ee7c96423ab5b78d2")
+    cipher_key = "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"
+    assert derive(key, salt, 0, 32).hex() == cipher_key
+    assert derive(key, salt, 2, 14).hex() == "fa31791685ca444a9e07c6c64e93"
+
+
+@pytest.mark.parametrize(
+    ("suite", "tag_size"), [("AES_256_CM_HMAC_SHA1_80", 10), ("AES_256_CM_HMAC_SHA1_32", 4)]
+)
+def test_aes_256_by_hand(suite, tag_size):
+    local = bytes(range(46))
+    key, salt = local[:32], local[32:]
+    packet = rtp(1)
+    mask = int.from_bytes(derive(key, salt, 2, 14), "big") << 16
+    counter = mask ^ 7 << 64 ^ 1 << 16  # RFC 3711 §4.1.1: SSRC 7, packet index 1
+    payload = aes_ctr(derive(key, salt, 0, 32), counter.to_bytes(16, "big"), packet[12:])
+    signed = packet[:12] + payload
+    tag = hmac.digest(derive(key, salt, 1, 20), signed + bytes(4), "sha1")[:tag_size]
+    assert Srtp(SrtpKeys(suite, local, bytes(46))).protect(packet) == signed + tag

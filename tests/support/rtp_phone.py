@@ -1,0 +1,64 @@
+"""Half a phone: the sockets of its audio, for tests that may open some; all waiting ends."""
+
+import socket
+
+import pytest
+
+from pbx.rtp.packet import Packet
+
+PATIENCE_S = 10.0
+V4, V6 = "127.0.0.1", "::1"
+
+
+class Phone:
+    """An even port with RTP, the next odd one with RTCP."""
+
+    def __init__(self, host=V4):
+        self.host = host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        while True:
+            self.rtp = socket.socket(family, socket.SOCK_DGRAM)
+            self.rtcp = socket.socket(family, socket.SOCK_DGRAM)
+            self.rtp.bind((host, 0))
+            self.port = self.rtp.getsockname()[1]
+            try:
+                self.rtcp.bind((host, self.port + 1))
+                break
+            except OSError:
+                self.close()
+        self.rtp.settimeout(PATIENCE_S)
+        self.rtcp.settimeout(PATIENCE_S)
+
+    @property
+    def address(self):
+        return self.host, self.port
+
+    def heard(self):
+        return self.rtp.recv(4096)
+
+    def hears_nothing(self):
+        """To be asked when all that could come has come."""
+        self.rtp.setblocking(False)
+        try:
+            with pytest.raises(BlockingIOError):
+                self.rtp.recv(4096)
+        finally:
+            self.rtp.settimeout(PATIENCE_S)
+
+    def close(self):
+        self.rtp.close()
+        self.rtcp.close()
+
+
+def free_pair(host=V4):
+    """An even port of ours that nobody has, as good as can be known."""
+    phone = Phone(host)
+    while phone.port % 2:
+        phone.close()
+        phone = Phone(host)
+    phone.close()
+    return phone.port
+
+
+def rtp(sequence, ssrc=7, payload_type=0, payload=b"\xd5" * 160):
+    return Packet(payload_type, sequence, 160 * sequence, ssrc, payload).pack()
