@@ -252,3 +252,20 @@ def test_the_ack_of_a_refusal_is_made_of_the_invite_and_the_to_of_the_response()
         "",
         "",
     ]
+
+
+STATUSES = {
+    100: State.PROCEEDING,
+    199: State.PROCEEDING,
+    200: State.ACCEPTED,
+    299: State.ACCEPTED,
+    300: State.COMPLETED,
+    699: State.COMPLETED,
+}
+
+
+@pytest.mark.parametrize(("status", "state"), STATUSES.items())
+def test_the_class_of_a_response_decides(status, state):
+    transaction = make()
+    play(transaction, [START, (1, "receive_response", answer(INVITE, status))])
+    assert transaction.state is state

@@ -227,3 +227,20 @@ TRYINGS = {
 @pytest.mark.parametrize("invite", TRYINGS.values(), ids=TRYINGS)
 def test_the_100_is_what_any_response_would_be(invite):
     assert render_trying(invite) == answer(invite, 100).render()
+
+
+STATUSES = {
+    100: State.PROCEEDING,
+    199: State.PROCEEDING,
+    200: State.ACCEPTED,
+    299: State.ACCEPTED,
+    300: State.COMPLETED,
+    699: State.COMPLETED,
+}
+
+
+@pytest.mark.parametrize(("status", "state"), STATUSES.items())
+def test_the_class_of_a_response_decides(status, state):
+    transaction = make()
+    play(transaction, [BEGIN, (1, "respond", answer(INVITE, status))])
+    assert transaction.state is state

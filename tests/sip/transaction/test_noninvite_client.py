@@ -141,3 +141,13 @@ def test_every_input_in_every_state(flow, state, kind):
         assert effects == [Ignored(KEY, f"{kind.name} in {state.name}")]
     elif FIGURE[state][kind] is State.TERMINATED:
         assert effects[-1] == Ended(KEY)
+
+
+STATUSES = {100: State.PROCEEDING, 199: State.PROCEEDING, 200: State.COMPLETED, 699: State.COMPLETED}
+
+
+@pytest.mark.parametrize(("status", "state"), STATUSES.items())
+def test_the_class_of_a_response_decides(status, state):
+    transaction = make()
+    play(transaction, [START, (1, "receive_response", answer(BYE, status))])
+    assert transaction.state is state
