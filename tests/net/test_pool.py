@@ -18,6 +18,7 @@ def accept(pool: StreamPool, peer=PEER, transport="TCP"):
     connection = pool.make_accepted(transport, peer[0])
     wire = Wire(peer)
     connection.makeConnection(wire)
+    assert not wire.is_aborted
     return connection, wire
 
 

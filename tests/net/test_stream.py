@@ -100,6 +100,17 @@ CUT = {
 }
 
 
+def test_each_message_has_its_own_time():
+    connection, wire, clock, notes, _ = accept()
+    connection.dataReceived(MESSAGE[:60])
+    clock.advance(8)
+    connection.dataReceived(MESSAGE[60:] + MESSAGE[:60])
+    clock.advance(8)
+    connection.dataReceived(MESSAGE[60:])
+    assert not wire.is_aborted
+    assert notes.kinds() == ["message", "message"]
+
+
 @pytest.mark.parametrize(("behaviour", "cut_at", "why"), CUT.values(), ids=CUT)
 def test_limits_in_time(behaviour, cut_at, why):
     connection, wire, clock, notes, _ = accept()
