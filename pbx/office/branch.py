@@ -15,7 +15,7 @@ EXPRESSION = Text(500, allowed="an expression of at most 500 characters", empty=
 class Equals:
     """Exactly these keys."""
 
-    when: Literal["equals"] = field(default="equals", init=False)
+    when: Literal["equals"] = field(default="equals", kw_only=True)
     digits: Annotated[str, KEYED]
     next: Annotated[str, BLOCK]
 
@@ -24,7 +24,7 @@ class Equals:
 class AnyDigits:
     """Any keys, at most `max_digits` of them."""
 
-    when: Literal["any"] = field(default="any", init=False)
+    when: Literal["any"] = field(default="any", kw_only=True)
     next: Annotated[str, BLOCK]
     max_digits: Annotated[int, Whole(1, 20)] = 20
 
@@ -33,7 +33,7 @@ class AnyDigits:
 class NoDigits:
     """Nothing was keyed in time."""
 
-    when: Literal["none"] = field(default="none", init=False)
+    when: Literal["none"] = field(default="none", kw_only=True)
     next: Annotated[str, BLOCK]
 
 
@@ -41,7 +41,7 @@ class NoDigits:
 class InDigits:
     """One of these."""
 
-    when: Literal["list"] = field(default="list", init=False)
+    when: Literal["list"] = field(default="list", kw_only=True)
     list: Annotated[tuple[str, ...], Many(KEYED, low=1)]
     next: Annotated[str, BLOCK]
 
@@ -50,7 +50,7 @@ class InDigits:
 class Matches:
     """All the keys together match a regular expression."""
 
-    when: Literal["regex"] = field(default="regex", init=False)
+    when: Literal["regex"] = field(default="regex", kw_only=True)
     regex: Annotated[str, Regex()]
     next: Annotated[str, BLOCK]
 
@@ -59,7 +59,7 @@ class Matches:
 class Caller:
     """The caller's number is this one, or starts so."""
 
-    when: Literal["caller"] = field(default="caller", init=False)
+    when: Literal["caller"] = field(default="caller", kw_only=True)
     caller: Annotated[str, NUMBER_PATTERN]
     next: Annotated[str, BLOCK]
 
@@ -68,7 +68,7 @@ class Caller:
 class CallerIn:
     """The caller's number is one of these."""
 
-    when: Literal["list"] = field(default="list", init=False)
+    when: Literal["list"] = field(default="list", kw_only=True)
     list: Annotated[tuple[str, ...], Many(NUMBER_PATTERN, low=1)]
     next: Annotated[str, BLOCK]
 
@@ -77,7 +77,7 @@ class CallerIn:
 class Dates:
     """Today is in this range, both days included."""
 
-    when: Literal["date"] = field(default="date", init=False)
+    when: Literal["date"] = field(default="date", kw_only=True)
     from_: Annotated[datetime.date, Day()]
     to: Annotated[datetime.date, Day()]
     next: Annotated[str, BLOCK]
@@ -87,7 +87,7 @@ class Dates:
 class Times:
     """The time is in [from, to) on one of these days; one over midnight belongs to the day it begins on."""
 
-    when: Literal["time"] = field(default="time", init=False)
+    when: Literal["time"] = field(default="time", kw_only=True)
     from_: Annotated[str, CLOCK]
     to: Annotated[str, CLOCK]
     next: Annotated[str, BLOCK]
@@ -96,7 +96,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class OnHoliday:
-    when: Literal["holiday"] = field(default="holiday", init=False)
+    when: Literal["holiday"] = field(default="holiday", kw_only=True)
     next: Annotated[str, BLOCK]
 
 
@@ -104,14 +104,14 @@ class OnHoliday:
 class Expression:
     """An expression on the call's variables is true."""
 
-    when: Literal["expression"] = field(default="expression", init=False)
+    when: Literal["expression"] = field(default="expression", kw_only=True)
     expression: Annotated[str, EXPRESSION]
     next: Annotated[str, BLOCK]
 
 
 @dataclass(frozen=True, slots=True)
 class Otherwise:
-    when: Literal["otherwise"] = field(default="otherwise", init=False)
+    when: Literal["otherwise"] = field(default="otherwise", kw_only=True)
     next: Annotated[str, BLOCK]
 
 

@@ -91,7 +91,7 @@ class Settler:
             was = self.known.member(member.email) or member
             pin_hash = self._hash(("member", at, "pin"), was.pin_hash, salted)
             salted = salted or pin_hash
-            settled.append(replace(member, pin_hash=pin_hash, password_hash=was.password_hash))
+            settled.append(replace(member, pin_hash=pin_hash))
         self._find_taken_pins(settled)
         return tuple(settled)
 

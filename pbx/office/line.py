@@ -35,7 +35,7 @@ NEXT_OR_END = Reference("block", NAME_OR_NONE)
 class Gather:
     """Says something and waits for keys; `timeout` in seconds after the prompt and between keys."""
 
-    kind: Literal["gather"] = field(default="gather", init=False)
+    kind: Literal["gather"] = field(default="gather", kw_only=True)
     name: Annotated[str, NAME]
     prompt: Annotated[Prompt, Inline()] = field(default_factory=Prompt)
     plays: Annotated[int, Whole(1, 10)] = 2
@@ -47,7 +47,7 @@ class Gather:
 class Transfer:
     """Rings all of `to` together; unanswered the flow goes on with `next`, "" = the call ends."""
 
-    kind: Literal["transfer"] = field(default="transfer", init=False)
+    kind: Literal["transfer"] = field(default="transfer", kw_only=True)
     name: Annotated[str, NAME]
     to: Annotated[tuple[str, ...], Many(TRANSFER_TARGET, limit=20, low=1)]
     seconds: Annotated[int, Whole(5, 600, "seconds")] = 25
@@ -58,7 +58,7 @@ class Transfer:
 class Record:
     """Notes a missed call and mails it; with `voicemail` the caller may leave a message first."""
 
-    kind: Literal["record"] = field(default="record", init=False)
+    kind: Literal["record"] = field(default="record", kw_only=True)
     name: Annotated[str, NAME]
     emails: Annotated[tuple[str, ...], Many(Email(), limit=20)] = ()
     voicemail: bool = False
@@ -67,7 +67,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    kind: Literal["play"] = field(default="play", init=False)
+    kind: Literal["play"] = field(default="play", kw_only=True)
     name: Annotated[str, NAME]
     prompt: Annotated[Prompt, Inline()] = field(default_factory=Prompt)
     next: Annotated[str, NEXT_OR_END] = ""
@@ -77,7 +77,7 @@ class Play:
 class Condition:
     """The first branch that is true is taken."""
 
-    kind: Literal["condition"] = field(default="condition", init=False)
+    kind: Literal["condition"] = field(default="condition", kw_only=True)
     name: Annotated[str, NAME]
     branches: Annotated[tuple[ConditionBranch, ...], Inline()] = ()
 
@@ -86,7 +86,7 @@ class Condition:
 class Confirm:
     """The key 1 goes on to `next`, any other, or none in `timeout` seconds, back to `back`."""
 
-    kind: Literal["confirm"] = field(default="confirm", init=False)
+    kind: Literal["confirm"] = field(default="confirm", kw_only=True)
     name: Annotated[str, NAME]
     next: Annotated[str, NEXT]
     back: Annotated[str, NEXT]
@@ -98,7 +98,7 @@ class Confirm:
 class Webhook:
     """Posts the call as JSON; no proper reply within `timeout` seconds goes to `failed`."""
 
-    kind: Literal["webhook"] = field(default="webhook", init=False)
+    kind: Literal["webhook"] = field(default="webhook", kw_only=True)
     name: Annotated[str, NAME]
     url: Annotated[str, WebAddress()]
     next: Annotated[str, NEXT_OR_END] = ""
@@ -110,7 +110,7 @@ class Webhook:
 class Goto:
     """Jumps to `to`, at most `count` times a call; then goes on with `next`, "" = the call ends."""
 
-    kind: Literal["goto"] = field(default="goto", init=False)
+    kind: Literal["goto"] = field(default="goto", kw_only=True)
     name: Annotated[str, NAME]
     to: Annotated[str, NEXT]
     count: Annotated[int, Whole(1, 50)] = 3

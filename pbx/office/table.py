@@ -45,7 +45,10 @@ Shape = Kind | Many | Nested | Rows
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of a dataclass, as the file sees it; `type` is that of a single value."""
+    """One field of a dataclass, as the file sees it; `type` is that of a single value.
+
+    The tag of a row is its one keyword-only field: it has only one value, so nobody gives it by position.
+    """
 
     attribute: str
     key: str
@@ -100,7 +103,7 @@ def _column(each: Field[Any], hint: Any) -> Column | None:
         default=None if default is MISSING else default,
         secret=secret,
         inline=inline,
-        is_tag=not each.init,
+        is_tag=bool(each.kw_only),
     )
 
 

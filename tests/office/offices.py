@@ -232,7 +232,6 @@ def member_lists(draw):
             "owner" if at == 0 else draw(st.sampled_from(["admin", "member"])),
             hashes[at] if draw(flags) else "",
             draw(st.just("") | outside),
-            draw(st.sampled_from(["", "fake$7$secret"])),
         )
         for at, email in enumerate(addresses)
     )

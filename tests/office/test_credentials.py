@@ -137,12 +137,6 @@ def test_two_members_may_swap_their_pins():
     assert [member.pin_hash for member in swapped.members] == ["fake$1$5678", "fake$1$1234"]
 
 
-def test_a_members_password_survives_apply():
-    first = parse(OWNER).office
-    with_password = replace(first, members=(replace(first.members[0], password_hash="scrypt$x"),))
-    assert parse(OWNER, existing=with_password).office == with_password
-
-
 def test_a_carriers_password_is_kept_in_clear_but_never_shown():
     trunk = '[[trunk]]\nname = "carrier"\nserver = "sip:carrier.example"\nusername = "acme"\n'
     first = parse(trunk + 'password = "battery"\n').office

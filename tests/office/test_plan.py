@@ -165,10 +165,9 @@ def test_another_realm_makes_other_passwords():
     )
 
 
-def test_a_hidden_credential_is_a_change_as_well():
+def test_a_hash_that_the_file_has_no_key_for_is_a_change_as_well():
     existing = parse(OFFICE).office
-    ann = replace(existing.members[0], password_hash="scrypt$x")
-    assert (
-        str(plan(existing, replace(existing, members=(ann,))))
-        == "~ member ann@acme.example: credentials change"
-    )
+    ann = existing.extensions[0]
+    other = replace(ann, devices=(replace(ann.devices[0], ha1_sha256="0" * 64),))
+    changed = replace(existing, extensions=(other, existing.extensions[1]))
+    assert str(plan(existing, changed)) == "~ extension 100: device 100: credentials change"
