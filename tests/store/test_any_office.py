@@ -1,9 +1,17 @@
 """The database gives back what it was given, whatever the office."""
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from pbx.store.store import open_store
 from tests.office.offices import offices
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = open_store(f"sqlite:///{tmp_path / 'pbx.db'}")
+    yield opened
+    opened.close()
 
 
 @settings(
@@ -17,10 +25,6 @@ from tests.office.offices import offices
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 @given(office=offices())
-def test_an_office_is_loaded_as_it_was_saved(tmp_path, office):
-    store = open_store(f"sqlite:///{tmp_path / 'pbx.db'}")
-    try:
-        store.save(office)
-        assert store.load()[0] == office
-    finally:
-        store.close()
+def test_an_office_is_loaded_as_it_was_saved(store, office):
+    store.save(office)
+    assert store.load()[0] == office
