@@ -116,6 +116,14 @@ def test_memory_is_bounded_and_who_failed_last_is_kept():
     assert not limiter.is_refused("10.0.0.0", "x", 1.0, False)
 
 
+def test_who_fails_again_is_remembered_longer():
+    limiter = AttemptLimiter(1, capacity=3)
+    for host in (1, 2, 3, 1, 4):
+        limiter.record(f"192.0.2.{host}", "100", 0.0)
+    refused = [host for host in range(1, 5) if limiter.is_refused(f"192.0.2.{host}", "100", 1.0, False)]
+    assert refused == [1, 3, 4]
+
+
 def test_a_flood_of_names_does_not_make_an_address_forgotten():
     limiter = AttemptLimiter(3, capacity=10)
     fail(limiter, 3, address=OTHER)

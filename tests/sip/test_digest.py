@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pbx.errors import UsageError
+from pbx.sip import digest
 from pbx.sip.digest import (
     ALGORITHMS,
     WINDOW,
@@ -184,6 +185,13 @@ def test_the_right_password_is_accepted(algorithm):
     )
 
 
+def test_both_algorithms_work_side_by_side():
+    authenticator = make()
+    for algorithm in (*ALGORITHMS, *ALGORITHMS):
+        value = credentials(challenge_of(authenticator, algorithm=algorithm))
+        assert check(authenticator, value) == Accepted("100")
+
+
 def test_wrong_password_and_unknown_user_are_told_apart_by_the_log_alone():
     authenticator = make()
     wrong = check(authenticator, credentials(challenge_of(authenticator), password="guess"))
@@ -200,22 +208,33 @@ def test_nobody_can_be_the_stand_in_of_unknown_users():
     assert check(authenticator, value) == Refused(False, "999", "unknown user", is_wrong=True)
 
 
-def test_unknown_users_cost_what_wrong_passwords_cost():
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_unknown_user_takes_the_same_steps_as_a_wrong_password(algorithm, monkeypatch):
     authenticator = make()
-    values = {
-        name: credentials(challenge_of(authenticator), username=name, password="guess")
-        for name in ("100", "999")
-    }
+    challenge = challenge_of(authenticator, algorithm=algorithm)
+    check(authenticator, credentials(challenge))  # H(A2) is remembered from now on
+    steps = []
 
-    def fastest(name):
-        took = []
-        for _ in range(300):
-            start = process_time()
-            check(authenticator, values[name])
-            took.append(process_time() - start)
-        return min(took)
+    def watched(name):
+        real = getattr(digest, name)
 
-    assert fastest("999") / fastest("100") == pytest.approx(1.0, abs=0.4)
+        def step(*arguments):
+            steps.append((name, [len(argument) for argument in arguments]))
+            return real(*arguments)
+
+        return step
+
+    for name in ("_md5", "sha256", "compare_digest"):
+        monkeypatch.setattr(digest, name, watched(name))
+    taken = []
+    for username in ("100", "999"):
+        value = credentials(challenge, username=username, password="guess", nc=2)
+        steps.clear()
+        assert check(authenticator, value).is_wrong
+        taken.append([*steps])
+    assert taken[0] == taken[1]
+    assert [name for name, _ in taken[0]][-1] == "compare_digest"
+    assert len(taken[0]) == 2
 
 
 LIFE = {
@@ -460,6 +479,14 @@ def test_over_capacity_the_oldest_is_forgotten_and_cannot_be_replayed():
     )
 
 
+def test_a_nonce_that_is_used_for_long_does_not_grow():
+    authenticator = make()
+    challenge = challenge_of(authenticator)
+    for nc in range(1, 4 * WINDOW):
+        assert check(authenticator, credentials(challenge, nc=nc)) == Accepted("100")
+    assert authenticator._windows[challenge.nonce].seen.bit_length() <= WINDOW
+
+
 def test_a_thousand_targets_do_not_fill_the_memory():
     authenticator = make(algorithms=["MD5"])
     challenge = challenge_of(authenticator)
@@ -517,7 +544,7 @@ def test_the_longest_rubbish_costs_no_more_than_its_length(value):
     start = process_time()
     check(authenticator, value)
     choose_challenge([value])
-    assert process_time() - start < 0.02
+    assert process_time() - start < 0.05
 
 
 @given(st.integers(0, 49), st.sampled_from("0123456789abcdefX"))
