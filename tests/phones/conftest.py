@@ -118,10 +118,44 @@ class Workshop:
             phone.stop()
 
 
+class Servers:
+    """The server that the tests of one process share; a dead one is replaced: one crash, one failure."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
+        self._server: PbxServer | None = None
+
+    def running(self) -> PbxServer:
+        if self._server is None or not self._server.is_running:
+            self._server = PbxServer(self._factory.mktemp("pbx"))
+            self._server.start()
+        return self._server
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(tmp_path_factory)
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def pbx(servers: Servers) -> Iterator[PbxServer]:
+    """A running server, which has to stay alive and well; every test takes extensions of its own from it."""
+    server = servers.running()
+    server.mark()
+    yield server
+    server.assert_well()
+
+
 @pytest.fixture(scope="module")
-def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PbxServer]:
-    """The server that a module's tests share; every test takes extensions of its own from it."""
-    server = PbxServer(tmp_path_factory.mktemp("pbx"))
+def own_pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PbxServer]:
+    """A server that a module may restart, with the limits of the default configuration."""
+    server = PbxServer(tmp_path_factory.mktemp("own_pbx"), failed_auth=10)
     server.start()
     yield server
     server.stop()
@@ -129,14 +163,13 @@ def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PbxServer]:
 
 @pytest.fixture
 def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
-    """Phones against the module's server, which has to stay alive and well."""
-    server = request.getfixturevalue("pbx")
-    server.mark()
+    """Phones against the server that the test uses."""
+    own = "own_pbx" in request.fixturenames
+    server = request.getfixturevalue("own_pbx" if own else "pbx")
     shop = Workshop(tmp_path, server)
     request.node.stash[EVIDENCE] = shop.evidence
     yield shop
     shop.close()
-    server.assert_well()
 
 
 @pytest.fixture

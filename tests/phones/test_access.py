@@ -11,17 +11,6 @@ from tests.phones.support.talk import connect, hang_up, hear_each_other
 PROGRAMS = ["pjsua", "baresip", "linphone"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def resident(pbx: PbxServer):
-    """A phone that is registered all the time: the tests' many failures don't close its address."""
-    device = pbx.extensions.plain()
-    with sip_client(("127.0.0.1", pbx.port)) as client:
-        reply = client.register(device.username, device.password, expires=3600)
-        assert reply is not None
-        assert reply.status == 200
-        yield
-
-
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_wrong_password_never_registers(pbx: PbxServer, workshop: Workshop, program: str):
     account = pbx.account(password="wrong")
@@ -71,16 +60,16 @@ def test_a_call_without_registration_needs_the_password_too(pbx: PbxServer, work
     hang_up((entitled, call), (callee, answered))
 
 
-def test_who_guesses_is_refused_and_his_neighbour_is_not(pbx: PbxServer, workshop: Workshop):
+def test_who_guesses_is_refused_and_his_neighbour_is_not(own_pbx: PbxServer, workshop: Workshop):
     """Ten wrong passwords close an address, the right one then included; other addresses go on."""
-    device = pbx.extensions.plain()
-    with sip_client(("127.0.0.1", pbx.port), ("127.0.0.77", 0)) as guesser:
-        statuses = [guesser.register(device.username, f"guess {number}") for number in range(12)]
-        assert all(reply is not None and reply.status in (401, 403) for reply in statuses)
+    device = own_pbx.extensions.plain()
+    with sip_client(("127.0.0.1", own_pbx.port), ("127.0.0.77", 0)) as guesser:
+        replies = [guesser.register(device.username, f"guess {number}") for number in range(12)]
+        assert all(reply is not None and reply.status in (401, 403) for reply in replies)
         refused = guesser.register(device.username, device.password)
         assert refused is not None
         assert refused.status == 403
-    workshop.registered("baresip", pbx.account())
+    workshop.registered("baresip", own_pbx.account())
 
 
 def test_a_replayed_digest_is_refused(pbx: PbxServer, workshop: Workshop):
@@ -118,17 +107,17 @@ def test_a_phone_that_dies_on_its_connection_is_gone(
 
 
 @pytest.mark.parametrize("end", ["SIGINT", "power failure"])
-def test_registrations_outlive_the_server(pbx: PbxServer, workshop: Workshop, end: str):
+def test_registrations_outlive_the_server(own_pbx: PbxServer, workshop: Workshop, end: str):
     """After a restart a UDP phone is called without having registered again."""
-    caller = workshop.registered("pjsua", pbx.account())
-    callee = workshop.registered("baresip", pbx.account())
+    caller = workshop.registered("pjsua", own_pbx.account())
+    callee = workshop.registered("baresip", own_pbx.account())
     call, answered = connect(caller, callee)
     hang_up((caller, call), (callee, answered))
     if end == "SIGINT":
-        pbx.stop()
+        own_pbx.stop()
     else:
-        pbx.kill()
-    pbx.serve()
+        own_pbx.kill()
+    own_pbx.serve()
     registers = len(callee.sent("REGISTER "))
     call, answered = connect(caller, callee)
     hear_each_other((caller, call), (callee, answered))

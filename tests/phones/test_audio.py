@@ -99,12 +99,20 @@ def test_encryption_is_used_over_udp_when_both_offer_it(pbx: PbxServer, workshop
 
 
 @pytest.mark.parametrize(
-    ("calling", "called", "is_callee_v6"),
-    [("pjsua", "pjsua", True), ("pjsua", "baresip", True), ("pjsua", "baresip", False)],
+    ("calling", "is_caller_v6", "called", "is_callee_v6"),
+    [
+        ("baresip", True, "baresip", True),
+        ("baresip", True, "pjsua", False),
+        ("pjsua", False, "baresip", True),
+        ("linphone", True, "baresip", True),
+    ],
 )
-def test_ipv6(pbx: PbxServer, workshop: Workshop, calling: str, called: str, is_callee_v6: bool):
+def test_ipv6(
+    pbx: PbxServer, workshop: Workshop, calling: str, is_caller_v6: bool, called: str, is_callee_v6: bool
+):
+    """IPv6 on both sides, and on one of them."""
     six = {"host": "::1", "server": pbx.address_v6, "domain": pbx.address_v6}
-    caller = workshop.registered(calling, pbx.account(**six))
+    caller = workshop.registered(calling, pbx.account(**(six if is_caller_v6 else {})))
     callee = workshop.registered(called, pbx.account(**(six if is_callee_v6 else {})))
     call, answered = connect(caller, callee)
     hear_each_other((caller, call), (callee, answered))

@@ -4,6 +4,7 @@ import pytest
 
 from tests.phones.conftest import Workshop
 from tests.phones.support.baresip_phone import BaresipPhone
+from tests.phones.support.office import NOBODY
 from tests.phones.support.phone import CallState
 from tests.phones.support.server import PbxServer
 from tests.phones.support.talk import connect, hang_up, hear_each_other
@@ -95,7 +96,7 @@ def test_blind_transfer_to_nowhere_keeps_the_call(pbx: PbxServer, workshop: Work
     """The NOTIFY says 404, and the transferor goes on talking."""
     transferor, kept = (workshop.registered("pjsua", pbx.account()) for _ in range(2))
     call, its_call = connect(transferor, kept)
-    transferor.transfer(call, transferor.account.uri("999"))
+    transferor.transfer(call, transferor.account.uri(NOBODY))
     transferor.wait_for("refused", lambda: call.transfer_statuses and call.transfer_statuses[-1] >= 300)
     assert call.transfer_statuses[-1] == 404
     hear_each_other((transferor, call), (kept, its_call), 0.8)

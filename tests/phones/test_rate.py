@@ -16,13 +16,6 @@ def sipp_is_here():
     require("sipp")
 
 
-@pytest.fixture(autouse=True)
-def server_stays_well(pbx: PbxServer):
-    pbx.mark()
-    yield
-    pbx.assert_well()
-
-
 def test_twenty_calls_at_ten_a_second(pbx: PbxServer, tmp_path: Path):
     server = ("127.0.0.1", pbx.port)
     callees = [pbx.extensions.plain() for _ in range(CALLS)]

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.phones.conftest import Workshop
+from tests.phones.support.office import NOBODY
 from tests.phones.support.phone import Answering, CallState
 from tests.phones.support.server import PbxServer
 from tests.phones.support.talk import connect, hang_up, hear_each_other
@@ -102,7 +103,7 @@ def test_an_extension_without_a_phone_is_480(pbx: PbxServer, workshop: Workshop,
 @pytest.mark.parametrize("calling", ["pjsua", "baresip", "linphone"])
 def test_a_number_that_nobody_has_is_404(pbx: PbxServer, workshop: Workshop, calling: str):
     caller = workshop.registered(calling, pbx.account())
-    call = caller.dial("999")
+    call = caller.dial(NOBODY)
     assert caller.wait_ended(call) == 404
 
 

@@ -37,7 +37,7 @@ audio_buffer 20-160
 rtp_ports {rtp_port}-{rtp_end}
 rtcp_mux no
 jitter_buffer_delay 5-10
-net_interface {host}
+net_interface {interface}
 module_path {modules}
 module g711.so
 module g722.so
@@ -80,6 +80,7 @@ class BaresipPhone(Phone):
         (self.folder / "config").write_text(
             CONFIG.format(
                 host=f"[{account.host}]" if ":" in account.host else account.host,
+                interface=account.host,
                 sip_port=self.sip_port,
                 rtp_port=self.rtp_port,
                 rtp_end=self.rtp_port + 20,
@@ -109,6 +110,10 @@ class BaresipPhone(Phone):
             self._remember(call)
         self._command("dial", uri)
         return call
+
+    def dial(self, user: str) -> PhoneCall:
+        """It adds the transport itself, even a second time."""
+        return self.call(f"sip:{user}@{self.account.server}")
 
     def answering(self, mode: Answering) -> None:
         if mode.after_s:

@@ -16,9 +16,9 @@ sip_port={udp}
 sip_tcp_port={tcp}
 sip_tls_port={tls}
 bind_address={host}
-use_ipv6=0
+use_ipv6={six}
 ipv6_migration_done=1
-contact=sip:{user}@{host}
+contact=sip:{user}@{contact_host}
 guess_hostname=0
 register_only_when_network_is_up=0
 auto_net_state_mon=0
@@ -34,7 +34,7 @@ auto_answer_replacing_calls=1
 
 [net]
 mtu=1300
-prefer_ipv6=0
+prefer_ipv6={six}
 firewall_policy=0
 
 [rtp]
@@ -169,6 +169,8 @@ class LinphonePhone(Phone):
             tcp=self.sip_port if account.transport == "tcp" else 0,
             tls=tls_port if account.transport == "tls" else 0,
             host=account.host,
+            contact_host=f"[{account.host}]" if ":" in account.host else account.host,
+            six=int(":" in account.host),
             user=account.username or self.name,
             encryption="none" if account.srtp == "off" else "srtp",
             mandatory=int(account.srtp == "required"),

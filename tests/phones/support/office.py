@@ -6,9 +6,11 @@ from typing import Final
 
 from tests.phones.support.phone import Account, Transport
 
-PLAIN: Final = tuple(number for number in range(100, 190) if number != 112)  # 112 is an emergency number
-SECURE: Final = range(200, 240)  # their device takes TLS and SRTP only
-FORKED: Final = range(300, 320)  # with three devices
+PLAIN: Final = tuple(number for number in range(100, 500) if number != 112)  # an emergency number
+SECURE: Final = range(500, 600)  # their device takes TLS and SRTP only
+FORKED: Final = range(600, 640)  # with three devices
+
+NOBODY: Final = "7777"
 
 KINDS: Final = ("ip_phone", "mobile", "desktop")
 

@@ -191,13 +191,10 @@ class Agent:
         self.endpoint.libCreate()
         self.endpoint.libInit(config)
         kind = {
-            ("udp", False): pj.PJSIP_TRANSPORT_UDP,
-            ("tcp", False): pj.PJSIP_TRANSPORT_TCP,
-            ("tls", False): pj.PJSIP_TRANSPORT_TLS,
-            ("udp", True): pj.PJSIP_TRANSPORT_UDP6,
-            ("tcp", True): pj.PJSIP_TRANSPORT_TCP6,
-            ("tls", True): pj.PJSIP_TRANSPORT_TLS6,
-        }[self.settings["transport"], ":" in self.settings["host"]]
+            "udp": pj.PJSIP_TRANSPORT_UDP,
+            "tcp": pj.PJSIP_TRANSPORT_TCP,
+            "tls": pj.PJSIP_TRANSPORT_TLS,
+        }[self.settings["transport"]]
         transport = pj.TransportConfig()
         transport.port = self.settings["port"]
         transport.boundAddress = self.settings["host"]
@@ -220,7 +217,6 @@ class Agent:
     def _account_config(self) -> pj.AccountConfig:
         config = pj.AccountConfig()
         user, host = self.settings["username"], self.settings["host"]
-        is_v6 = ":" in host
         if self.settings["registrar"]:
             config.idUri = f"sip:{user}@{self.settings['domain']}"
             suffix = "" if self.settings["transport"] == "udp" else f";transport={self.settings['transport']}"
@@ -235,7 +231,7 @@ class Agent:
                 pj.AuthCredInfo("digest", "*", user, 0, self.settings["password"])
             )
         else:
-            config.idUri = f"sip:{user}@{f'[{host}]' if is_v6 else host}"
+            config.idUri = f"sip:{user}@{host}"
         config.sipConfig.transportId = self.transport_id
         media = config.mediaConfig
         media.transportConfig.port = self.settings["rtp_port"]

@@ -46,6 +46,8 @@ class PjsuaPhone(Phone):
         self.errors: list[str] = []
 
     def start(self) -> None:
+        if ":" in self.account.host:
+            raise NotImplementedError("the wheel of pjsua2 is built without IPv6")
         rate = 16000
         microphone = self._microphone or write_tone(self.folder / "microphone.wav", self.tone, rate)
         silence = write_wav(self.folder / "silence.wav", np.zeros(rate), rate)
