@@ -200,7 +200,7 @@ class Transports(Generic[EffectT]):
         able = [port for port in self._udp if port.can_send(host)]
         able += [port for port in self._udp if port.is_ipv6 == (":" in flow.peer[0])]
         found = next((port for port in able if port.port == number), able[0] if able else None)
-        if found is not None and found.can_send(host) and len(self._udp_of) < NAMES:
+        if found is not None and len(self._udp_of) < NAMES:
             self._udp_of[flow.local] = found
         return found
 
