@@ -122,6 +122,14 @@ def test_only_the_algorithms_asked_for_are_offered_and_taken():
     assert check(only, md5) == Refused(False, None, "no usable credentials")
 
 
+def test_a_phone_that_stumbles_over_sha_256_is_offered_md5_alone():
+    both, strict = make(), make(algorithms=["SHA-256"])
+    assert [choose_challenge([value]).algorithm for value in both.challenge(0.0, only_md5=True)] == ["MD5"]
+    assert [choose_challenge([value]).algorithm for value in strict.challenge(0.0, only_md5=True)] == [
+        "SHA-256"
+    ]
+
+
 def test_no_two_nonces_are_equal_even_at_one_moment():
     authenticator = make()
     assert len({authenticator.make_nonce(5.0) for _ in range(1000)}) == 1000
