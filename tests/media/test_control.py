@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -135,10 +136,19 @@ def test_a_killed_worker_is_replaced_and_its_calls_go_on(make_core, phones):
 def test_calls_of_two_workers_can_be_joined(make_core, phones):
     core = make_core(2)
     addresses = joined(core, phones, calls=("one", "other"))
-    while core.wait_for(StatsRead, ReadStats("b")).stats.source != phones[1].address:  # it is on its way
-        phones[1].rtp.sendto(rtp(0), addresses[1])
-    phones[0].heard()
-    talk(phones, addresses, 1)
+    a, b = phones
+    a.rtp.settimeout(0.05)
+    for sequence in range(100):  # until it has arrived with the other worker
+        core.settle()
+        b.rtp.sendto(rtp(sequence), addresses[1])
+        with suppress(TimeoutError):
+            a.heard()
+            break
+    with suppress(TimeoutError):
+        while a.heard():
+            pass
+    a.rtp.settimeout(PATIENCE_S)
+    talk(phones, addresses, 200)
 
 
 def test_a_worker_that_cannot_live_ends_its_calls_with_a_reason(make_core):
