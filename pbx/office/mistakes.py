@@ -21,7 +21,9 @@ class Mistake:
         place = f"{self.file}:{self.line}" if self.line else self.file
         key = f" {self.key}:" if self.key else ""
         hint = f" - did you mean {self.nearest}?" if self.nearest else ""
-        return f"{place}:{key} found {self.found}; allowed: {self.allowed}{hint}"
+        text = f"{place}:{key} found {self.found}; allowed: {self.allowed}{hint}"
+        # Keys and names of the file may hold anything; a mistake stays one line and moves no cursor.
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class FileError(ConfigError):
