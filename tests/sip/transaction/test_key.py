@@ -73,6 +73,12 @@ def test_a_response_has_the_key_of_its_request():
     assert client_key(answer(make_request(), 200)) == client_key(make_request())
 
 
+def test_a_response_may_spell_the_branch_in_another_case():
+    response = answer(make_request(), 200)
+    response.headers.set("Via", "SIP/2.0/UDP 127.0.0.1:5062;branch=Z9HG4BKONE")
+    assert client_key(response) == client_key(make_request())
+
+
 def test_the_response_to_a_cancel_is_not_one_to_its_invite():
     assert client_key(answer(make_request("CANCEL"), 200)) != client_key(make_request())
 

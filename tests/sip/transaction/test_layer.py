@@ -138,6 +138,18 @@ SERVER_CASES = {
         ],
         [(0, RequestIn(MESSAGE, MESSAGE_IN, UDP)), (1, RequestIn(next_one, server_key(next_one), UDP))],
     ),
+    "with another From tag it is another's request": (
+        [
+            (0, "receive", MESSAGE, UDP),
+            (
+                1,
+                "receive",
+                his := make_request("MESSAGE", OTHER_VIA, from_="<sip:eve@127.0.0.1>;tag=eve"),
+                UDP,
+            ),
+        ],
+        [(0, RequestIn(MESSAGE, MESSAGE_IN, UDP)), (1, RequestIn(his, server_key(his), UDP))],
+    ),
     "inside a dialog nothing is merged": (
         [
             (0, "receive", BYE, UDP),
@@ -355,6 +367,14 @@ def test_a_response_with_several_vias_was_meant_for_another(layer, vias):
         stray.headers.add("Via", via)
     assert layer.receive(stray, UDP, 1) == [Ignored(BYE_OUT, "200 with several Vias")]
     assert layer.receive(BYE_OK, UDP, 1) == [ResponseIn(BYE_OK, BYE_OUT)]
+
+
+def test_other_headers_of_a_response_may_be_repeated(layer):
+    layer.send(BYE, UDP, 0)
+    response = BYE_OK.copy()
+    response.headers.add("Record-Route", "<sip:127.0.0.8;lr>")
+    response.headers.add("Record-Route", "<sip:127.0.0.9;lr>")
+    assert layer.receive(response, UDP, 1) == [ResponseIn(response, BYE_OUT)]
 
 
 def test_the_source_is_in_the_top_via_before_anybody_sees_the_request(layer):

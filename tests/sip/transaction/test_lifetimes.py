@@ -150,6 +150,41 @@ def test_only_what_waits_for_its_user_has_no_deadline(script):
         assert world.layer.deadline is not None
 
 
+def held_by(transaction):
+    """The messages and octets that a transaction keeps."""
+    kept = (getattr(transaction, name, None) for name in ("_data", "_last", "_request"))
+    return [value for value in kept if value]
+
+
+def test_what_only_waits_for_stray_copies_keeps_no_message():
+    layer = TransactionLayer(Timers())
+    invite = make_request()
+    key, _ = layer.send_request(invite, UDP, 0.0)
+    layer.receive(answer(invite, 180), UDP, 1.0)
+    assert held_by(layer._clients[key]) == [invite]  # for the ACK of a refusal
+    layer.receive(answer(invite, 200), UDP, 2.0)
+    assert held_by(layer._clients[key]) == []
+
+    told = layer.receive(make_request(), UDP, 0.0)[-1]
+    layer.respond(told.key, answer(invite, 200), 1.0)
+    assert held_by(layer._servers[told.key]) == []
+
+    refused = layer.receive(make_request(via=VIAS[1], call_id="2"), UDP, 0.0)[-1]
+    busy = answer(refused.request, 486)
+    layer.respond(refused.key, busy, 1.0)
+    layer.receive(make_request("ACK", VIAS[1], to="<sip:bob@127.0.0.2>;tag=bob"), UDP, 1.0)
+    assert held_by(layer._servers[refused.key]) == []
+
+    bye = make_request("BYE", call_id="3")
+    key, _ = layer.send_request(bye, UDP, 0.0)
+    layer.receive(answer(bye, 200), UDP, 1.0)
+    assert held_by(layer._clients[key]) == []
+    told = layer.receive(bye, UDP, 0.0)[-1]
+    response = answer(bye, 200)
+    layer.respond(told.key, response, 1.0)
+    assert held_by(layer._servers[told.key]) == [response.render()]  # for copies of the BYE
+
+
 def exchange(layer, flow):
     """An INVITE refused, one answered, and a BYE, on both sides, to their end."""
     for number, status in enumerate((486, 200)):
