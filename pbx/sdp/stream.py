@@ -73,7 +73,7 @@ def make_stream(position: int, local: LocalLine) -> Stream:
         remote.rtp if local.rtcp_mux else remote.rtcp,
         local.rtcp_mux,
         local.direction,
-        local.direction in SENDING and theirs in RECEIVING and remote.rtp is not None,
+        local.direction in SENDING and theirs in RECEIVING,  # never at the null address, see remote
         local.direction in RECEIVING and theirs in SENDING,
         local.srtp,
         receive,

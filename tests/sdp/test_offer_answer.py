@@ -356,6 +356,11 @@ class TestHold:
         assert a.remote_content.is_held
         assert not b.remote_content.is_held
 
+    def test_an_answer_that_says_too_much_is_cut_down(self):
+        b = side()
+        b.make_offer(hold(make_content()), [PORT_B])
+        assert b.receive_answer(sdp(*audio("8", "sendrecv"))).lines[0].direction == "recvonly"
+
     def test_the_null_address_in_an_answer(self):
         _, b, _, answered = through(sdp(*audio("8")), sdp(*audio("8"), address="0.0.0.0"))
         assert attributes(answered)[-1] == "sendonly"
@@ -482,6 +487,28 @@ class TestLateAndForked:
         content = b.revise_answer(sdp(*audio("0", port=7000)))
         assert [each.name for each in content.lines[0].formats] == ["PCMU"]
         assert stream(b).remote_rtp == (PEER, 7000)
+
+    def test_only_the_last_exchange_can_be_revised(self):
+        b = side()
+        b.make_offer(make_content((8, 0)), [PORT_B])
+        b.receive_answer(ANSWER)
+        b.make_offer(make_content((8, 0)), [PORT_C])
+        b.rollback()
+        with pytest.raises(UsageError):
+            b.revise_answer(ANSWER)
+        b.receive_offer(OFFER)
+        b.make_answer(make_content(), [PORT_B])
+        with pytest.raises(UsageError):
+            b.revise_answer(ANSWER)
+
+    def test_nor_one_before_it(self):
+        b = side()
+        b.make_offer(make_content((8, 0)), [PORT_B])
+        b.receive_answer(ANSWER)
+        b.receive_offer(OFFER)
+        b.make_answer(make_content(), [PORT_B])
+        with pytest.raises(UsageError):
+            b.revise_answer(ANSWER)
 
     def test_a_bad_revision_leaves_what_was_settled(self):
         b = side()

@@ -167,6 +167,8 @@ def test_lines_are_counted_by_kind():
 def test_lines_of_the_session_keep_their_names():
     body = sdp(*audio(), *audio(), *video())
     assert keys(body, ("audio", 1)) == [("audio", 1), ("audio", 2), ("video", 0)]
+    more = sdp(*audio(), *audio(), *audio())
+    assert keys(more, ("audio", 1), ("audio", 0)) == [("audio", 1), ("audio", 0), ("audio", 2)]
 
 
 def test_a_place_used_anew_for_another_kind_gets_a_new_name():

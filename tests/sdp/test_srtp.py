@@ -206,6 +206,13 @@ class TestKeysInForce:
         assert stream(b).srtp.suite == CM80
         assert stream(b).srtp.local != before.local
 
+    def test_nor_where_the_line_is_of_a_new_kind(self):
+        b = secure_b()
+        before = stream(b).srtp
+        offer = sdp(*video("98", f"crypto:1 {CM32} {key()}", protocol="RTP/SAVP"))
+        b.make_answer(b.receive_offer(offer), [PORT_B])
+        assert stream(b).srtp.local != before.local
+
     def test_nor_on_a_new_port(self):
         b = secure_b()
         before = stream(b).srtp
