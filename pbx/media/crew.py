@@ -28,7 +28,7 @@ from pbx.media.orders import (
     StatsRead,
     WorkerRestarted,
 )
-from pbx.media.wire import Message, Ping, Restore
+from pbx.media.wire import Counted, Message, Ping, Restore
 from pbx.rtp.statistics import total
 
 PING_S: Final = 2.0
@@ -85,6 +85,7 @@ class _Endpoint:
     worker: _Worker
     remote: SetRemote | None = None
     source: Address | None = None
+    counters: dict[tuple[str, int], int] = field(default_factory=dict)  # of the SRTP session in force
     peer: "_Endpoint | None" = None
     carried: EndpointStats | None = None
     is_closing: bool = False
@@ -159,8 +160,11 @@ class Crew:
         endpoint = self._endpoints.get(order.endpoint)
         if endpoint is None:
             return []
-        if endpoint.remote is not None and endpoint.remote.rtp != order.rtp:
+        before = endpoint.remote
+        if before is not None and before.rtp != order.rtp:
             endpoint.source = None
+        if before is not None and before.srtp != order.srtp:
+            endpoint.counters.clear()
         endpoint.remote = order
         return self._tell(endpoint, order)
 
@@ -243,10 +247,11 @@ class Crew:
         effects: list[Effect] = []
         for endpoint in there:
             effects += self._tell(endpoint, endpoint.order)
+            if endpoint.source is not None or endpoint.counters:
+                counters = tuple((kind, ssrc, value) for (kind, ssrc), value in endpoint.counters.items())
+                effects += self._tell(endpoint, Restore(endpoint.name, endpoint.source, counters))
             if endpoint.remote is not None:
                 effects += self._tell(endpoint, endpoint.remote)
-            if endpoint.source is not None:
-                effects += self._tell(endpoint, Restore(endpoint.name, endpoint.source))
         joined: set[str] = set()
         for endpoint in there:
             peer = endpoint.peer
@@ -278,6 +283,11 @@ class Crew:
     def _latched(self, endpoint: _Endpoint, event: Latched) -> list[Effect]:
         endpoint.source = event.source
         return [Report(event)]
+
+    def _counted(self, endpoint: _Endpoint, event: Counted) -> list[Effect]:
+        if endpoint.remote is not None and endpoint.remote.srtp == event.keys:
+            endpoint.counters[event.kind, event.ssrc] = event.value
+        return []
 
     def _stats_read(self, endpoint: _Endpoint, event: StatsRead) -> list[Effect]:
         return [Report(StatsRead(event.endpoint, total(endpoint.carried, event.stats)))]
@@ -354,6 +364,7 @@ ORDERS: Final[dict[type, Callable[[Crew, Any, float], list[Effect]]]] = {
 EVENTS: Final[dict[type, Callable[[Crew, _Endpoint, Any], list[Effect]]]] = {
     EndpointFailed: Crew._failed,
     Latched: Crew._latched,
+    Counted: Crew._counted,
     EndpointClosed: Crew._was_closed,
     StatsRead: Crew._stats_read,
     Silent: Crew._pass,

@@ -24,14 +24,36 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
-class Restore:
-    """Core to worker, after OpenEndpoint and SetRemote: its peer was found at `source` before."""
+class Counted:
+    """Worker to core: how far an SRTP session has come, to be kept in case the worker dies.
+
+    Attributes:
+        keys: of the session.
+        kind, ssrc: of the `srtp.Counter`.
+    """
 
     endpoint: str
-    source: orders.Address
+    keys: SrtpKeys
+    kind: str
+    ssrc: int
+    value: int
 
 
-Message: TypeAlias = Order | Event | Ping | Pong | Restore
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Core to worker, between OpenEndpoint and SetRemote: what was known about its peer before.
+
+    Attributes:
+        source: where its RTP came from.
+        counters: (kind, SSRC, value) of its SRTP session.
+    """
+
+    endpoint: str
+    source: orders.Address | None
+    counters: tuple[tuple[str, int, int], ...] = ()
+
+
+Message: TypeAlias = Order | Event | Ping | Pong | Counted | Restore
 
 _KIND: Final = "="
 _BYTES: Final = "bytes"
@@ -42,7 +64,7 @@ _TYPES: Final = MappingProxyType(
             *(orders.OpenEndpoint, orders.SetRemote, orders.Join, orders.Part, orders.CloseEndpoint),
             *(orders.ReadStats, orders.EndpointFailed, orders.Latched, orders.EndpointClosed),
             *(orders.StatsRead, orders.Silent, orders.Resumed, orders.WorkerRestarted),
-            *(EndpointStats, SrtpKeys, Ping, Pong, Restore),
+            *(EndpointStats, SrtpKeys, Ping, Pong, Counted, Restore),
         )
     }
 )

@@ -19,6 +19,7 @@ from typing import Any, Final
 from pbx.errors import MediaError
 from pbx.media.loop import Loop
 from pbx.media.orders import (
+    Address,
     CloseEndpoint,
     EndpointClosed,
     EndpointFailed,
@@ -30,11 +31,13 @@ from pbx.media.orders import (
     Resumed,
     SetRemote,
     Silent,
+    SrtpKeys,
     StatsRead,
 )
-from pbx.media.wire import Decoder, Message, Ping, Pong, Restore, encode
+from pbx.media.wire import Counted, Decoder, Message, Ping, Pong, Restore, encode
 from pbx.rtp.relay import Endpoint, Handler, Stream
 from pbx.rtp.remote import Remote
+from pbx.rtp.srtp import Counter
 
 CHUNK: Final = 65_536
 GOODBYE_S: Final = 2.0
@@ -87,16 +90,17 @@ class Worker:
         if order.endpoint in self._endpoints:
             raise MediaError("opened twice")
         self._endpoints[order.endpoint] = Endpoint(
-            order.endpoint, order.address, order.rtp_port, self._loop, self._latched
+            order.endpoint, order.address, order.rtp_port, self._loop, self
         )
 
     def _set_remote(self, order: SetRemote, now: float) -> None:
         if (endpoint := self._endpoints.get(order.endpoint)) is not None:
             endpoint.set_remote(Remote(**{name: getattr(order, name) for name in REMOTE_FIELDS}), now)
 
-    def _restore(self, order: Restore, now: float) -> None:
+    def _restore(self, order: Restore, _now: float) -> None:
         if (endpoint := self._endpoints.get(order.endpoint)) is not None:
-            endpoint.restore(order.source, now)
+            known = {Counter(kind, ssrc): value for kind, ssrc, value in order.counters}
+            endpoint.restore(order.source, known)
 
     def _join(self, order: Join, now: float) -> None:
         a, b = self._endpoints.get(order.a), self._endpoints.get(order.b)
@@ -121,9 +125,13 @@ class Worker:
 
     # Events out.
 
-    def _latched(self, endpoint: Endpoint) -> None:
-        if endpoint.source is not None:
-            self._report(Latched(endpoint.name, endpoint.source))
+    def latched(self, endpoint: Endpoint, source: Address) -> None:
+        """The endpoint has found its peer."""
+        self._report(Latched(endpoint.name, source))
+
+    def counted(self, endpoint: Endpoint, keys: SrtpKeys, counter: Counter, value: int) -> None:
+        """The endpoint's SRTP session has come on."""
+        self._report(Counted(endpoint.name, keys, counter.kind, counter.ssrc, value))
 
     def _tick(self, now: float) -> None:
         self._flush()

@@ -14,6 +14,7 @@ What comes before SetRemote, or before the join, is held: the last HELD packets 
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from struct import Struct
 from struct import error as StructError  # noqa: N812
 from typing import Any, Final, Protocol, TypeAlias
@@ -31,8 +32,9 @@ from pbx.rtp.packet import (
 )
 from pbx.rtp.remote import Remote
 from pbx.rtp.sequence import MAX_DEVIATION, MAX_DROPOUT, Reception
-from pbx.rtp.srtp import Srtp
+from pbx.rtp.srtp import Counter, Srtp
 from pbx.rtp.statistics import EndpointStats
+from pbx.sdp.crypto import SrtpKeys
 
 Handler: TypeAlias = Callable[[float], None]
 
@@ -74,6 +76,18 @@ class Net(Protocol):
         ...
 
     def unwatch(self, sock: Socket) -> None: ...
+
+
+class Listener(Protocol):
+    """Who wants to know what endpoints find out."""
+
+    def latched(self, endpoint: "Endpoint", source: Address) -> None:
+        """The peer's RTP comes from `source`."""
+        ...
+
+    def counted(self, endpoint: "Endpoint", keys: SrtpKeys, counter: Counter, value: int) -> None:
+        """The SRTP session with `keys` has come so far."""
+        ...
 
 
 class Stream(Reception):
@@ -130,15 +144,13 @@ class Stream(Reception):
 class Endpoint:
     """A port pair of ours that talks with one peer."""
 
-    def __init__(
-        self, name: str, address: str, rtp_port: int, net: Net, on_latched: Callable[["Endpoint"], None]
-    ) -> None:
+    def __init__(self, name: str, address: str, rtp_port: int, net: Net, listener: Listener) -> None:
         """
         Raises:
             OSError: a port of the pair is not to be had; neither is kept.
         """
         self.name, self.address, self.rtp_port = name, address, rtp_port
-        self._net, self._on_latched = net, on_latched
+        self._net, self._listener = net, listener
         self._rtp = net.bind(address, rtp_port)
         try:
             self._rtcp = net.bind(address, rtp_port + 1)
@@ -155,6 +167,7 @@ class Endpoint:
         self._rtcp_announced: Address | None = None
         self._rtcp_source: Address | None = None
         self._srtp: Srtp | None = None
+        self._known: dict[Counter, int] = {}
         self._clock_rates: dict[int, int] = {}
         self._payload_map: dict[int, int] = {}
         self._peer: Endpoint | None = None
@@ -185,7 +198,8 @@ class Endpoint:
         if remote.srtp is None:
             self._srtp = None
         elif self._srtp is None or self._srtp.keys != remote.srtp:  # the same keys: their counters go on
-            self._srtp = Srtp(remote.srtp)
+            self._srtp = Srtp(remote.srtp, self._known, partial(self._listener.counted, self, remote.srtp))
+            self._known = {}
         latch = self._latch
         latch.announce(remote.rtp, is_symmetric=remote.symmetric, relatch=remote.relatch, now=now)
         announced = remote.rtcp or (remote.rtp and (remote.rtp[0], remote.rtp[1] + 1))
@@ -198,11 +212,11 @@ class Endpoint:
             self._receive_from(data, source, now)
         self._choose_paths()
 
-    def restore(self, source: Address, now: float) -> None:
-        """The peer was found before, by a worker that is no more."""
-        self._latch.restore(source)
-        self._connect(source, now)
-        self._choose_paths()
+    def restore(self, source: Address | None, known: dict[Counter, int]) -> None:
+        """Before set_remote: what was found out before, by a worker that is no more."""
+        self._known = known
+        if source is not None:
+            self._latch.restore(source)
 
     def join(self, other: "Endpoint", now: float) -> None:
         """Relay between the two; earlier joins of both end."""
@@ -236,6 +250,7 @@ class Endpoint:
                 self._net.unwatch(sock)
                 sock.close()
         self._stream.clear()
+        self._srtp = None
 
     def tick(self, now: float, silence_s: float) -> bool | None:
         """Once a second. True: the peer has just been found silent; False: it is heard again."""
@@ -353,7 +368,7 @@ class Endpoint:
         self._pass_on(packet)
         self._connect(source, now)
         self._choose_paths()
-        self._on_latched(self)
+        self._listener.latched(self, source)
 
     def _receive(self, data: bytes, now: float) -> None:
         """A packet from where the peer is."""
@@ -366,8 +381,9 @@ class Endpoint:
             return
         self._count(packet, len(data), now)
         if not self._latch.is_fixed and self._connected is not None and self._is_expected(data):
-            if self._latch.accept(self._connected):
-                self._on_latched(self)
+            source = self._connected
+            if self._latch.accept(source):
+                self._listener.latched(self, source)
             self._choose_paths()
         self._pass_on(packet)
 

@@ -20,7 +20,7 @@ from pbx.media.orders import (
     StatsRead,
     WorkerRestarted,
 )
-from pbx.media.wire import Ping, Pong, Restore
+from pbx.media.wire import Counted, Ping, Pong, Restore
 
 NAT = ("203.0.113.7", 61_000)
 
@@ -110,8 +110,8 @@ def test_a_new_worker_is_told_all_the_dead_one_knew():
     assert made.died(0, "killed", 20.0) == [
         Spawn(0),
         Tell(0, opened("a")),
-        Tell(0, remote("a")),
         Tell(0, Restore("a", NAT)),
+        Tell(0, remote("a")),
         Tell(0, opened("b")),
         Tell(0, remote("b")),
         Tell(0, Join("a", "b")),
@@ -133,6 +133,20 @@ def test_a_source_learnt_before_the_peer_moved_is_not_restored():
     made.receive(0, Latched("a", NAT), 1.0)
     made.perform(remote("a", port=5000), 2.0)
     assert told(made.died(0, "killed", 20.0)) == [(0, opened("a")), (0, remote("a", port=5000))]
+
+
+KEYS, NEW_KEYS = (SrtpKeys("AEAD_AES_128_GCM", bytes(28), bytes([key] * 28)) for key in (1, 2))
+
+
+def test_srtp_counters_are_kept_as_long_as_their_keys():
+    made = crew(opened("a"), remote("a", srtp=KEYS))
+    made.receive(0, Counted("a", KEYS, "in", 7, 16_384), 1.0)
+    assert made.receive(0, Counted("a", KEYS, "in", 7, 32_768), 2.0) == []
+    restore = Restore("a", None, (("in", 7, 32_768),))
+    assert told(made.died(0, "killed", 20.0))[1:] == [(0, restore), (0, remote("a", srtp=KEYS))]
+    made.perform(remote("a", srtp=NEW_KEYS), 30.0)
+    made.receive(0, Counted("a", KEYS, "in", 7, 49_152), 30.0)  # was on its way
+    assert told(made.died(0, "killed", 99.0))[1:] == [(0, remote("a", srtp=NEW_KEYS))]
 
 
 def test_what_was_being_closed_is_closed_with_its_worker():
@@ -214,8 +228,8 @@ class TestCallsOfTwoWorkersAreJoined:
         assert made.perform(Join("a", "c"), 2.0) == [Tell(1, CloseEndpoint("c"))]
         assert made.receive(1, EndpointClosed("c", EndpointStats(packets_in=7)), 2.1) == [
             Tell(0, opened("c", "2")),
-            Tell(0, remote("c")),
             Tell(0, Restore("c", NAT)),
+            Tell(0, remote("c")),
             Tell(0, Join("c", "a")),
         ]
 

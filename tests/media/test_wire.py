@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pbx.errors import MediaError
 from pbx.media import orders
-from pbx.media.wire import Decoder, Ping, Pong, Restore, encode
+from pbx.media.wire import Counted, Decoder, Ping, Pong, Restore, encode
 
 KEYS = orders.SrtpKeys("AEAD_AES_128_GCM", bytes(range(28)), bytes(28))
 STATS = orders.EndpointStats(packets_in=3, jitter_s=0.25, round_trip_s=None, source=("::1", 4000))
@@ -32,7 +32,8 @@ MESSAGES = [
     orders.WorkerRestarted(("call", "other"), "died"),
     Ping(),
     Pong(),
-    Restore("a", ("192.0.2.1", 4000)),
+    Counted("a", KEYS, "in", 7, 65_536),
+    Restore("a", ("192.0.2.1", 4000), (("in", 7, 65_536), ("rtcp", 7, 64))),
 ]
 
 

@@ -25,7 +25,7 @@ from pbx.media.orders import (
     SrtpKeys,
     StatsRead,
 )
-from pbx.media.wire import Decoder, Ping, Pong, Restore, encode
+from pbx.media.wire import Decoder, Ping, Pong, encode
 from pbx.rtp.rtcp import Report, ReportBlock
 from pbx.rtp.srtp import Srtp
 from tests.support.rtp_phone import PATIENCE_S, V4, V6, Phone, free_pair, rtp
@@ -280,15 +280,6 @@ def test_parted_and_joined_anew_with_another(worker, phones):
     b.rtp.sendto(rtp(1), to_b)
     worker.settle()
     a.hears_nothing()
-
-
-def test_a_restored_peer_is_sent_to_before_it_is_heard(worker, phones):
-    a, elsewhere, b = phones(), phones(), phones()
-    _, to_b = join(worker, a, b)
-    worker.tell(Restore("a", elsewhere.address))
-    worker.settle()
-    b.rtp.sendto(rtp(1), to_b)
-    assert elsewhere.heard() == rtp(1)
 
 
 def test_a_peer_that_is_not_there_disturbs_nobody(worker, phones):

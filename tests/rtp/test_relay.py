@@ -8,6 +8,8 @@ from pbx.rtp.packet import Packet
 from pbx.rtp.relay import HELD, HELD_S, STRAYS_A_SECOND, Endpoint
 from pbx.rtp.remote import Remote
 from pbx.rtp.rtcp import Report
+from pbx.rtp.srtp import Counter, Srtp
+from pbx.sdp.crypto import SrtpKeys
 
 A, B, NAT, STRANGER = (
     ("192.0.2.1", 4000),
@@ -99,16 +101,21 @@ class Pair:
     """Endpoint a on ports 10000 and 10001, endpoint b on 10002 and 10003."""
 
     def __init__(self, net, a=REMOTE_A, b=REMOTE_B, joined=True):
-        self.net, self.latched = net, []
+        self.net, self.found, self.counters = net, [], []
         self.a, self.b = (
-            Endpoint(name, "192.0.2.9", port, net, self.latched.append)
-            for name, port in (("a", 10000), ("b", 10002))
+            Endpoint(name, "192.0.2.9", port, net, self) for name, port in (("a", 10000), ("b", 10002))
         )
         for endpoint, remote in ((self.a, a), (self.b, b)):
             if remote is not None:
                 endpoint.set_remote(remote, 0.0)
         if joined:
             self.a.join(self.b, 0.0)
+
+    def latched(self, endpoint, source):
+        self.found.append((endpoint.name, source))
+
+    def counted(self, endpoint, keys, counter, value):
+        self.counters.append((endpoint.name, keys, counter, value))
 
     def from_a(self, *packets, source=A, now=0.0):
         self.net.arrive(10000, source, *packets, now=now)
@@ -180,9 +187,9 @@ def test_rubbish_goes_nowhere(net, data):
 def test_rubbish_and_unknown_payload_types_find_no_peer(net):
     pair = Pair(net, a=Remote(A, clock_rates=((0, 8000), (101, 8000))))
     pair.from_a(b"\r\n\r\n", rtp(1, payload_type=99), source=NAT)
-    assert (pair.latched, pair.to_b) == ([], [])
+    assert (pair.found, pair.to_b) == ([], [])
     pair.from_a(rtp(1, payload_type=101), source=NAT)
-    assert (pair.latched, pair.a.source) == ([pair.a], NAT)
+    assert (pair.found, pair.a.source) == ([("a", NAT)], NAT)
 
 
 def test_the_stream_goes_where_it_comes_from(net):
@@ -227,6 +234,33 @@ def test_a_peer_announced_nowhere_gets_nothing_until_it_is_heard(net):
     pair.from_a(rtp(1), source=NAT)
     pair.from_b(rtp(2))
     assert pair.to_a == [(rtp(2), NAT)]
+
+
+def test_a_restored_peer_is_sent_to_before_it_is_heard(net):
+    pair = Pair(net, a=None)
+    pair.a.restore(NAT, {})
+    pair.a.set_remote(REMOTE_A, 0.0)
+    pair.from_b(rtp(1))
+    assert (pair.to_a, pair.found) == ([(rtp(1), NAT)], [("b", B)])
+
+
+def test_srtp_counters_are_told_and_a_restored_session_goes_on_from_them(net):
+    suite = "AES_CM_128_HMAC_SHA1_80"
+    keys, phone = SrtpKeys(suite, bytes(30), b"x" * 30), Srtp(SrtpKeys(suite, b"x" * 30, bytes(30)))
+    pair = Pair(net, a=Remote(A, srtp=keys))
+    for index in range(65_000, 66_000):
+        pair.from_a(phone.protect(rtp(index & 0xFFFF)))
+        pair.from_b(rtp(index & 0xFFFF))
+    known = {}
+    for name, its_keys, counter, value in pair.counters:
+        assert (name, its_keys) == ("a", keys)
+        known[counter] = value
+    assert set(known) == {Counter("in", 7), Counter("out", 7)}
+    again = Pair(FakeNet(), a=None)
+    again.a.restore(None, known)
+    again.a.set_remote(Remote(A, srtp=keys), 0.0)
+    again.from_a(phone.protect(rtp(66_001 & 0xFFFF)))
+    assert again.to_b == [(rtp(66_001 & 0xFFFF), B)]
 
 
 def test_early_packets_are_held_until_there_is_a_way(net):
@@ -342,7 +376,7 @@ def test_silence_counts_from_the_end_of_the_hold(net):
 def test_the_first_of_a_pair_is_freed_when_the_second_is_taken(net):
     net.taken.add(10001)
     with pytest.raises(OSError, match="taken"):
-        Endpoint("a", "192.0.2.9", 10000, net, print)
+        Endpoint("a", "192.0.2.9", 10000, net, None)
     assert [sock.is_closed for sock in net.sockets] == [True]
 
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from pbx.errors import MediaError
 from pbx.rtp.packet import MAX_PACKET, Packet
 from pbx.rtp.rtcp import Report
-from pbx.rtp.srtp import Srtp, SrtpRefusedError
+from pbx.rtp.srtp import SOURCES, Srtp, SrtpRefusedError
 from pbx.sdp.crypto import KEY_BYTES, SrtpKeys
 
 TAG_BYTES = {"80": 10, "32": 4, "GCM": 16}
@@ -79,6 +79,74 @@ def test_packets_of_full_size_fit(suite):
     a, b = pair(suite)
     packet = rtp(1, size=MAX_PACKET - 12)
     assert b.unprotect(a.protect(packet)) == packet
+
+
+class Lives:
+    """A session whose process dies now and then, beside a phone that lives on."""
+
+    def __init__(self, suite):
+        self.known = {}
+        ours, theirs = (bytes(range(start, start + KEY_BYTES[suite])) for start in (1, 101))
+        self.keys = SrtpKeys(suite, ours, theirs)
+        self.phone = Srtp(SrtpKeys(suite, theirs, ours))
+        self.again()
+
+    def again(self):
+        self.ours = Srtp(self.keys, dict(self.known), self.known.__setitem__)
+
+    def both_ways(self, index):
+        packet = rtp(index & 0xFFFF)
+        assert self.phone.unprotect(self.ours.protect(packet)) == packet
+        assert self.ours.unprotect(self.phone.protect(packet)) == packet
+
+
+@pytest.mark.parametrize("end", [40_000, 65_536, 66_000, 200_000])
+@pytest.mark.parametrize("gap", [1, 15, 3000])
+def test_a_session_goes_on_in_another_process(suite, end, gap):
+    lives = Lives(suite)
+    for index in range(39_936, end, 256):  # those counters look at
+        lives.both_ways(index)
+    for index in range(end, end + 10):
+        lives.both_ways(index)
+    lives.again()
+    for index in range(end + 9 + gap, end + 20 + gap):
+        lives.both_ways(index)
+    assert len(lives.known) == 2
+
+
+def test_a_forged_packet_does_not_lead_a_new_session_astray(suite):
+    lives = Lives(suite)
+    for index in range(0, 70_144, 256):
+        lives.both_ways(index)
+    lives.again()
+    forged = bytearray(lives.phone.protect(rtp(80_000 & 0xFFFF)))
+    forged[-1] ^= 1
+    with pytest.raises(SrtpRefusedError):
+        lives.ours.unprotect(bytes(forged))
+    phone = lives.phone
+    assert lives.ours.unprotect(phone.protect(rtp(80_001 & 0xFFFF))) == rtp(80_001 & 0xFFFF)
+
+
+def test_a_report_index_is_never_used_again(suite):
+    lives = Lives(suite)
+    report = Report(7, 1, ()).pack()
+    for _ in range(3):
+        for _ in range(100):
+            assert lives.phone.unprotect_rtcp(lives.ours.protect_rtcp(report)) == report
+        lives.again()
+
+
+def test_the_number_of_sources_is_bounded(suite):
+    a, b = pair(suite)
+    for ssrc in range(SOURCES):
+        b.unprotect(a.protect(rtp(1, ssrc)))
+    for action, packet in (
+        (a.protect, rtp(1, SOURCES)),
+        (b.unprotect, pair(suite)[0].protect(rtp(1, SOURCES))),
+    ):
+        with pytest.raises(SrtpRefusedError, match="too many"):
+            action(packet)
+    assert b.unprotect(a.protect(rtp(2, 0))) == rtp(2, 0)
 
 
 WRONG = {
