@@ -14,7 +14,7 @@ from pbx.sip.uri import SipUri, parse_uri
 
 # auth-param = token EQUAL ( token / quoted-string ). No parameter of a challenge that is used has a name
 # beyond \w, and starting only at the edge of a word keeps the search linear whatever a stranger sends.
-_PARAM = re.compile(r'\b(\w+)\s*+=\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,"]*+)', re.DOTALL)
+_PARAM = re.compile(r'\b(\w+)\s*+=\s*+("[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|[^\s,"]*+)', re.DOTALL)
 
 
 def _credentials_pattern(equal: str, quoted: str, separator: str, flags: int) -> re.Pattern[str]:
@@ -24,13 +24,17 @@ def _credentials_pattern(equal: str, quoted: str, separator: str, flags: int) ->
     ]
     tokens = [rf'{name}{equal}"?([\w\-]*+)"?' for name in ("algorithm", "qop", "nc")]
     other = rf'[\w\-*]++{equal}(?:"{quoted}"|[^\s,"]*+)'
-    return re.compile(rf"Digest[ \t]++(?:(?:{'|'.join([*strings, *tokens, other])}){separator})++", flags)
+    # Atomic groups: the possessive repetition of a group goes wrong in Python before 3.11.5 (gh-106052).
+    return re.compile(rf"Digest[ \t]++(?>(?:(?:{'|'.join([*strings, *tokens, other])}){separator})+)", flags)
 
 
 # What phones send, and what the grammar allows beside: twice as slow.
 _PLAIN = _credentials_pattern("=", r'[^"\\]*+', r"(?:, ?|\Z)", 0)
 _ANY = _credentials_pattern(
-    r"[ \t]*+=[ \t]*+", r'[^"\\]*+(?:\\.[^"\\]*+)*+', r"[ \t]*+(?:,[ \t]*+)*+", re.IGNORECASE | re.DOTALL
+    r"[ \t]*+=[ \t]*+",
+    r'[^"\\]*+(?>(?:\\.[^"\\]*+)*)',
+    r"[ \t]*+(?>(?:,[ \t]*+)*)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 ALGORITHMS: Final = ("SHA-256", "MD5")  # RFC 8760 §2.3: the one that is liked best comes first
