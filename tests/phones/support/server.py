@@ -53,11 +53,15 @@ class PbxServer:
         folder: gets the configuration, the data and the log.
         office: text of office.toml; the tests' own office by default.
         failed_auth: how many wrong passwords an address has. Many, since all phones have the same one.
+        rtp_ports: how many ports its audio has.
     """
 
-    def __init__(self, folder: Path, office: str = "", failed_auth: int = 10_000) -> None:
+    def __init__(
+        self, folder: Path, office: str = "", failed_auth: int = 10_000, rtp_ports: int = RTP_PORTS
+    ) -> None:
         self.folder = folder
-        self._ports = Ports(RTP_PORTS + 10)
+        self._rtp_ports = rtp_ports
+        self._ports = Ports(rtp_ports + 10)
         self.port = self._ports.first
         self.tls_port = self.port + 1
         self.rtp_first = self.port + 10
@@ -83,6 +87,12 @@ class PbxServer:
         return f"[::1]:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """Of `pbx serve`."""
+        assert self._program is not None, "the server was not started"
+        return self._program.pid
+
+    @property
     def is_running(self) -> bool:
         return self._program is not None and self._program.is_running
 
@@ -101,7 +111,7 @@ class PbxServer:
                 port=self.port,
                 tls_port=self.tls_port,
                 rtp_first=self.rtp_first,
-                rtp_last=self.rtp_first + RTP_PORTS - 2,
+                rtp_last=self.rtp_first + self._rtp_ports - 2,
                 failed_auth=self._failed_auth,
             )
         )
