@@ -54,6 +54,8 @@ DIFFERENT = {
     "old: another Call-ID": (make_request(via=OLD), make_request(via=OLD, call_id="other")),
     "old: another CSeq": (make_request(via=OLD), make_request(via=OLD, cseq=2)),
     "old: another Via": (make_request(via=f"{OLD};branch=1"), make_request(via=f"{OLD};branch=2")),
+    "old: another port": (make_request(via=OLD), make_request(via="SIP/2.0/UDP 127.0.0.1:5063")),
+    "old: another host": (make_request(via=OLD), make_request(via="SIP/2.0/UDP 127.0.0.3:5062")),
     "old: another To tag in a BYE": (make_request("BYE", via=OLD), make_request("BYE", via=OLD, to=TAGGED)),
     "old and new": (make_request(via=OLD), make_request(via=f"{OLD};branch=z9hG4bKone")),
 }
