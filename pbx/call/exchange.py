@@ -123,7 +123,8 @@ class Exchange:
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
         self.stack.flow_lost(flow, why, now)
-        self._unbound(self.location.flow_lost(flow), why)
+        if not self.is_stopping:  # registrations outlive the server, which closes the connections itself now
+            self._unbound(self.location.flow_lost(flow), why)
         return self._take()
 
     def keeps(self, flow: Flow) -> bool:
