@@ -1,8 +1,8 @@
 """What a description is about, without where it goes: the part that passes from one leg to the other."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
 
 from pbx.sdp.formats import Format, make_format
 from pbx.sdp.pairing import Key
@@ -33,8 +33,7 @@ def narrow(direction: Direction, to: Direction) -> Direction:
     return to if direction == SENDRECV else INACTIVE
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One media line: what the party described can take and wants, seen from that party.
 
     Lines of different legs are the same medium when `kind` and `ordinal` agree (audio 0, audio 1, video 0).
@@ -59,7 +58,7 @@ class Line:
 
     def off(self) -> "Line":
         """The same line, rejected."""
-        return replace(self, rejected=True, direction=INACTIVE)
+        return self._replace(rejected=True, direction=INACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Content:
 def hold(content: Content, direction: Direction = SENDONLY) -> Content:
     """The content narrowed: to hold, sendrecv becomes sendonly and recvonly inactive (RFC 3264 §8.4)."""
     return Content(
-        tuple([replace(line, direction=narrow(line.direction, direction)) for line in content.lines]),
+        tuple([line._replace(direction=narrow(line.direction, direction)) for line in content.lines]),
         content.bandwidths,
     )
 
@@ -93,7 +92,7 @@ def hold(content: Content, direction: Direction = SENDONLY) -> Content:
 def with_direction(content: Content, direction: Direction = SENDRECV) -> Content:
     """The content with that direction on each line, whatever it was: the way to resume."""
     return Content(
-        tuple([replace(line, direction=direction) for line in content.lines]),
+        tuple([line._replace(direction=direction) for line in content.lines]),
         content.bandwidths,
     )
 
@@ -113,7 +112,7 @@ def _restrict(line: Line, order: dict[str, int]) -> Line:
         return line
     rates = {each.rate_hz for each in codecs}
     rest = [each for each in line.formats if each.is_auxiliary and each.rate_hz in rates]
-    return replace(line, formats=(*codecs, *rest))
+    return line._replace(formats=(*codecs, *rest))
 
 
 def make_content(

@@ -52,22 +52,28 @@ class LocalLine(NamedTuple):
         lines = [f"m={self.kind} {port} {self.protocol} {numbers}"]
         if address != session_address:
             lines.append(f"c={render_connection(address)}")
-        lines += [f"b={bandwidth}" for bandwidth in line.bandwidths]
+        for bandwidth in line.bandwidths:
+            lines.append(f"b={bandwidth}")
         for number, encoding, _, parameters, feedback in self.formats:
             lines.append(f"a=rtpmap:{number} {encoding}")
-            lines += [f"a=fmtp:{number} {value}" for value in parameters]
-            lines += [f"a=rtcp-fb:{number} {value}" for value in feedback]
-        lines += [f"a=rtcp-fb:* {value}" for value in line.feedback]
+            for value in parameters:
+                lines.append(f"a=fmtp:{number} {value}")
+            for value in feedback:
+                lines.append(f"a=rtcp-fb:{number} {value}")
+        for value in line.feedback:
+            lines.append(f"a=rtcp-fb:* {value}")
         if line.ptime_ms:
             lines.append(f"a=ptime:{line.ptime_ms}")
         if line.maxptime_ms:
             lines.append(f"a=maxptime:{line.maxptime_ms}")
-        lines += [f"a={attribute}" for attribute in line.attributes]
+        for attribute in line.attributes:
+            lines.append(f"a={attribute}")
         if self.rtcp_mux:
             lines.append("a=rtcp-mux")
         elif rtcp_port != port + 1:
             lines.append(f"a=rtcp:{rtcp_port}")
-        lines += [f"a={crypto.render()}" for crypto in self.crypto]
+        for crypto in self.crypto:
+            lines.append(f"a={crypto.render()}")
         lines.append(f"a={self.direction}")
         return lines
 

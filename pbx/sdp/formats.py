@@ -114,12 +114,16 @@ def common(offered: Sequence[Format], wanted: Iterable[Format]) -> tuple[Format,
     wanted = tuple(wanted)
     by_number = {each.payload_type: each for each in offered}
     numbers: dict[int, int] = {}  # wanted number -> offered number
+    plain = True
     for each in wanted:
         same = by_number.get(each.payload_type)
         if same is not None and same.codec == each.codec:
             numbers[each.payload_type] = each.payload_type
+            plain = plain and not each.feedback
     if len(numbers) < len(wanted):
         _match_by_codec(by_number, wanted, numbers)
+    elif plain:
+        return wanted
     return tuple(
         [
             _restrict(renumber(each, numbers), by_number[numbers[each.payload_type]])
@@ -140,15 +144,20 @@ def _match_by_codec(
     by_number: dict[int, Format], wanted: tuple[Format, ...], numbers: dict[int, int]
 ) -> None:
     """Match what is left by codec: first where the parameters agree as well, then by codec alone."""
+    taken = set(numbers.values())
+    by_codec: dict[str, list[Format]] = {}
+    for candidate in by_number.values():
+        if candidate.payload_type not in taken:
+            by_codec.setdefault(candidate.codec, []).append(candidate)
     for strict in (True, False):
         for each in wanted:
             if each.payload_type in numbers:
                 continue
-            taken = numbers.values()
-            for number, candidate in by_number.items():
-                alike = candidate.codec == each.codec and number not in taken
-                if alike and (not strict or candidate.parameters == each.parameters):
-                    numbers[each.payload_type] = number
+            free = by_codec.get(each.codec, [])
+            for candidate in free:
+                if not strict or candidate.parameters == each.parameters:
+                    numbers[each.payload_type] = candidate.payload_type
+                    free.remove(candidate)
                     break
 
 

@@ -87,14 +87,11 @@ def read_lines(description: SessionDescription, keys: Sequence[tuple[str, int]])
 def _read_line(
     media: MediaDescription, ordinal: int, connection: Connection | None, direction: Direction
 ) -> RemoteLine:
-    found: dict[str, list[str]] = {}
-    for attribute in media.attributes:
-        name, _, value = attribute.partition(":")
-        name = name.rstrip()  # some phones end their lines with a blank
-        if name in found:
-            found[name].append(value)
-        else:
-            found[name] = [value]
+    found = _by_name(media.attributes)
+    others: tuple[str, ...] = ()
+    if not found.keys() <= KNOWN:
+        _strip_names(found)
+        others = tuple([each for each in media.attributes if each.partition(":")[0].rstrip() not in KNOWN])
     if media.connections:
         connection = media.connections[0]
     feedback = _by_number(found["rtcp-fb"]) if "rtcp-fb" in found else {}
@@ -105,7 +102,10 @@ def _read_line(
     if rejected:
         direction = INACTIVE
     else:
-        direction = next((DIRECTIONS[name] for name in found if name in DIRECTIONS), direction)
+        for each in DIRECTIONS.values():
+            if each in found:
+                direction = each
+                break
         if address is None:
             # RFC 3264 §8.4, RFC 2543 hold: nothing is to be sent to the null address.
             direction = narrow(direction, SENDONLY)
@@ -121,7 +121,7 @@ def _read_line(
         _milliseconds(found, "maxptime"),
         media.bandwidths,
         tuple(feedback.get("*", ())),
-        () if found.keys() <= KNOWN else tuple([a for a in media.attributes if _is_kept(a)]),
+        others,
         rejected,
     )
     crypto = found.get("crypto")
@@ -138,8 +138,22 @@ def _read_line(
     )
 
 
-def _is_kept(attribute: str) -> bool:
-    return attribute.partition(":")[0].rstrip() not in KNOWN
+def _by_name(attributes: Iterable[str]) -> dict[str, list[str]]:
+    """The attributes' values by their names."""
+    found: dict[str, list[str]] = {}
+    for attribute in attributes:
+        name, _, value = attribute.partition(":")
+        if name in found:
+            found[name].append(value)
+        else:
+            found[name] = [value]
+    return found
+
+
+def _strip_names(found: dict[str, list[str]]) -> None:
+    """Some phones end their lines with a blank, which sticks to a name without a value."""
+    for name in [name for name in found if name[-1:].isspace()]:
+        found.setdefault(name.rstrip(), []).extend(found.pop(name))
 
 
 def _by_number(values: Iterable[str]) -> dict[str, list[str]]:

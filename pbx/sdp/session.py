@@ -195,6 +195,23 @@ def _parse_session(lines: list[str], media: tuple[MediaDescription, ...]) -> Ses
             raise SdpError(f"{line[:20]!r} is no line of a session description, or out of place")
     value = single.get
     connection = value("c=")
+    if not many and len(single) <= 2 and "s=" in single and (len(single) == 1 or connection is not None):
+        # As nearly every phone writes it.
+        return SessionDescription(
+            _parse_origin(lines[1][2:]),
+            single["s="] or "-",
+            None,
+            None,
+            (),
+            (),
+            None if connection is None else _parse_connection(connection),
+            (),
+            tuple(timings) or ALWAYS,
+            None,
+            None,
+            tuple(attributes),
+            media,
+        )
     return SessionDescription(
         _parse_origin(lines[1][2:]),
         value("s=") or "-",

@@ -1,8 +1,7 @@
 """On what terms one media line is offered, answered and settled: formats, direction, profile, keys."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from pbx.entropy import Entropy
 from pbx.errors import UsageError
@@ -19,8 +18,7 @@ PLAIN: Final = "RTP/AVP"
 SECURE: Final = "RTP/SAVP"
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """One leg's policy on SRTP, and where its keys come from."""
 
     entropy: Entropy
@@ -56,7 +54,7 @@ class Terms:
         if line is None or not suffices(formats, offered.formats):
             return LocalLine(*offered.key, remote.protocol, remote.formats, remote=remote, numbers=numbers)
         if line.feedback and line.feedback != offered.feedback:
-            line = replace(line, feedback=tuple([v for v in line.feedback if v in offered.feedback]))
+            line = line._replace(feedback=tuple([v for v in line.feedback if v in offered.feedback]))
         chosen = None
         if remote.crypto and self.policy != "off":
             # Also on RTP/AVP with crypto attributes: a phone that offers so takes its answer so.
@@ -130,7 +128,7 @@ def settle_line(ours: LocalLine, remote: RemoteLine) -> tuple[LocalLine, Refusal
         return switch_off(ours, remote), Refusal(errors.INCOMPATIBLE_MEDIA_FORMAT, why)
     direction = narrow(remote.line.direction, REVERSED[ours.direction])
     if formats != remote.line.formats or direction != remote.line.direction:
-        remote = remote._replace(line=replace(remote.line, formats=formats, direction=direction))
+        remote = remote._replace(line=remote.line._replace(formats=formats, direction=direction))
     return LocalLine(
         ours.kind,
         ours.ordinal,

@@ -162,6 +162,25 @@ def test_an_exchange_through_the_pbx(data, policy_a, policy_b):
                 assert codecs[rewritten.get(each.payload_type, each.payload_type)] == each.codec
 
 
+@given(st.data(), OFFERS)
+@settings(max_examples=120, deadline=None)
+def test_a_damaged_offer_is_an_sdp_error_or_answered_well(data, offer):
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(offer)))
+        to = at + data.draw(st.integers(0, 9))
+        filling = data.draw(
+            st.sampled_from([b"", b"\r\n", b" ", b":", b"a=", b"m=audio", b"\xff\0", b"99999999999"])
+        )
+        offer = offer[:at] + filling + offer[to:]
+    side = SdpSide(SeededEntropy())
+    try:
+        content = side.receive_offer(offer)
+        answered = side.make_answer(content, ports(20000, 32))
+    except SdpError:
+        return
+    check_answer(offer, answered, ports(20000, 32))
+
+
 class Negotiation(RuleBasedStateMachine):
     """One side under any order of calls: legal ones never wedge it, others are UsageErrors without effect."""
 
