@@ -16,6 +16,7 @@ from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.layer import TransactionLayer
+from pbx.sip.transaction.reply_path import trace_reply_path
 from pbx.sip.transaction.timers import Timers
 from pbx.sip.transaction.types import Ended, RequestIn, ResponseIn, Send, TimedOut, TransportFailed
 from pbx.sip.uri import SipUri, parse_uri
@@ -58,7 +59,7 @@ class InviteOwner(Protocol):
 class ClientRequest:
     """A request on its way: its transaction moves when it is tried at the next address (RFC 3263 §4.3)."""
 
-    __slots__ = ("alternatives", "flow", "handler", "key", "request")
+    __slots__ = ("alternatives", "flow", "handler", "has_provisional", "key", "request")
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class ClientRequest:
         self.handler = handler
         self.alternatives = list(alternatives)
         self.key: TransactionKey | None = None
+        self.has_provisional = False  # of the transaction in progress
 
 
 class SipStack:
@@ -133,8 +135,9 @@ class SipStack:
         request = error.request
         if request is None or request.method == "ACK":
             return
+        reply_path = trace_reply_path(request, flow)
         response = make_response(request, error.status, error.reason, to_tag=self.entropy.token())
-        self.out.append(Send(response.render(), flow))
+        self.out.append(Send(response.render(), reply_path))
 
     def expire(self, now: float) -> None:
         """Run every timer that is due."""
@@ -241,6 +244,7 @@ class SipStack:
         self._add_via(client.request, client.flow)
         key, effects = self.layer.send_request(client.request, client.flow, self.now)
         client.key = key
+        client.has_provisional = False
         self._clients[key] = client
         self._dispatch(effects)
 
@@ -280,6 +284,8 @@ class SipStack:
         if response.status == 503 and client.alternatives:
             self._fail(client, 503)
             return
+        if response.status < 200:
+            client.has_provisional = True
         client.handler(response)
 
     def _fail(self, client: ClientRequest, status: int) -> None:

@@ -40,7 +40,7 @@ class InviteUac:
         self.is_cancelled = False
         self._stack = stack
         self._owner: InviteUacOwner | None = owner
-        self._has_provisional = False
+        self._is_cancel_sent = False
         self._cancel_extra: Extra = ()
         self._winner: str | None = None  # To tag of the first 2xx
         self._ack: tuple[bytes, Dialog] | None = None
@@ -72,8 +72,12 @@ class InviteUac:
         self.is_cancelled = True
         self._cancel_extra = extra
         self._stack.timers.set((self, "cancel"), self._stack.now + 64 * self._stack.t.t1)
-        if self._has_provisional:
-            self._stack.cancel(self._client, extra)
+        if self._client.has_provisional:
+            self._send_cancel()
+
+    def _send_cancel(self) -> None:
+        self._is_cancel_sent = True
+        self._stack.cancel(self._client, self._cancel_extra)
 
     def take_reliable(self, response: Response, dialog: Dialog) -> bool:
         """Acknowledge a reliable provisional response by PRACK; False for a copy or one out of order."""
@@ -107,9 +111,8 @@ class InviteUac:
     def _receive(self, response: Response) -> None:
         owner = self._owner
         if response.status < 200:
-            if self.is_cancelled and not self._has_provisional:
-                self._stack.cancel(self._client, self._cancel_extra)
-            self._has_provisional = True
+            if self.is_cancelled and not self._is_cancel_sent:
+                self._send_cancel()
             if owner is not None and not self.is_cancelled and response.status > 100:
                 owner.invite_progressed(response)
             return
