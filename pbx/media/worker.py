@@ -207,6 +207,7 @@ def main(fd: int, silence_s: float) -> None:
     worker = Worker(socket.socket(fileno=fd), silence_s)
     gc.collect()
     gc.freeze()  # what is there now stays: no need to look at it again and again
+    gc.set_threshold(50_000, 20, 100)  # nor at what a tick of many packets makes for a moment
     worker.run()
 
 

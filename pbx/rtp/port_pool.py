@@ -1,7 +1,7 @@
 """Even/odd UDP port pairs (RFC 3550 §11): handed out in a shuffled circle, rested before reuse."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from heapq import heappop, heappush
 from typing import Final
 
@@ -27,13 +27,19 @@ class PortPool:
         *,
         rest_s: float = REST_S,
         occupied: Collection[int] = (),
+        is_free: Callable[[int], bool] = lambda _port: True,
     ) -> None:
-        """Both ports of a pair lie in [first, last]; pairs that contain an `occupied` port are left out."""
+        """
+        Args:
+            first, last: both ports of a pair lie between them.
+            occupied: ports never to use.
+            is_free: whether nobody else has a pair right now; a pair that is not free is passed over.
+        """
         ports = [port for port in range(first + first % 2, last, 2) if not {port, port + 1} & set(occupied)]
         for index in range(len(ports) - 1, 0, -1):  # Fisher and Yates: the next port cannot be guessed
             other = entropy.below(index + 1)
             ports[index], ports[other] = ports[other], ports[index]
-        self._rest_s = rest_s
+        self._rest_s, self._is_free = rest_s, is_free
         self._free = deque(ports)
         self._resting: list[tuple[float, int]] = []
         self._taken: set[int] = set()
@@ -51,16 +57,16 @@ class PortPool:
         """An even port that is ours until freed.
 
         Raises:
-            NoPortError: every pair is taken or resting.
+            NoPortError: every pair is taken, resting, or somebody else's.
         """
         self._wake(now)
-        if not self._free:
-            raise NoPortError(
-                f"all RTP ports are in use: {len(self._taken)} taken, {len(self._resting)} resting"
-            )
-        port = self._free.popleft()
-        self._taken.add(port)
-        return port
+        while self._free:
+            port = self._free.popleft()
+            if self._is_free(port):
+                self._taken.add(port)
+                return port
+            heappush(self._resting, (now + QUARANTINE_S, port))
+        raise NoPortError(f"all RTP ports are in use: {len(self._taken)} taken, {len(self._resting)} resting")
 
     def free(self, port: int, now: float) -> None:
         """Give a pair back; it rests first."""

@@ -25,6 +25,7 @@ from pbx.media.orders import (
     SrtpKeys,
     StatsRead,
 )
+from pbx.media.probe import is_pair_free
 from pbx.media.wire import Decoder, Ping, Pong, encode
 from pbx.rtp.rtcp import Report, ReportBlock
 from pbx.rtp.srtp import Srtp
@@ -353,3 +354,14 @@ def test_when_the_core_dies_the_worker_ends():
     start = monotonic()
     assert worker.end() == 0
     assert monotonic() - start < PATIENCE_S
+
+
+def test_a_pair_is_free_when_neither_port_is_anybodys(phones):
+    port = free_pair()
+    assert is_pair_free(port)
+    for host in (V4, V6):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        for number in (port, port + 1):
+            with socket.socket(family, socket.SOCK_DGRAM) as other:
+                other.bind((host, number))
+                assert not is_pair_free(port)

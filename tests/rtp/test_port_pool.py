@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pbx.entropy import SeededEntropy
 from pbx.errors import NoPortError, UsageError
-from pbx.rtp.port_pool import PortPool
+from pbx.rtp.port_pool import QUARANTINE_S, PortPool
 
 
 def pool(first=10000, last=10007, **more):
@@ -55,6 +55,15 @@ def test_a_quarantined_pair_rests_longer():
     ports.quarantine(ports.take(0.0), 0.0, seconds=60.0)
     assert take_all(ports, 59.9) == []
     assert take_all(ports, 60.0) == [10000]
+
+
+def test_a_pair_that_somebody_else_has_is_passed_over_for_a_while():
+    busy = {10002, 10006}
+    ports = pool(is_free=lambda port: port not in busy)
+    assert sorted(take_all(ports)) == [10000, 10004]
+    busy.clear()
+    assert take_all(ports, QUARANTINE_S - 0.1) == []
+    assert sorted(take_all(ports, QUARANTINE_S)) == [10002, 10006]
 
 
 def test_what_was_not_taken_cannot_be_freed():

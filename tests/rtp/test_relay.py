@@ -3,6 +3,8 @@
 from collections import deque
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from pbx.rtp.packet import Packet
 from pbx.rtp.relay import HELD, HELD_S, STRAYS_A_SECOND, Endpoint
@@ -378,6 +380,34 @@ def test_the_first_of_a_pair_is_freed_when_the_second_is_taken(net):
     with pytest.raises(OSError, match="taken"):
         Endpoint("a", "192.0.2.9", 10000, net, None)
     assert [sock.is_closed for sock in net.sockets] == [True]
+
+
+ports = st.sampled_from([10000, 10001, 10002, 10003])
+sources = st.sampled_from([A, (A[0], A[1] + 1), B, (B[0], B[1] + 1), NAT])
+datagrams = st.one_of(
+    st.binary(max_size=40),
+    st.binary(max_size=60).map(lambda rest: b"\x80\x00" + rest),
+    st.binary(max_size=60).map(lambda rest: b"\xbf\x00" + rest),
+    st.binary(max_size=60).map(lambda rest: b"\x81\xc9\0\7" + rest),
+    st.binary(max_size=60).map(lambda rest: b"\x80\xc8\0\6" + rest),
+    st.integers(0, 0xFFFF).map(rtp),
+)
+KEYS = SrtpKeys("AEAD_AES_128_GCM", bytes(28), b"x" * 28)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([None, KEYS]), st.lists(st.tuples(ports, sources, datagrams), max_size=20))
+@example(KEYS, [(10002, B, b"\x8f" + rtp(1)[1:])])
+def test_no_datagram_does_harm(srtp, arrivals):
+    net = FakeNet()
+    pair = Pair(net, a=Remote(A, srtp=srtp))
+    for at, (port, source, data) in enumerate(arrivals):
+        net.arrive(port, source, data, now=at * 0.02)
+    stats = pair.a.stats()
+    assert stats.packets_in + stats.strangers + stats.refused <= len(arrivals)
+    pair.a.close()
+    pair.b.close()
+    assert not net.handlers
 
 
 def test_closing_frees_all_sockets_and_the_other_side_lives_on(net):
