@@ -150,6 +150,7 @@ def pbx(servers: Servers) -> Iterator[PbxServer]:
     server.mark()
     yield server
     server.assert_well()
+    server.assert_nothing_left()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Who gets in: passwords, devices that demand TLS, replays, and registrations that outlive the server."""
+"""Who gets in: passwords, devices that demand TLS, replays, and dead phones."""
 
 import pytest
 
@@ -60,18 +60,6 @@ def test_a_call_without_registration_needs_the_password_too(pbx: PbxServer, work
     hang_up((entitled, call), (callee, answered))
 
 
-def test_who_guesses_is_refused_and_his_neighbour_is_not(own_pbx: PbxServer, workshop: Workshop):
-    """Ten wrong passwords close an address, the right one then included; other addresses go on."""
-    device = own_pbx.extensions.plain()
-    with sip_client(("127.0.0.1", own_pbx.port), ("127.0.0.77", 0)) as guesser:
-        replies = [guesser.register(device.username, f"guess {number}") for number in range(12)]
-        assert all(reply is not None and reply.status in (401, 403) for reply in replies)
-        refused = guesser.register(device.username, device.password)
-        assert refused is not None
-        assert refused.status == 403
-    workshop.registered("baresip", own_pbx.account())
-
-
 def test_a_replayed_digest_is_refused(pbx: PbxServer, workshop: Workshop):
     device = pbx.extensions.plain()
     with sip_client(("127.0.0.1", pbx.port)) as client:
@@ -106,20 +94,36 @@ def test_a_phone_that_dies_on_its_connection_is_gone(
     assert caller.wait_ended(caller.dial(callee.account.username), timeout=4) == 480
 
 
-@pytest.mark.parametrize("end", ["SIGINT", "power failure"])
-def test_registrations_outlive_the_server(own_pbx: PbxServer, workshop: Workshop, end: str):
-    """After a restart a UDP phone is called without having registered again."""
-    caller = workshop.registered("pjsua", own_pbx.account())
-    callee = workshop.registered("baresip", own_pbx.account())
+def test_a_phone_that_reboots_replaces_itself(pbx: PbxServer, workshop: Workshop):
+    """The plug is pulled, and it comes back on another port: one binding, by +sip.instance (RFC 5626 §6)."""
+    account = pbx.account()
+    caller = workshop.registered("pjsua", pbx.account())
+    first = workshop.registered("baresip", account, name="rebooting")
+    first.kill()
+    second = workshop.registered("baresip", account, name="rebooting")
+    bindings = [each for each in pbx.status()["registrations"] if each["device"] == account.username]
+    assert len(bindings) == 1
+    assert bindings[0]["address"].endswith(f":{second.sip_port}")
+    call, answered = connect(caller, second)
+    hear_each_other((caller, call), (second, answered), 0.5)
+    hang_up((caller, call), (second, answered))
+
+
+def test_status_shows_who_is_registered_and_what_is_going_on(pbx: PbxServer, workshop: Workshop):
+    caller = workshop.registered("pjsua", pbx.account())
+    callee = workshop.registered("baresip", pbx.account("tcp"))
     call, answered = connect(caller, callee)
-    hang_up((caller, call), (callee, answered))
-    if end == "SIGINT":
-        own_pbx.stop()
-    else:
-        own_pbx.kill()
-    own_pbx.serve()
-    registers = len(callee.sent("REGISTER "))
-    call, answered = connect(caller, callee)
-    hear_each_other((caller, call), (callee, answered))
-    assert len(callee.sent("REGISTER ")) == registers
+    status = pbx.status()
+    rows = {each["device"]: each for each in status["registrations"]}
+    assert rows[caller.account.username]["transport"] == "UDP"
+    assert rows[callee.account.username]["transport"] == "TCP"
+    assert "baresip" in rows[callee.account.username]["user_agent"].lower()
+    (going_on,) = status["calls"]
+    assert (going_on["caller"], going_on["callee"], going_on["state"]) == (
+        caller.account.username,
+        callee.account.username,
+        "up",
+    )
+    printed = pbx.command("status")
+    assert caller.account.username in printed
     hang_up((caller, call), (callee, answered))

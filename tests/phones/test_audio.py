@@ -89,6 +89,27 @@ def test_speech_arrives_unchanged(pbx: PbxServer, workshop: Workshop, tmp_path):
     assert speech_match(heard, other, rate) < 0.3
 
 
+@pytest.mark.parametrize(
+    ("program", "suite"),
+    [
+        ("pjsua", "AES_CM_128_HMAC_SHA1_80"),
+        ("pjsua", "AES_CM_128_HMAC_SHA1_32"),
+        ("pjsua", "AES_256_CM_HMAC_SHA1_80"),
+        ("linphone", "AEAD_AES_128_GCM"),
+        ("linphone", "AEAD_AES_256_GCM"),
+    ],
+)
+def test_a_cipher_suite_meets_another(pbx: PbxServer, workshop: Workshop, program: str, suite: str):
+    """Each leg has a suite of its own (RFC 4568, 6188, 7714)."""
+    caller = workshop.registered(program, pbx.account("tls"), suites=[suite])
+    callee = workshop.registered("baresip", pbx.account("tls"))
+    call, answered = connect(caller, callee)
+    assert suite in caller.sent("INVITE ")[-1].body
+    assert suite in caller.received("SIP/2.0 200")[-1].body
+    hear_each_other((caller, call), (callee, answered), 0.8)
+    hang_up((callee, answered), (caller, call))
+
+
 def test_encryption_is_used_over_udp_when_both_offer_it(pbx: PbxServer, workshop: Workshop):
     """A phone may demand SRTP without TLS: the policy of the server is "optional"."""
     caller = workshop.registered("baresip", pbx.account(srtp="required"))

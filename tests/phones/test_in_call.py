@@ -5,7 +5,7 @@ import pytest
 from tests.phones.conftest import Workshop
 from tests.phones.support.baresip_phone import BaresipPhone
 from tests.phones.support.office import NOBODY
-from tests.phones.support.phone import CallState
+from tests.phones.support.phone import Answering, CallState
 from tests.phones.support.server import PbxServer
 from tests.phones.support.talk import connect, hang_up, hear_each_other
 
@@ -101,6 +101,36 @@ def test_blind_transfer_to_nowhere_keeps_the_call(pbx: PbxServer, workshop: Work
     assert call.transfer_statuses[-1] == 404
     hear_each_other((transferor, call), (kept, its_call), 0.8)
     hang_up((transferor, call), (kept, its_call))
+
+
+def test_blind_transfer_to_a_busy_phone_keeps_the_call(pbx: PbxServer, workshop: Workshop):
+    transferor, kept, busy = (workshop.registered("pjsua", pbx.account()) for _ in range(3))
+    busy.answering(Answering(486))
+    call, its_call = connect(transferor, kept)
+    transferor.transfer(call, transferor.account.uri(busy.account.username))
+    transferor.wait_for("refused", lambda: call.transfer_statuses and call.transfer_statuses[-1] >= 300)
+    assert call.transfer_statuses[-1] == 486
+    hear_each_other((transferor, call), (kept, its_call), 0.8)
+    hang_up((transferor, call), (kept, its_call))
+
+
+def test_after_a_transfer_the_phone_shows_the_new_party(pbx: PbxServer, workshop: Workshop):
+    """P-Asserted-Identity in an UPDATE or a re-INVITE."""
+    transferor, kept, target = (workshop.registered("pjsua", pbx.account()) for _ in range(3))
+    call, its_call = connect(transferor, kept)
+    transferor.transfer(call, transferor.account.uri(target.account.username))
+    moved = target.wait_incoming()
+    transferor.wait_state(call, CallState.ENDED)
+    number = f"sip:{target.account.username}@"
+    kept.wait_for(
+        "the new party's number",
+        lambda: any(
+            number in message.header("P-Asserted-Identity")
+            for message in kept.received("UPDATE ") + kept.received("INVITE ")
+        ),
+    )
+    hear_each_other((kept, its_call), (target, moved), 0.8)
+    hang_up((target, moved), (kept, its_call))
 
 
 @pytest.mark.parametrize("program", ["pjsua", "linphone"])

@@ -16,12 +16,19 @@ def sipp_is_here():
     require("sipp")
 
 
-def test_twenty_calls_at_ten_a_second(pbx: PbxServer, tmp_path: Path):
+@pytest.mark.parametrize("transport", ["u1", "t1"], ids=["udp", "tcp"])
+def test_twenty_calls_at_ten_a_second(pbx: PbxServer, tmp_path: Path, transport: str):
     server = ("127.0.0.1", pbx.port)
     callees = [pbx.extensions.plain() for _ in range(CALLS)]
     callers = [pbx.extensions.plain() for _ in range(CALLS)]
     with SippCallee(tmp_path / "callee", server, callees) as callee:
-        result = call_all(tmp_path / "caller", server, list(zip(callers, callees, strict=True)), rate=10)
+        result = call_all(
+            tmp_path / "caller",
+            server,
+            list(zip(callers, callees, strict=True)),
+            rate=10,
+            transport=transport,
+        )
         assert result.exit_code == 0, f"{result}\n{callee.errors()}\n{pbx.log_since_mark()[-4000:]}"
     assert (result.successful, result.failed) == (CALLS, 0), result
     assert result.retransmissions == 0, result

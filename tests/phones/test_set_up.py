@@ -156,7 +156,7 @@ def test_the_callee_sees_the_callers_name_and_number(pbx: PbxServer, workshop: W
 
 def test_calls_follow_one_another(pbx: PbxServer, workshop: Workshop):
     """Five short calls between the same two phones, in turn from each side."""
-    one, other = workshop.registered("pjsua", pbx.account()), workshop.registered("baresip", pbx.account())
+    one, other = workshop.registered("pjsua", pbx.account()), workshop.registered("linphone", pbx.account())
     for number in range(5):
         caller, callee = (one, other) if number % 2 == 0 else (other, one)
         call, answered = connect(caller, callee)

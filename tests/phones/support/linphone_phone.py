@@ -1,6 +1,7 @@
 """A linphone phone: linphonec with its own home folder, typed to on standard input."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,7 @@ verify_server_certs=0
 verify_server_cn=0
 media_encryption={encryption}
 media_encryption_mandatory={mandatory}
-use_rfc2833=1
+{suites}use_rfc2833=1
 use_info=0
 inc_timeout=60
 default_proxy={default_proxy}
@@ -85,8 +86,11 @@ LINES: Final = (
 class LinphonePhone(Phone):
     program = "linphone"
 
-    def __init__(self, name: str, account: Account, folder: Path, tone: float) -> None:
+    def __init__(
+        self, name: str, account: Account, folder: Path, tone: float, suites: Sequence[str] = ()
+    ) -> None:
         super().__init__(name, account, folder, tone)
+        self._suites = suites
         self._is_automatic = True
         self._start_s: dict[int, float] = {}
 
@@ -174,6 +178,7 @@ class LinphonePhone(Phone):
             user=account.username or self.name,
             encryption="none" if account.srtp == "off" else "srtp",
             mandatory=int(account.srtp == "required"),
+            suites=f"srtp_crypto_suites={','.join(self._suites)}\n" if self._suites else "",
             default_proxy=0 if account.username else -1,
             rtp=self.rtp_port,
             rtp_end=self.rtp_port + 20,

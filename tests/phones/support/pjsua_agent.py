@@ -243,6 +243,10 @@ class Agent:
             "required": pj.PJMEDIA_SRTP_MANDATORY,
         }[self.settings["srtp"]]
         media.srtpSecureSignaling = 0
+        for name in self.settings.get("suites", []):
+            suite = pj.SrtpCrypto()
+            suite.name = name
+            media.srtpOpt.cryptos.append(suite)
         media.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
         config.natConfig.iceEnabled = False
         config.natConfig.sipOutboundUse = int(self.settings.get("outbound", 1))

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from pbx.app.client import ask
 from tests.phones.support.office import Extensions, office_toml
 from tests.phones.support.phone import Account, Transport
 from tests.phones.support.ports import Ports
@@ -115,8 +116,7 @@ class PbxServer:
                 failed_auth=self._failed_auth,
             )
         )
-        (self.folder / "office.toml").write_text(self._office)
-        self.command("apply", str(self.folder / "office.toml"))
+        self.apply(self._office)
         self.serve()
 
     def command(self, *arguments: str, timeout: float = 60.0) -> str:
@@ -182,6 +182,31 @@ class PbxServer:
         assert self._program is not None, "the server was not started"
         assert self._program.is_running, f"the server has died\n{self.log_text()[-4000:]}"
         self._examine()
+
+    def status(self) -> dict[str, Any]:
+        """What `pbx status` would show."""
+        answer: dict[str, Any] = ask(self.folder / "data", "status")
+        return answer
+
+    def assert_nothing_left(self) -> None:
+        """No call, dialog or media port outlives the tests' phones."""
+        wait_until("all calls have ended at the server", lambda: not any(self._left().values()), 3.0)
+
+    def _left(self) -> dict[str, int]:
+        counts = self.status()["counts"]
+        return {name: counts[name] for name in ("calls", "dialogs", "ports")}
+
+    def apply(self, office: str) -> str:
+        """`pbx apply` while the server runs; what it printed."""
+        (self.folder / "office.toml").write_text(office)
+        return self.command("apply", str(self.folder / "office.toml"))
+
+    def media_workers(self) -> list[int]:
+        """The process ids of the server's media workers."""
+        assert self._program is not None
+        children = Path(f"/proc/{self._program.pid}/task/{self._program.pid}/children").read_text().split()
+        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
+        return [pid for pid, command in commands.items() if "pbx.media.worker" in command]
 
     def _examine(self) -> None:
         text = self.log_text()

@@ -76,6 +76,7 @@ def call_all(
     rate: float,
     hold_ms: int = 500,
     scenario: str = "caller.xml",
+    transport: str = "u1",
 ) -> SippResult:
     """One call for each pair of caller and callee, `rate` of them a second."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,18 @@ def call_all(
         ).writerows(rows)
     ports = Ports(20)
     command = sipp(server, scenario, ports.first, folder)
-    command += ["-inf", str(injected), "-m", str(len(pairs)), "-r", str(rate), "-d", str(hold_ms)]
+    command += [
+        "-inf",
+        str(injected),
+        "-m",
+        str(len(pairs)),
+        "-r",
+        str(rate),
+        "-d",
+        str(hold_ms),
+        "-t",
+        transport,
+    ]
     program = Program("sipp caller", command, folder / "caller.log", cwd=folder)
     try:
         code = program.wait_end(20.0 + len(pairs) / rate)

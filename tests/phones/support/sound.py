@@ -22,7 +22,7 @@ HEADER_BYTES: Final = 44
 QUIET: Final = 60.0  # RMS of 16-bit samples below which a frame is silence
 SHARE: Final = 0.6  # of a frame's energy that must lie at the tone
 BLOCK_S: Final = 0.6
-SPEECH_MATCH: Final = 0.5
+SLIP_S: Final = 0.3
 
 
 def tone(frequency: float, seconds: float, rate: int, amplitude: float = 8000.0) -> Samples:
@@ -135,23 +135,31 @@ def judge_tone(samples: Samples, rate: int, frequency: float) -> ToneVerdict:
 
 
 def speech_match(heard: Samples, spoken: Samples, rate: int) -> float:
-    """How well 0.6 s blocks of `heard` agree with `spoken` at one common offset: the median correlation.
+    """How well 0.6 s blocks of `heard` agree with `spoken`, played in a loop: the median correlation.
 
-    `spoken` is played in a loop. The offset is where the whole correlates best.
+    All blocks lie at one common offset, give or take what a starved phone's jitter buffer slips by.
     """
-    if len(heard) < int(2 * BLOCK_S * rate) or not heard.any():
+    block, slip = int(BLOCK_S * rate), int(SLIP_S * rate)
+    if len(heard) < 2 * block or not heard.any():
         return 0.0
-    size = 1 << int(np.ceil(np.log2(len(heard) + 2 * len(spoken))))
-    looped = np.tile(spoken, 1 + int(np.ceil(len(heard) / len(spoken))) + 1)[: size - len(heard)]
-    cross = np.fft.irfft(np.fft.rfft(looped, size) * np.conj(np.fft.rfft(heard, size)), size)
-    offset = int(np.argmax(cross[: len(spoken)]))
-    block = int(BLOCK_S * rate)
+    offset = int(np.argmax(correlate(np.tile(spoken, 2 + len(heard) // len(spoken)), heard)[: len(spoken)]))
+    looped = np.tile(spoken, 3 + len(heard) // len(spoken))
     matches = []
     for start in range(0, len(heard) - block, block):
-        one, other = heard[start : start + block], looped[offset + start : offset + start + block]
-        if len(other) == block and one.std() > QUIET and other.std() > QUIET:
+        one = heard[start : start + block]
+        around = looped[max(0, offset + start - slip) : offset + start + block + slip]
+        place = int(np.argmax(correlate(around, one)[: len(around) - block + 1]))
+        other = around[place : place + block]
+        if one.std() > QUIET and other.std() > QUIET:
             matches.append(float(np.corrcoef(one, other)[0, 1]))
     return float(np.median(matches)) if matches else 0.0
+
+
+def correlate(long: Samples, short: Samples) -> Samples:
+    """The inner product of `short` with `long` from each place of `long`."""
+    size = 1 << int(np.ceil(np.log2(len(long) + len(short))))
+    product = np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size))
+    return np.fft.irfft(product, size)
 
 
 class Ear:
