@@ -135,7 +135,10 @@ class SipStack:
         request = error.request
         if request is None or request.method == "ACK":
             return
-        reply_path = trace_reply_path(request, flow)
+        try:
+            reply_path = trace_reply_path(request, flow)
+        except MalformedMessageError:  # the Via is what is broken
+            reply_path = flow
         response = make_response(request, error.status, error.reason, to_tag=self.entropy.token())
         self.out.append(Send(response.render(), reply_path))
 
