@@ -6,6 +6,7 @@ the service manager are the core's to answer, which then ends its calls in order
 """
 
 import gc
+import os
 import resource
 import signal
 import socket
@@ -41,6 +42,7 @@ from pbx.rtp.srtp import Counter
 
 CHUNK: Final = 65_536
 GOODBYE_S: Final = 2.0
+PRIORITY: Final = -10
 
 
 class Worker:
@@ -202,6 +204,8 @@ def main(fd: int, silence_s: float) -> None:
     """The process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)  # audio cannot wait; allowed to few, missed by few
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     worker = Worker(socket.socket(fileno=fd), silence_s)

@@ -278,6 +278,17 @@ class TestCallsOfTwoWorkersAreJoined:
         assert told(effects)[-1] == (0, Join("c", "a"))
 
 
+def test_two_that_pass_each_other_on_their_way_meet():
+    made, workers = crew(workers=2), FakeWorkers()
+    script = [opened(name, call) for name, call in zip("abcd", "1122", strict=True)]
+    script += [Join("a", "c"), Join("d", "b"), Join("b", "c")]  # c leaves for b's worker, b for c's
+    for order in script:
+        workers.obey(made.perform(order, 1.0))
+    while workers.answers:
+        workers.obey(made.receive(*workers.answers.pop(0), 2.0))
+    assert {**workers.joins[0], **workers.joins[1]} == {"b": "c", "c": "b"}
+
+
 names = st.sampled_from("abcdef")
 steps = st.one_of(
     st.builds(opened, names, st.sampled_from("12")),
@@ -317,6 +328,10 @@ class FakeWorkers:
         elif isinstance(message, SetRemote | Restore):
             assert name in self.open[number]
 
+    def obey(self, effects):
+        for number, message in told(effects):
+            self.tell(number, message)
+
     def die(self, number):
         self.open[number], self.joins[number] = set(), {}
         self.answers = [answer for answer in self.answers if answer[0] != number]
@@ -328,15 +343,9 @@ def test_whatever_happens_the_workers_do_what_was_ordered(script):
     made, workers, now = crew(), FakeWorkers(), 0.0
     is_open, is_joined, used = set(), {}, set()
 
-    def perform(effects):
-        for effect in effects:
-            if isinstance(effect, Tell):
-                workers.tell(effect.worker, effect.message)
-
     def answer():
         while workers.answers:
-            number, event = workers.answers.pop(0)
-            perform(made.receive(number, event, now))
+            workers.obey(made.receive(*workers.answers.pop(0), now))
 
     def part(name):
         is_joined.pop(is_joined.pop(name, None), None)
@@ -345,15 +354,15 @@ def test_whatever_happens_the_workers_do_what_was_ordered(script):
         now += 100.0
         if isinstance(step, int):
             workers.die(step)
-            perform(made.died(step, "killed", now))
+            workers.obey(made.died(step, "killed", now))
         elif isinstance(step, Latched):
-            perform(made.receive(0, step, now))
+            workers.obey(made.receive(0, step, now))
         elif isinstance(step, OpenEndpoint):
             if step.endpoint in used:
                 continue  # names are never used twice
             used.add(step.endpoint)
             is_open.add(step.endpoint)
-            perform(made.perform(step, now))
+            workers.obey(made.perform(step, now))
         else:
             if isinstance(step, Join) and {step.a, step.b} <= is_open and is_joined.get(step.a) != step.b:
                 part(step.a)
@@ -364,7 +373,7 @@ def test_whatever_happens_the_workers_do_what_was_ordered(script):
             elif isinstance(step, CloseEndpoint):
                 part(step.endpoint)
                 is_open.discard(step.endpoint)
-            perform(made.perform(step, now))
+            workers.obey(made.perform(step, now))
         if answers:
             answer()
     answer()

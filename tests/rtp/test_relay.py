@@ -212,6 +212,24 @@ def test_what_was_queued_before_the_socket_was_connected_is_looked_at(net):
     assert pair.a.stats().strangers == 2
 
 
+def test_what_others_sent_before_the_socket_was_connected_is_not_taken_for_the_peers(net):
+    pair = Pair(net, a=None)
+    pair.net.sockets[0].queue.append((rtp(1, ssrc=66), STRANGER))
+    pair.a.set_remote(Remote(A, symmetric=False), 0.0)
+    pair.from_a(rtp(1))
+    assert pair.to_b == [(rtp(1), B)]
+    assert pair.a.stats().strangers == 1
+
+
+def test_counters_are_complete_after_the_join_has_ended(net):
+    pair = Pair(net)
+    pair.from_a(*map(rtp, range(5)))
+    pair.from_b(*map(rtp, range(7)))
+    pair.a.part()
+    a, b = pair.a.stats(), pair.b.stats()
+    assert (a.packets_in, a.packets_out, b.packets_in, b.packets_out) == (5, 7, 7, 5)
+
+
 def test_relatch_lets_another_source_have_a_silent_stream(net):
     pair = Pair(net)
     pair.from_a(rtp(1), now=0.0)
