@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.phones.conftest import Workshop
+from tests.phones.conftest import Workshop, require
 from tests.phones.support.phone import Account, Answering, CallState
 from tests.phones.support.sound import Ear, judge_tone, speech, speech_match, tone, write_wav
 
@@ -106,3 +106,11 @@ def test_encrypted_audio_without_a_server(direct: Workshop):
     assert answered.srtp == "SAVP"
     callee.hangup(answered)
     caller.wait_state(call, CallState.ENDED)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.xfail.Exception)])
+def test_a_missing_program_fails_in_ci_and_is_named(monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="apt install baresip-core"):
+        require("baresip")

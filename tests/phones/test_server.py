@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,20 @@ def test_a_media_worker_that_dies_takes_no_call_with_it(own_pbx: PbxServer, work
     callee.ear(answered).wait_tone(caller.tone, start_s=start)
     hear_each_other((caller, call), (callee, answered), 0.8)
     hang_up((caller, call), (callee, answered))
+
+
+def test_without_a_free_media_port_the_next_call_is_503(tmp_path: Path, direct: Workshop):
+    """And the call that is up isn't hurt."""
+    server = PbxServer(tmp_path / "server", rtp_ports=6)
+    server.start()
+    try:
+        caller, callee, third = (direct.registered("pjsua", server.account()) for _ in range(3))
+        call, answered = connect(caller, callee)
+        refused = third.dial(callee.account.username)
+        assert third.wait_ended(refused) == 503
+        hear_each_other((caller, call), (callee, answered), 0.5)
+        hang_up((caller, call), (callee, answered))
+        server.assert_nothing_left()
+    finally:
+        direct.close()
+        server.stop()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 LOWEST: Final = 10_000
-HIGHEST: Final = 32_000
+HIGHEST: Final = 16_380  # here the default range of a server begins
 CELL: Final = 10
 
 LOCKS: Final = Path(tempfile.gettempdir()) / f"phone-test-ports-{os.getuid()}"

@@ -19,7 +19,7 @@ from tests.phones.support.waiting import wait_until
 ROOT: Final = Path(__file__).parents[3]
 START_S: Final = 60.0  # on a machine that is busy with other tests
 STOP_S: Final = 10.0
-RTP_PORTS: Final = 240
+RTP_PORTS: Final = 320
 
 CONFIG: Final = """\
 [server]
@@ -53,6 +53,7 @@ class PbxServer:
     Args:
         folder: gets the configuration, the data and the log.
         office: text of office.toml; the tests' own office by default.
+        rtp_ports: how many ports its calls share; each call takes four, and a freed one rests.
         failed_auth: how many wrong passwords an address has. Many, since all phones have the same one.
         rtp_ports: how many ports its audio has.
     """
@@ -70,6 +71,7 @@ class PbxServer:
         self.log_path = folder / "serve.log"
         self._office = office or office_toml()
         self._failed_auth = failed_auth
+        self._rtp_ports = rtp_ports
         self._program: Program | None = None
         self._mark = 0
         self._examined = 0
