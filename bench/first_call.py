@@ -2,9 +2,9 @@
 
 Usage: bench/first_call.py
 
-Clones this repository into an empty folder, types `make run` there, reads the card that it prints, registers two
-baresip phones with the accounts on it, dials 101 from 100 and waits until each hears the other. Prints how long each
-step took and appends a line to bench/RESULTS.md. SIP ports 5060 and 5061 must be free.
+Clones this repository into an empty folder, types `make run` there, reads the card that it prints, registers
+two baresip phones with the accounts on it, dials 101 from 100 and waits until each hears the other. Prints how
+long each step took and appends a line to bench/RESULTS.md. SIP ports 5060 and 5061 must be free.
 """
 
 import os
@@ -67,8 +67,8 @@ def main() -> None:
         finally:
             server.kill()
     line = (
-        f"- {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, `bench/first_call.py`, seconds since the start of "
-        f"git clone: {', '.join(f'{what} {seconds:.1f}' for what, seconds in steps)}"
+        f"- {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, `bench/first_call.py`, seconds since the "
+        f"start of git clone: {', '.join(f'{what} {seconds:.1f}' for what, seconds in steps)}"
     )
     print(line)
     with (ROOT / "bench" / "RESULTS.md").open("a") as file:

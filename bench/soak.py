@@ -2,8 +2,8 @@
 
 Usage: bench/soak.py [calls] [calls a second]      (10,000 at 40 a second take four minutes)
 
-SIPp registers phones, calls with digest authentication, talks for 200 ms and hangs up. Afterwards no call, dialog,
-transaction, timer or port may be left, no file descriptor more be open than before, and memory be flat.
+SIPp registers phones, calls with digest authentication, talks for 200 ms and hangs up. Afterwards no call,
+dialog, transaction, timer or port may be left, no file descriptor more be open than before, and memory be flat.
 Appends a line to bench/RESULTS.md.
 """
 
