@@ -312,6 +312,7 @@ class SipStack:
             return
         if key is None:
             return
+        before = len(self.out)
         try:
             if request.method == "CANCEL":
                 self._receive_cancel(event)
@@ -322,9 +323,29 @@ class SipStack:
                 self._route(request, key, flow)
         except PeerError as error:
             extra = getattr(error, "headers", ())
-            self.respond(request, key, error.status, error.reason, extra=extra)
+            if key in self._invites or _dialog_id(request) in self.dialogs:
+                self.respond(request, key, error.status, error.reason, extra=extra)
+            else:
+                self._turn_away(request, key, error, extra, before)
         except MediaError:
             self.respond(request, key, 503, extra=(("Retry-After", "10"),))
+
+    def _turn_away(
+        self, request: Request, key: TransactionKey, error: PeerError, extra: Extra, before: int
+    ) -> None:
+        """Refuse what made nothing begin: once, and without keeping anything (RFC 3261 §26.3.2.4).
+
+        So a flood finds no memory to fill, and with a false source address it repeats nothing at a victim. An
+        INVITE's 100, the last word `before`, must then not go out: the sender has to repeat itself (§8.2.7).
+        """
+        trying = self.out[before - 1] if before else None
+        if isinstance(trying, Send) and trying.data.startswith(b"SIP/2.0 100 "):
+            del self.out[before - 1]
+        to_tag = self.entropy.token() if request.to.tag is None else None
+        response = make_response(request, error.status, error.reason, to_tag=to_tag)
+        for name, value in extra:
+            response.headers.add(name, value)
+        self._dispatch(self.layer.respond_once(key, response))
 
     def _route(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         if request.to.tag is None:

@@ -27,3 +27,37 @@ def test_a_via_that_cannot_be_read_is_answered_where_it_came_from(world, via):
     (sent,) = [effect for effect in effects if isinstance(effect, Send)]
     assert sent.flow == STRANGER
     assert parse_datagram(sent.data).status == 400
+
+
+def stranger_request(method: str, uri: str, number: int, to_tag: str = "", user: str = "x") -> bytes:
+    """A request without credentials."""
+    return (
+        f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66:5066;branch=z9hG4bKs{number};rport\r\n"
+        f"Max-Forwards: 70\r\nFrom: <sip:{user}@pbx.local>;tag=s{number}\r\nTo: <{uri}>{to_tag}\r\n"
+        f"Call-ID: s{number}\r\nCSeq: 1 {method}\r\nContact: <sip:x@192.0.2.66:5066>\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("method", "uri", "to_tag", "status"),
+    [
+        ("INVITE", "sip:101@pbx.local", "", 401),
+        ("REGISTER", "sip:pbx.local", "", 401),
+        ("MESSAGE", "sip:101@pbx.local", "", 401),
+        ("INVITE", "sip:101@elsewhere.example", "", 404),
+        ("INVITE", "sip:101@pbx.local", ";tag=guess", 481),
+        ("INVITE", "tel:101", "", 416),
+        ("BYE", "sip:101@pbx.local", ";tag=guess", 481),
+    ],
+)
+def test_a_stranger_is_refused_once_and_nothing_is_kept(world, method, uri, to_tag, status):
+    """RFC 3261 §26.3.2.4: no state for whoever has not shown who he is, and no repetition at a victim."""
+    effects = []
+    for number in range(3):
+        effects += world.exchange.receive(stranger_request(method, uri, number, to_tag), STRANGER, world.now)
+    sent = [parse_datagram(effect.data).status for effect in effects if isinstance(effect, Send)]
+    assert sent == [status] * 3
+    assert len(world.exchange.stack.layer) == 0
+    again = world.exchange.receive(stranger_request(method, uri, 0, to_tag), STRANGER, world.now)
+    assert [parse_datagram(e.data).status for e in again if isinstance(e, Send)] == [status]

@@ -14,7 +14,7 @@ from pbx.sip.transaction.noninvite_client import NonInviteClientTransaction
 from pbx.sip.transaction.noninvite_server import NonInviteServerTransaction
 from pbx.sip.transaction.reply_path import second_path, trace_reply_path
 from pbx.sip.transaction.timers import Timers
-from pbx.sip.transaction.types import Effect, Ignored, RequestIn, State
+from pbx.sip.transaction.types import Effect, Ended, Ignored, RequestIn, Send, State
 
 Client = InviteClientTransaction | NonInviteClientTransaction
 Server = InviteServerTransaction | NonInviteServerTransaction
@@ -104,6 +104,16 @@ class TransactionLayer:
         if server is None:
             return [Ignored(key, f"{response.status} for no transaction")]
         return self._settle(server, server.respond(response, now))
+
+    def respond_once(self, key: TransactionKey, response: Response) -> list[Effect]:
+        """Send a final response and forget all, as a stateless server does (§8.2.7, §26.3.2.4)."""
+        server = self._servers.pop(key, None)
+        if server is None:
+            return [Ignored(key, f"{response.status} for no transaction")]
+        self._deadlines.set(server, None)
+        if server.merge_id is not None:
+            del self._merge_ids[server.merge_id]
+        return [Send(response.render(), server.flow), Ended(key)]
 
     def transport_failed(self, flow: Flow, why: str, now: float) -> list[Effect]:
         """A message could not be sent over `flow`, or its connection is gone (§17.1.4, §17.2.4)."""
