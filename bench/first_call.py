@@ -3,8 +3,8 @@
 Usage: bench/first_call.py
 
 Clones this repository into an empty folder, types `make run` there, reads the card that it prints, registers
-two baresip phones with the accounts on it, dials 101 from 100 and waits until each hears the other. Prints how
-long each step took and appends a line to bench/RESULTS.md. SIP ports 5060 and 5061 must be free.
+two baresip phones with the accounts on it, dials 101 from 100 and waits until each hears the other. Prints
+how long each step took and appends a line to bench/RESULTS.md. SIP ports 5060 and 5061 must be free.
 """
 
 import os

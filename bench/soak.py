@@ -3,7 +3,7 @@
 Usage: bench/soak.py [calls] [calls a second]      (10,000 at 40 a second take four minutes)
 
 SIPp registers phones, calls with digest authentication, talks for 200 ms and hangs up. Afterwards no call,
-dialog, transaction, timer or port may be left, no file descriptor more be open than before, and memory be flat.
+dialog, transaction, timer or port may be left, no file descriptor more be open than before, and memory flat.
 Appends a line to bench/RESULTS.md.
 """
 

@@ -24,7 +24,7 @@ class Entropy(Protocol):
 
 
 class SystemEntropy:
-    """The operating system's generator. Tokens are cut from a pool of its bytes, so they cost no call each."""
+    """The operating system's generator. Tokens are cut from a pool of its bytes: they cost no call each."""
 
     def __init__(self) -> None:
         self._pool = ""
