@@ -5,7 +5,7 @@ the same: the calls go on, on the same ports. The same serves to move an endpoin
 that began apart are joined (attended transfer).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -29,6 +29,7 @@ from pbx.media.orders import (
     WorkerRestarted,
 )
 from pbx.media.wire import Counted, Message, Ping, Restore
+from pbx.rtp.latch import normalize
 from pbx.rtp.statistics import total
 
 PING_S: Final = 2.0
@@ -108,6 +109,7 @@ class Crew:
         self._workers = [_Worker(number) for number in range(workers)]
         self._endpoints: dict[str, _Endpoint] = {}
         self._calls: dict[str, set[str]] = {}
+        self._ports: dict[Address, _Endpoint] = {}
         self._next_ping: float | None = None
 
     def __len__(self) -> int:
@@ -153,6 +155,8 @@ class Crew:
             return [Report(EndpointFailed(order.endpoint, "no media worker can be kept running"))]
         endpoint = _Endpoint(order, worker)
         self._endpoints[order.endpoint] = endpoint
+        for port in (order.rtp_port, order.rtp_port + 1):
+            self._ports[order.address, port] = endpoint
         self._calls.setdefault(order.call, set()).add(order.endpoint)
         return self._tell(endpoint, order)
 
@@ -166,6 +170,8 @@ class Crew:
         if before is not None and before.srtp != order.srtp:
             endpoint.counters.clear()
         endpoint.remote = order
+        if endpoint.peer is not None and self._goes_round(endpoint.peer):
+            return self._cut(endpoint)
         return self._tell(endpoint, order)
 
     def _join(self, order: Join, _now: float) -> list[Effect]:
@@ -176,6 +182,8 @@ class Crew:
             if one.peer is not other:
                 _unpair(one)
         a.peer, b.peer = b, a
+        if self._goes_round(a) or self._goes_round(b):
+            return self._cut(a)
         if a.is_there and b.is_there and a.worker is b.worker:
             return [Tell(a.worker.number, order)]
         return self._bring_together(a, b)
@@ -219,6 +227,31 @@ class Crew:
             load[endpoint.worker.number] += 1
         able = [worker for worker in self._workers if worker.is_up]
         return min(able, key=lambda worker: load[worker.number], default=None)
+
+    # Media that would go round and round.
+
+    def _goes_round(self, start: _Endpoint) -> bool:
+        """Whether a packet that arrives at `start` comes back there: RTP counts no hops, so it never ends.
+
+        It can be so only when phones named ports of ours as theirs.
+        """
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            peer = waiting.pop().peer
+            for target in _targets(peer.remote) if peer is not None and peer.remote is not None else ():
+                found = self._ports.get(target)
+                if found is start:
+                    return True
+                if found is not None and found.name not in seen:
+                    seen.add(found.name)
+                    waiting.append(found)
+        return False
+
+    def _cut(self, endpoint: _Endpoint) -> list[Effect]:
+        effects = self._tell(endpoint, CloseEndpoint(endpoint.name))
+        self._forget(endpoint)
+        return [*effects, Report(EndpointFailed(endpoint.name, "its peer is this server: media in a circle"))]
 
     # Moving an endpoint.
 
@@ -310,6 +343,10 @@ class Crew:
 
     def _forget(self, endpoint: _Endpoint) -> None:
         del self._endpoints[endpoint.name]
+        order = endpoint.order
+        for port in (order.rtp_port, order.rtp_port + 1):
+            if self._ports.get((order.address, port)) is endpoint:
+                del self._ports[order.address, port]
         _unpair(endpoint)
         names = self._calls[endpoint.order.call]
         names.discard(endpoint.name)
@@ -345,6 +382,15 @@ class Crew:
 
     def _of(self, worker: _Worker) -> list[_Endpoint]:
         return [endpoint for endpoint in self._endpoints.values() if endpoint.worker is worker]
+
+
+def _targets(remote: SetRemote) -> Iterator[Address]:
+    """Where packets to this peer go, as far as it was announced."""
+    if remote.rtp is not None and (rtp := normalize(remote.rtp)) is not None:
+        yield rtp
+        yield rtp[0], rtp[1] + 1
+    if remote.rtcp is not None and (rtcp := normalize(remote.rtcp)) is not None:
+        yield rtcp
 
 
 def _unpair(endpoint: _Endpoint) -> None:

@@ -380,3 +380,46 @@ def test_whatever_happens_the_workers_do_what_was_ordered(script):
     assert workers.open[0] | workers.open[1] == is_open
     assert workers.joins[0] | workers.joins[1] == is_joined
     assert len(made) == len(is_open)
+
+
+ADDRESS = "192.0.2.9"
+
+
+def port_of(name):
+    return opened(name).rtp_port
+
+
+def at(name, where, **more):
+    return SetRemote(name, (ADDRESS, port_of(where)), **more)
+
+
+CIRCLES = {
+    "a phone names the port that its partner sends to": [Join("a", "b"), at("a", "b")],
+    "the join comes last": [at("a", "b"), at("b", "a"), Join("a", "b")],
+    "over two calls": [Join("a", "b"), Join("c", "d"), at("b", "c"), at("d", "a")],
+    "RTCP only": [Join("a", "b"), remote("a", rtcp=(ADDRESS, port_of("b") + 1))],
+}
+
+
+@pytest.mark.parametrize("orders", CIRCLES.values(), ids=CIRCLES.keys())
+def test_media_that_would_go_round_for_ever_is_cut(orders):
+    made = crew(*(opened(name) for name in "abcd"), *orders[:-1])
+    effects = made.perform(orders[-1], 0.0)
+    (failed,) = reported(effects)
+    assert isinstance(failed, EndpointFailed)
+    assert failed.endpoint == getattr(orders[-1], "endpoint", "a")
+    assert told(effects) == [(0, CloseEndpoint(failed.endpoint))]
+    assert len(made) == 3
+
+
+def test_media_that_only_passes_twice_goes_on():
+    made = crew(*(opened(name) for name in "abcd"), Join("a", "b"), Join("c", "d"))
+    for order in (remote("a"), at("b", "c"), at("c", "b"), remote("d")):
+        assert made.perform(order, 0.0) == [Tell(0, order)]
+
+
+def test_a_port_that_was_closed_is_no_longer_ours():
+    made = crew(opened("a"), opened("b"), opened("c"), Join("a", "b"), at("a", "c"), Join("b", "c"))
+    made.perform(CloseEndpoint("c"), 0.0)
+    made.receive(0, EndpointClosed("c", EndpointStats()), 0.0)
+    assert reported(made.perform(Join("a", "b"), 0.0)) == []
