@@ -56,6 +56,15 @@ class Deadlines(Generic[K]):
                 fallen.append(key)
         return fallen
 
+    def pop_first(self, now: float) -> K | None:
+        """Take out the key that fell due first, `now` at the latest; None when there is none."""
+        when = self.next
+        if when is None or when > now:
+            return None
+        _, _, key = heappop(self._heap)
+        del self._due[key]
+        return key
+
     def _shrink(self) -> None:
         due = self._due
         self._heap = sorted(entry for entry in self._heap if due.get(entry[2]) == entry[0])

@@ -6,9 +6,9 @@ from typing import Final, Protocol
 from pbx.call.effects import CallRecord, LegRecord
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
-from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.leg import CALLING, UP, Done, Leg, Party
 from pbx.call.transfer import Transfer, TransferHost, bridge
-from pbx.errors import NoPortError
+from pbx.errors import MediaError, PbxError, PeerError
 from pbx.rtp.statistics import EndpointStats
 from pbx.rules.decision import Reject, Ring
 from pbx.sdp.content import Content, with_direction
@@ -19,7 +19,8 @@ from pbx.sip.transaction.key import TransactionKey
 
 TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
 LINGER_S: Final = 4.0  # for a transferor to hang up by itself
-NOT_PASSED: Final = frozenset({"Warning", "Retry-After", "Reason"})
+UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
+PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
 
 class CallHost(TransferHost, Protocol):
@@ -49,7 +50,9 @@ class Call:
         self.refers = 0
         self._rows: dict[str, LegRecord] = {}
         self._silent: set[Leg] = set()
+        self._is_ending = False
         self._count = 0
+        self._asking: dict[Leg, tuple[Leg, Done]] = {}  # whose renegotiation waits for whose answer
 
     def __repr__(self) -> str:
         return f"<Call {self.id} {self.record.caller} -> {self.record.callee}>"
@@ -81,6 +84,7 @@ class Call:
         row.status, row.why = status or row.status, why or row.why
         row.ended_s = self.host.stack.now - self.started_at
         self._silent.discard(leg)
+        self._asking.pop(leg, None)
         if self.talk is not None and leg in self.talk:
             self.talk = None
 
@@ -93,7 +97,14 @@ class Call:
     def connect(self, a: Leg, b: Leg) -> None:
         """Let two legs talk."""
         self.talk = (a, b)
+        self.join(a, b)
+
+    def join(self, a: Leg, b: Leg) -> None:
+        """Relay between two legs as they have agreed now."""
         a.media.join(b.media)
+        if self._silent:
+            stack = self.host.stack
+            stack.timers.set((self, "silence"), stack.now + UNHELD_S)
 
     def keep_statistics(self, endpoint: str, stats: EndpointStats) -> None:
         """The last word about one media line of a leg; the endpoint is named `call.leg.count`."""
@@ -122,7 +133,7 @@ class Call:
         timers, now = self.host.stack.timers, self.host.stack.now
         try:
             self.host.ring(self, hunt, decision, content, extra)
-        except NoPortError as error:
+        except MediaError as error:
             self.host.note("call {call}: {why}", call=self.id, why=str(error))
             hunt.fail(503)
             return
@@ -133,8 +144,9 @@ class Call:
 
     def end(self, why: str, status: int = 480, extra: Extra = ()) -> None:
         """End everything."""
-        if self.is_over:
+        if self.is_over or self._is_ending:
             return
+        self._is_ending = True
         if self.hunt is not None:
             self.hunt.stop(extra)
             self.hunt = None
@@ -157,7 +169,7 @@ class Call:
             return
         self.is_over = True
         timers = self.host.stack.timers
-        for timer in ("no answer", "linger"):
+        for timer in ("no answer", "linger", "silence"):
             timers.set((self, timer), None)
         self.record.state = state
         self.record.why = self.record.why or why
@@ -174,6 +186,8 @@ class Call:
                 if self.talk is not None and leg not in self.talk:
                     leg.end()
                     self.drop(leg, 200, "transferred the call")
+        elif timer == "silence":
+            self._check_silence()
 
     def silent(self, leg: Leg, is_silent: bool) -> None:
         """Nothing is heard of a leg, or it is heard again; both dumb and nobody holding: the call is dead."""
@@ -181,6 +195,9 @@ class Call:
             self._silent.discard(leg)
             return
         self._silent.add(leg)
+        self._check_silence()
+
+    def _check_silence(self) -> None:
         if self.talk is not None and all(
             each in self._silent and not each.media.is_held for each in self.talk
         ):
@@ -199,7 +216,7 @@ class Call:
                 return
             origin.progress(status, reason, content, identity)
             if content is not None:
-                origin.media.join(leg.media)
+                self.join(origin, leg)
         elif self.transfer is not None:
             self.transfer.progressed(response.status, response.reason)
 
@@ -226,15 +243,22 @@ class Call:
         origin = hunt.origin
         settled = leg.media.content
         was_early = origin.media.is_stable and not origin.media.is_idle
-        origin.answer(content, identity)
+        try:
+            origin.answer(content, identity)
+        except (PeerError, MediaError) as error:
+            status = error.status if isinstance(error, PeerError) else 503
+            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            origin.reject(status)
+            self._finish("failed", origin, status, str(error))
+            return
         self.connect(origin, leg)
-        if was_early and hunt.early is not leg and settled is not None:
-            # The caller has been told of another phone's media before: renegotiate with this one's.
-            origin.reoffer(settled, partial(self._rejoined, origin, leg))
+        if was_early and settled is not None and (hunt.early is not leg or hunt.early_content != settled):
+            # The caller has been told of other media before: renegotiate with this phone's.
+            origin.reoffer(settled, partial(self._rejoined, origin, leg), persistent=True)
 
     def _rejoined(self, a: Leg, b: Leg, status: int, _answer: Content | None) -> None:
         if status < 300 and self.peer_of(a) is b:
-            a.media.join(b.media)
+            self.join(a, b)
 
     def hunt_failed(self, hunt: Hunt, status: int, response: Response | None) -> None:
         """Nobody answered."""
@@ -247,7 +271,7 @@ class Call:
             self._drop_all_but(origin)
             extra: Extra = ()
             if response is not None:
-                extra = tuple((n, v) for n in sorted(NOT_PASSED) for v in response.headers.get_all(n))
+                extra = tuple((name, value) for name in PASSED for value in response.headers.get_all(name))
             origin.reject(status, reason, extra)
             self._finish("busy" if status in (486, 600) else "unanswered", origin, status, why)
             return
@@ -266,18 +290,29 @@ class Call:
             return False
         self.record.decisions.append(decision.why)
         before = len(hunt.legs)
-        self.host.ring(self, hunt, decision, _offer_for(hunt.origin), ())
-        return len(hunt.legs) > before
+        stack = self.host.stack
+        try:
+            self.host.ring(self, hunt, decision, _offer_for(hunt.origin), ())
+        except MediaError as error:
+            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            return False
+        if len(hunt.legs) == before:
+            return False
+        wait = TIMER_C_S if decision.no_answer_s is None else decision.no_answer_s
+        stack.timers.set((self, "no answer"), stack.now + wait)
+        return True
 
     # --- what a leg reports --------------------------------------------------------------------------------
 
     def leg_cancelled(self, leg: Leg, why: str) -> None:
         """The caller gave up before anybody answered."""
         extra = (("Reason", why),) if "cause=" in why else ()
-        if self.hunt is not None and self.hunt.origin is leg:
-            self.hunt.stop(extra)
-            self.hunt = None
-        self._finish("cancelled", leg, 487, "the caller gave up")
+        if self.hunt is None or self.hunt.origin is not leg:
+            self.drop(leg, 487, why)  # it wanted to take the place of somebody else
+            return
+        self.hunt.stop(extra)
+        self.hunt = None
+        self._finish("cancelled", leg, 487, why if "cause=" not in why else "the caller gave up")
 
     def leg_progressed(self, leg: Leg, response: Response, content: Content | None) -> None:
         if self.hunt is not None:
@@ -289,6 +324,7 @@ class Call:
             self.hunt.answered(leg, content)
         else:
             leg.end()
+            self.drop(leg, 487, "nobody waits for it any more")
 
     def leg_refused(self, leg: Leg, response: Response) -> None:
         self.drop(leg, response.status, response.reason)
@@ -306,29 +342,49 @@ class Call:
         if other is None:
             leg.refuse(488 if self.transfer is None else 491)
             return
-        target = other
+        target, request = other, leg.pending
 
         def done(status: int, answer: Content | None) -> None:
-            if leg not in self.legs:
+            if leg.pending is not request or request is None:  # cancelled, or the leg is over
+                target.keep()
                 return
             if status >= 300 or answer is None:
                 leg.refuse(status if status in (415, 488, 491, 606) else 488)
                 return
-            leg.reanswer(answer)
-            leg.media.join(target.media)
+            try:
+                leg.reanswer(answer)
+            except (PeerError, MediaError) as error:
+                self.host.note("call {call}: {why}", call=self.id, why=str(error))
+                leg.refuse(488)
+                target.keep()
+                return
+            self.join(leg, target)
 
+        self._asking[leg] = (target, done)
         target.reoffer(content, done)
+
+    def leg_withdrew(self, leg: Leg) -> None:
+        """The renegotiation that was passed on is cancelled there too."""
+        target, done = self._asking.pop(leg, (None, None))
+        if target is not None and done is not None:
+            target.withdraw(done)
 
     def leg_late_answer(self, leg: Leg, content: Content) -> None:
         """The answer to an offer that was passed on came with the ACK."""
         other = self.peer_of(leg)
         if other is not None:
-            other.acknowledge(content)
-            leg.media.join(other.media)
+            try:
+                other.acknowledge(content)
+            except (PeerError, MediaError) as error:
+                other.broke(error)
+                return
+            self.join(leg, other)
 
     def leg_hung_up(self, leg: Leg, why: str, extra: Extra) -> None:
         """A phone hung up, or died."""
         hunt, transfer = self.hunt, self.transfer
+        if leg not in self.legs:
+            return
         was_talking = self.talk is not None and leg in self.talk
         if hunt is not None and leg in hunt.legs:
             self.drop(leg, 0, why)
@@ -345,6 +401,17 @@ class Call:
             self.transfer = None
         self.record.why = self.record.why or f"{leg.party.key}: {why}"
         self.end(why, extra=extra)
+
+    def leg_broke(self, leg: Leg, error: PbxError) -> None:
+        """A step of a leg failed, and the leg ended for it."""
+        self.host.hurt(f"{leg.party.key} of call {self.id}", error)
+        self.leg_hung_up(leg, f"failed: {error}", ())
+
+    def broke(self, error: PbxError) -> None:
+        """A step of a timer failed."""
+        self.host.hurt(f"call {self.id}", error)
+        self._is_ending = False
+        self.end(f"failed: {error}", 500)
 
     def leg_passed(self, leg: Leg, request: Request, key: TransactionKey) -> None:
         """INFO or MESSAGE for the other side; how that answers goes back."""
@@ -387,12 +454,16 @@ class Call:
             bridge(self, origin, leg)
             return
         identity = assert_identity(leg.party, self.host.domain)
-        origin.media.join(leg.media)
-        origin.reoffer(
-            with_direction(content),
-            lambda status, answer: self._rejoined(origin, leg, status, answer),
-            identity,
-        )
+        self.join(origin, leg)
+        origin.reoffer(with_direction(content), partial(self._moved, origin, leg), identity, persistent=True)
+
+    def _moved(self, origin: Leg, leg: Leg, status: int, _answer: Content | None) -> None:
+        if self.peer_of(origin) is not leg or UP not in (origin.state, leg.state):
+            return
+        if status >= 300:  # it takes not what the target chose: let both find something else
+            bridge(self, leg, origin)
+        else:
+            self.join(origin, leg)
 
     def linger(self) -> None:
         """Give a transferor time to hang up by itself."""
@@ -419,8 +490,12 @@ class Call:
             self.hunt = None
             hunt.stop((("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),))
             self._drop_all_but(origin, new)
-            new.answer(offered, assert_identity(origin.party, self.host.domain))
-            origin.answer(content, assert_identity(new.party, self.host.domain))
+            try:
+                new.answer(offered, assert_identity(origin.party, self.host.domain))
+                origin.answer(content, assert_identity(new.party, self.host.domain))
+            except (PeerError, MediaError) as error:
+                self.end(str(error), 488)
+                return
             self.connect(origin, new)
             self.host.stack.timers.set((self, "no answer"), None)
             self.record.state, self.record.answered_s = "answered", self.host.stack.now - self.started_at
@@ -431,12 +506,19 @@ class Call:
     def _take_over(self, old: Leg, new: Leg, peer: Leg, content: Content | None) -> None:
         def done(status: int, answer: Content | None) -> None:
             if new not in self.legs:
+                peer.keep()
                 return
             if status >= 300 or answer is None or peer not in self.legs:
                 new.reject(488)
                 self.drop(new, 488)
                 return
-            new.answer(answer, assert_identity(peer.party, self.host.domain))
+            try:
+                new.answer(answer, assert_identity(peer.party, self.host.domain))
+            except (PeerError, MediaError):
+                new.reject(488)
+                self.drop(new, 488)
+                peer.keep()
+                return
             self.talk = None
             self.connect(peer, new)
             old.end()
@@ -449,10 +531,11 @@ class Call:
         )
 
     def _drop_all_but(self, *kept: Leg) -> None:
-        """Losers of a fork see to their own end."""
+        """Losers of a fork have been cancelled; who wanted to take somebody's place came too late."""
         transferor = self.transfer.transferor if self.transfer is not None else None
         for leg in tuple(self.legs):
             if leg not in kept and leg is not transferor and (self.talk is None or leg not in self.talk):
+                leg.end(487)
                 self.drop(leg, 487, "somebody else answered")
 
 

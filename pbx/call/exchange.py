@@ -7,13 +7,13 @@ from typing import Any, Final
 from pbx.call.authentication import Gatekeeper, Sender
 from pbx.call.call import Call
 from pbx.call.effects import Note, SaveBindings, WriteRecord
-from pbx.call.hunt import Hunt
+from pbx.call.hunt import PRIVATE, Hunt
 from pbx.call.identity import assert_identity, from_value, kept_headers, wants_privacy
 from pbx.call.leg import CALLING, Leg, Party
 from pbx.call.leg_media import LegMedia
 from pbx.call.qualify import Qualifier
 from pbx.entropy import Entropy
-from pbx.errors import PeerError
+from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.media.orders import EndpointClosed, EndpointFailed, Resumed, Silent, WorkerRestarted
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
@@ -240,18 +240,18 @@ class Exchange:
         name = call.next_name()
         media = self._media(call, name, flow, sender)
         leg = Leg(self.stack, call, name, party, media)
+        content = leg.accept(request, key, flow)
+        # From here on the call answers the INVITE, also when something fails.
         try:
-            content = leg.accept(request, key, flow)
-        except PeerError:
-            media.close()
-            raise
-        if old is not None:
-            call.replace(old[1], leg, content)
-            return
-        self.calls[call.id] = call
-        call.add(leg)
-        self.note("call {call}: {caller} dials {callee}", call=call.id, caller=party.key, callee=dialled)
-        call.start(leg, content, self.route(party, dialled), kept_headers(request))
+            if old is not None:
+                call.replace(old[1], leg, content)
+                return
+            self.calls[call.id] = call
+            call.add(leg)
+            self.note("call {call}: {caller} dials {callee}", call=call.id, caller=party.key, callee=dialled)
+            call.start(leg, content, self.route(party, dialled), kept_headers(request))
+        except (PeerError, MediaError, UsageError) as error:
+            leg.broke(error)
 
     def _replaced(self, value: str) -> tuple[Call, Leg]:
         replaces = parse_replaces(value)
@@ -271,6 +271,8 @@ class Exchange:
         if isinstance(decision, Reject):
             raise PeerError(decision.status, decision.reason)
         bindings = [b for name in decision.devices for b in self.location.bindings(name, self.stack.now)]
+        if not bindings:
+            raise PeerError(480, "Temporarily Unavailable")
         waiting = len(bindings)
         is_answered = False
 
@@ -281,7 +283,7 @@ class Exchange:
             waiting -= 1
             if response.status < 300 or not waiting:
                 is_answered = True
-                self.stack.respond(request, key, response.status, response.reason)
+                self.stack.respond(request, key, PRIVATE.get(response.status, response.status))
 
         for binding in bindings:
             passed = self._request_to(binding, "MESSAGE", party, decision.key, request)
@@ -325,8 +327,17 @@ class Exchange:
                 call.add(leg)
                 hunt.add(leg)
                 legs.append((leg, request, binding, self._policy(sender) == "required"))
+        failed: MediaError | None = None
         for leg, request, binding, secure in legs:
-            leg.invite(request, self._hop(binding), binding.behind_nat, content, secure)
+            try:
+                leg.invite(request, self._hop(binding), binding.behind_nat, content, secure)
+            except MediaError as error:
+                failed = error
+                hunt.legs.remove(leg)
+                leg.cancel()
+                call.drop(leg, 503, str(error))
+        if failed is not None and not hunt.legs:
+            raise failed
 
     def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | None:
         """The extension that a 3xx names, if it is one of the office that has not been tried in this hunt."""
@@ -374,6 +385,15 @@ class Exchange:
         else:
             self.stack.out.append(WriteRecord(call.record))
 
+    def broke(self, error: PbxError) -> None:
+        """A request outside of any call could not be served."""
+        self.hurt("a request", error)
+
+    def hurt(self, what: str, error: PbxError) -> None:
+        """Something failed on our side, or on the peer's beyond repair: for the log."""
+        level = "critical" if isinstance(error, UsageError) else "error"
+        self.stack.out.append(Note(level, "{what} failed: {why}", {"what": what, "why": str(error)}))
+
     def note(self, text: str, **fields: object) -> None:
         """A milestone for the log."""
         self.stack.out.append(Note("info", text, fields))
@@ -404,11 +424,17 @@ class Exchange:
         call = waiting[0] if waiting is not None else self.calls.get(call_id)
         if call is not None and event is not None:
             call.keep_statistics(endpoint, event.stats)
-        if waiting is not None:
-            waiting[1].discard(endpoint)
-            if not waiting[1]:
-                del self._records[call_id]
-                self.stack.out.append(WriteRecord(waiting[0].record))
+        self._settle_record(call_id, endpoint)
+
+    def _settle_record(self, call_id: str, endpoint: str) -> None:
+        """One endpoint less to wait for."""
+        waiting = self._records.get(call_id)
+        if waiting is None:
+            return
+        waiting[1].discard(endpoint)
+        if not waiting[1]:
+            del self._records[call_id]
+            self.stack.out.append(WriteRecord(waiting[0].record))
 
     def _endpoint_failed(self, event: EndpointFailed) -> None:
         if event.endpoint in self._closing:
@@ -423,6 +449,7 @@ class Exchange:
         media.forget(event.endpoint)
         del self._endpoints[event.endpoint]
         self.ports.quarantine(port, self.stack.now)
+        self._settle_record(event.endpoint.split(".", 1)[0], event.endpoint)
         if found is not None:
             reason = (("Reason", 'SIP;cause=503;text="Media failure"'),)
             found[0].end(f"no media: {event.why}", 503, reason)
@@ -467,7 +494,7 @@ class Exchange:
         forwards = (MAX_FORWARDS if hops is None else min(hops, MAX_FORWARDS)) - 1
         headers = Headers(
             [
-                ("Max-Forwards", str(max(forwards, 1))),
+                ("Max-Forwards", str(forwards)),
                 *(("Route", route) for route in binding.path),
                 ("From", f"{from_value(caller, self.domain)};tag={self.entropy.token()}"),
                 ("To", f"<sip:{key}@{self.domain}>"),

@@ -11,7 +11,19 @@ ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),
 # §16.7: of the 4xx, those that say how the request could be mended come first.
 MENDABLE: Final = (415, 420, 484)
 # What a phone says to us, its user agent client, is our own affair and becomes something else for the caller.
-PRIVATE: Final = {401: 480, 407: 480, 408: 480, 481: 480, 487: 480, 491: 480, 503: 500}
+PRIVATE: Final = {
+    401: 480,
+    407: 480,
+    408: 480,
+    420: 500,
+    421: 500,
+    422: 500,
+    481: 480,
+    487: 480,
+    491: 480,
+    494: 500,
+    503: 500,
+}
 
 
 class HuntUser(Protocol):
@@ -36,6 +48,7 @@ class Hunt:
         self.why = why
         self.legs: list[Leg] = []
         self.early: Leg | None = None  # the one whose early media the caller hears
+        self.early_content: Content | None = None
         self.tried: set[str] = set()  # extension keys, so that redirections end
         self.was_forked = False
         self._refusals: list[Response] = []
@@ -51,7 +64,7 @@ class Hunt:
             return
         if content is not None:
             if self.early is None:
-                self.early = leg
+                self.early, self.early_content = leg, content
             elif self.early is not leg:
                 content = None
         self.user.hunt_progressed(self, leg, response, content)
@@ -117,7 +130,7 @@ class Hunt:
 
 
 def best_response(refusals: list[Response]) -> Response | None:
-    """What a fork's caller is told (§16.7, step 6): a 6xx, else the lowest class, what can be mended first."""
+    """What a fork's caller is told (§16.7, step 6): a 6xx, else the lowest class, mendable ones first."""
     if not refusals:
         return None
     rank: Callable[[Response], tuple[int, int, int]] = lambda r: (  # noqa: E731

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Final, Protocol
 
 from pbx.call.leg_media import LegMedia
-from pbx.errors import PeerError
+from pbx.errors import MediaError, PbxError, PeerError
 from pbx.sdp.errors import SdpError
 from pbx.sdp.offer_answer import Content
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
-from pbx.sip.message import Request, Response
+from pbx.sip.message import Request, Response, make_response
 from pbx.sip.session_timer import SessionTimer
 from pbx.sip.stack import ALLOW, SUPPORTED, Extra, Refusal, SipStack
 from pbx.sip.transaction.key import TransactionKey
@@ -22,6 +22,8 @@ CALLING: Final = "calling"  # the INVITE that opens the dialog is not finally an
 UP: Final = "up"
 ENDING: Final = "ending"  # we want it over, the dialog is not
 OVER: Final = "over"
+
+REINVITE_S: Final = 60.0  # how long the peer may think about a re-INVITE before it is cancelled
 
 Done = Callable[[int, Content | None], None]  # status and content of the answer (or offer) to a re-INVITE
 
@@ -44,11 +46,19 @@ class LegUser(Protocol):
     def leg_answered(self, leg: "Leg", content: Content | None) -> None: ...
     def leg_refused(self, leg: "Leg", response: Response) -> None: ...
     def leg_reoffered(self, leg: "Leg", content: Content | None) -> None: ...
+    def leg_withdrew(self, leg: "Leg") -> None:
+        """The peer cancelled its re-INVITE."""
+        ...
+
     def leg_late_answer(self, leg: "Leg", content: Content) -> None:
         """The answer to an offer that we made in a 2xx came with the ACK."""
         ...
 
     def leg_hung_up(self, leg: "Leg", why: str, extra: Extra) -> None: ...
+    def leg_broke(self, leg: "Leg", error: PbxError) -> None:
+        """A step failed, and the leg ended for it."""
+        ...
+
     def leg_passed(self, leg: "Leg", request: Request, key: TransactionKey) -> None:
         """INFO or MESSAGE for the other side."""
         ...
@@ -79,7 +89,7 @@ class Leg:
         self._their_update: tuple[Request, TransactionKey] | None = None
         self._our_update = False
         self._done: Done | None = None  # waits for the answer to our offer
-        self._queue: list[Callable[[], None]] = []  # what waits until no offer is on its way
+        self._queue: list[tuple[Callable[[], None], Done]] = []  # what waits until no offer is on its way
         self._timer = SessionTimer()
         self._allows: frozenset[str] = frozenset()
         self._bye_extra: Extra = ()
@@ -88,7 +98,9 @@ class Leg:
         self._attempt: tuple[Content | None, Request, Flow, bool, Sequence[Flow]] | None = None
         self._is_offer_in_2xx = False
         self._early_answer = b""
+        self._expires_at = 0.0  # when the session counts as dead
         self._again: Callable[[], None] | None = None
+        self._waiting: Done | None = None  # waits for the second try after a glare
         self._has_toggled_srtp = False
 
     @property
@@ -131,14 +143,21 @@ class Leg:
         if uas.wants_reliable and self.media.is_idle and content is None:
             return  # RFC 3262 §5: the first reliable response to an offerless INVITE has to carry the offer
         body = b""
-        if content is not None and self.media.is_answer_due:
-            body = self.media.make_answer(content)
+        if content is not None and self.media.is_answer_due and self._their_update is None:
+            try:
+                body = self.media.make_answer(content)
+            except (SdpError, MediaError):  # no early media then; the 2xx will show whether anything fits
+                body = b""
             # RFC 3261 §13.2.1: after an unreliable response the 2xx says the same again.
             self._early_answer = b"" if uas.takes_reliable else body
         uas.provisional(status, reason, (*self.own_contact, *extra), body)
 
     def answer(self, content: Content | None, extra: Extra = ()) -> None:
-        """Answer the caller: with the answer to its offer, or with an offer when it made none."""
+        """Answer the caller: with the answer to its offer, or with an offer when it made none.
+
+        Raises:
+            SdpError, MediaError: nothing fits, or no port is free; the caller still waits.
+        """
         uas = self._uas
         assert uas is not None  # only a calling A-leg is answered
         body = self._sdp_of_2xx(content)
@@ -187,11 +206,46 @@ class Leg:
 
     def cancel(self, extra: Extra = ()) -> None:
         """Stop ringing."""
-        if self.state == CALLING and self._uac is not None:
-            self.state = ENDING
-            self._uac.cancel(extra)
+        if self.state != CALLING:
+            return
+        if self._uac is None:  # not even called yet
+            self._close()
+            return
+        self.state = ENDING
+        self._uac.cancel(extra)
+
+    def keep(self) -> None:
+        """Nobody wants the offer in the 2xx to our offerless re-INVITE: answer it as the last time."""
+        uac, dialog, content = self._uac, self.dialog, self.media.content
+        if uac is None or dialog is None or content is None or not uac.is_waiting_for_ack:
+            return
+        try:
+            body = self.media.repeat_answer(content)
+        except SdpError:
+            self.media.rollback()
+            body = b""
+        uac.acknowledge(dialog, body)
+        self._uac = None
+        if not body:  # an offer in a 2xx cannot be refused (RFC 3261 §13.2.2.4) but by ending the call
+            self._lose("an offer could not be answered")
+        self._idle()
 
     # --- both ----------------------------------------------------------------------------------------------
+
+    def broke(self, error: PbxError) -> None:
+        """A step of this leg failed: it ends, in whatever state it is, and so does what hangs on it."""
+        user, state = self.user, self.state
+        if state == OVER:
+            return
+        self._bye_extra = (("Reason", f'SIP;cause={_cause(error)};text="Internal error"'),)
+        if state == CALLING and self.is_caller:
+            self.reject(_cause(error))
+        elif self.dialog is not None and (self._uac is None or self._uac.is_final):
+            self._send_bye()
+        else:
+            self._close()
+        if user is not None:
+            user.leg_broke(self, error)
 
     def end(self, status: int = 480, reason: str = "", extra: Extra = ()) -> None:
         """Be over, whatever the state: refuse, cancel or hang up."""
@@ -204,8 +258,6 @@ class Leg:
             self._bye_extra = extra
             uas, uac = self._uas, self._uac
             self.state = ENDING
-            if self._done is not None:
-                self._done = None
             if uas is not None and not uas.is_final:  # a re-INVITE of theirs that nobody will answer now
                 uas.final(487, "Request Terminated", ())
                 self._uas = None
@@ -232,23 +284,40 @@ class Leg:
         if self.state not in (UP, CALLING) or self.dialog is None:
             done(481, None)
         elif self._is_busy:
-            self._queue.append(again)
+            self._queue.append((again, done))
         elif self.state == CALLING:
             self._reoffer_early(content, done, extra)
         else:
+            body = b""
+            if content is not None:
+                body = self.media.make_offer(content, srtp=self._srtp or self.media.is_secure)
             self._done = done
             self._again = again if persistent else None
-            request = self._in_dialog("INVITE", (*self._timer.request_headers(), *extra))
-            if content is not None:
-                self._attach(request, self.media.make_offer(content, srtp=self._srtp or self.media.is_secure))
-            self._uac = InviteUac(self._stack, self, request, self.dialog.hop())
+            self._reinvite(body, extra)
+
+    def withdraw(self, done: Done) -> None:
+        """Who wanted `done` wants it no more: cancel it, or forget it while it waits."""
+        if self._done is done and self._uac is not None:
+            self._uac.cancel()
+        self._queue = [(again, waiting) for again, waiting in self._queue if waiting is not done]
+
+    @property
+    def pending(self) -> Request | None:
+        """The peer's re-INVITE or UPDATE that waits for `reanswer` or `refuse`."""
+        if self._their_update is not None:
+            return self._their_update[0]
+        return self._uas.request if self._uas is not None and not self._uas.is_final else None
 
     def reanswer(self, content: Content | None) -> None:
-        """Answer the peer's re-INVITE or UPDATE; to an offerless one, with an offer."""
+        """Answer the peer's re-INVITE or UPDATE; to an offerless one, with an offer.
+
+        Raises:
+            SdpError, MediaError: nothing fits, or no port is free; it still waits.
+        """
         if self._their_update is not None:
             request, key = self._their_update
-            self._their_update = None
             body = self.media.make_answer(content) if content is not None else b""
+            self._their_update = None
             self._respond_update(request, key, body)
         elif self._uas is not None and not self._uas.is_final:
             body = self._sdp_of_2xx(content)
@@ -270,18 +339,13 @@ class Leg:
     def send(self, request: Request, handler: Callable[[Response], None]) -> None:
         """Send a request built by `make_request`."""
         assert self.dialog is not None
-        self._stack.send(request, self.dialog.hop(), handler)
+        self._stack.send(request, self.dialog.hop(), handler, owner=self)
 
     def make_request(self, method: str, extra: Extra = (), body: bytes = b"") -> Request:
         """A request inside the dialog, with our Contact."""
         request = self._in_dialog(method, extra)
         request.body = body
         return request
-
-    def identify(self, extra: Extra) -> None:
-        """Show the peer who it talks with now: an UPDATE without SDP (RFC 3311), where the peer takes one."""
-        if self.state == UP and self.dialog is not None and "UPDATE" in self._allows:
-            self.send(self._in_dialog("UPDATE", (*self._timer.request_headers(), *extra)), _ignore)
 
     # --- what the INVITEs report ---------------------------------------------------------------------------
 
@@ -295,7 +359,10 @@ class Leg:
             return
         content = None
         if response.body and self.media.is_offer_pending:
-            content = self.media.receive_answer(response)
+            try:
+                content = self.media.receive_answer(response)
+            except SdpError:  # early media only: the 2xx may say it better
+                content = None
         user.leg_progressed(self, response, content)
 
     def invite_answered(self, response: Response) -> None:
@@ -317,41 +384,43 @@ class Leg:
             content = self._sdp_in_2xx(uac, response)
         except SdpError as error:
             uac.acknowledge(self.dialog)
+            self._bye_extra = (("Reason", f'SIP;cause=488;text="{error.reason}"'),)
             self._send_bye()
-            user.leg_hung_up(self, str(error), ())
+            refusal = make_response(uac.request, 488)
+            refusal.headers.add("Warning", error.warning(self._stack.own_host(self.dialog.flow)))
+            user.leg_refused(self, refusal)
             return
         self.state = UP
         self.answered_at = self._stack.now
         self._start_session_timer()
         user.leg_answered(self, content)
 
-    def invite_forked(self, response: Response) -> None:
+    def invite_forked(self, uac: InviteUac, response: Response) -> None:
         """Another phone behind the callee's proxy answered too: one call is enough (§13.2.2.4)."""
-        uac = self._uac
-        request = self.opening
-        if request is None:
-            return
-        flow = self.dialog.flow if self.dialog is not None else (uac.flow if uac is not None else None)
-        if flow is None:
-            return
-        dialog = Dialog.of_uac(request, response, flow, self._attempt is not None and self._attempt[3])
-        self._stack.send_ack(dialog.make_request("ACK", request.cseq.number), dialog.hop())
+        assert self._attempt is not None  # only our own INVITE can fork
+        dialog = Dialog.of_uac(uac.request, response, uac.flow, self._attempt[3])
+        if self.dialog is not None:  # PRACKs may have been counted before
+            dialog.local_seq = max(dialog.local_seq, self.dialog.local_seq)
+        uac.acknowledge_fork(dialog)
         self._stack.send(dialog.make_request("BYE"), dialog.hop(), _ignore)
 
     def invite_refused(self, response: Response) -> None:
         """The callee's final refusal, of the first INVITE or of a re-INVITE."""
         if self.state == UP:
-            self._uac = None
+            self._forget_reinvite()
             self.media.rollback()
             if response.status in (408, 481):  # §14.1: the dialog is gone
                 self._lose(f"re-INVITE answered {response.status}")
                 return
+            if response.status == 422:
+                self._timer.take_too_small(response)
             if response.status == 491 and self._again is not None:
                 self._try_later()
                 return
             self._finish(response.status, None)
             return
         user, state = self.user, self.state
+        has_rung = self._uac is not None and self._uac.has_rung
         if state == CALLING and response.status == 422 and self._timer.take_too_small(response):
             self._call_again(self._srtp)
         elif (
@@ -359,6 +428,7 @@ class Leg:
             and response.status == 488
             and self.media.may_toggle_srtp
             and not self._has_toggled_srtp
+            and not has_rung  # a person who has been asked once is not asked again
         ):
             self._has_toggled_srtp = True
             self._call_again(not self._srtp)
@@ -366,10 +436,6 @@ class Leg:
             self._close()
             if user is not None and state == CALLING:
                 user.leg_refused(self, response)
-
-    @property
-    def _may_toggle_srtp(self) -> bool:
-        return self.media.may_toggle_srtp and not self._has_toggled_srtp
 
     def invite_acked(self, ack: Request) -> None:
         """The ACK of our 2xx."""
@@ -399,16 +465,22 @@ class Leg:
                 self.user.leg_cancelled(self, cancel.headers.get("Reason") or "the caller gave up")
         elif self._uas is not None:
             self.refuse(487, "Request Terminated")
+            if self.user is not None:
+                self.user.leg_withdrew(self)
 
-    def invite_abandoned(self, why: str) -> None:
+    def invite_abandoned(self, why: str, is_answered: bool) -> None:
         """The peer never acknowledged: the call ends (§13.3.1.4)."""
         self._uas = None
-        if self.state == CALLING:
-            self._close()
-            if self.user is not None:
-                self.user.leg_cancelled(self, why)
-        else:
+        user, was = self.user, self.state
+        if is_answered:
             self._lose(why)
+            return
+        self._close()
+        if user is not None:
+            if was == CALLING:
+                user.leg_cancelled(self, why)
+            else:
+                user.leg_hung_up(self, why, ())
 
     # --- requests of the peer ------------------------------------------------------------------------------
 
@@ -425,6 +497,8 @@ class Leg:
         if flow.peer[0] != dialog.flow.peer[0] and not user.leg_moved(self, request, key, flow):
             return
         dialog.check_order(request)
+        if flow.is_reliable:  # the connection may be a new one; it is the way to the phone (RFC 5626 §5.3)
+            dialog.flow = flow
         method = request.method
         if method == "BYE":
             self._receive_bye(request, key)
@@ -433,7 +507,7 @@ class Leg:
         elif method == "UPDATE":
             self._receive_update(request, key, flow)
         elif method == "PRACK":
-            self._receive_prack(request, key, flow)
+            self._receive_prack(request, key)
         elif method in ("INFO", "MESSAGE"):
             user.leg_passed(self, request, key)
         elif method == "REFER":
@@ -469,12 +543,7 @@ class Leg:
         self.dialog.refresh_target(request, flow)
         self._note_peer(request)
         self._uas = InviteUas(self._stack, self, request, key, flow, self.dialog.id.local_tag)
-        if content is not None and self.media.is_refresh:
-            body = self.media.repeat_answer(content)
-            self._uas.final(200, "OK", (*self.own_contact, *headers), body)
-            self._start_session_timer()
-        elif self.user is not None:
-            self.user.leg_reoffered(self, content)
+        self._pass_on(content)
 
     def _receive_update(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         if request.body:
@@ -482,7 +551,8 @@ class Leg:
                 wait = str(self._stack.entropy.below(11))
                 raise Refusal(500, "Server Internal Error", (("Retry-After", wait),))
             # RFC 3311 §5.2: an offer of ours, or their offer that is not answered yet, is in the way.
-            if self._our_update or not self.media.is_stable:
+            in_progress = self.state == UP and (self._uac is not None or self.pending is not None)
+            if self._our_update or in_progress or not self.media.is_stable:
                 raise PeerError(491, "Request Pending")
         assert self.dialog is not None
         headers = self._timer.take_request(request)
@@ -491,12 +561,28 @@ class Leg:
         self.dialog.refresh_target(request, flow)
         if content is None:
             self._respond_update(request, key, b"")
-        elif self.media.is_refresh:
-            self._respond_update(request, key, self.media.repeat_answer(content))
-        else:
-            self._their_update = (request, key)
-            if self.user is not None:
+            return
+        self._their_update = (request, key)
+        self._pass_on(content)
+
+    def _pass_on(self, content: Content | None) -> None:
+        """Answer a refresh ourselves; whatever changes the media is for the other side to decide."""
+        try:
+            if content is not None and self.media.is_refresh:
+                body = self.media.repeat_answer(content)
+                if self._their_update is not None:
+                    request, key = self._their_update
+                    self._their_update = None
+                    self._respond_update(request, key, body)
+                elif self._uas is not None:
+                    self._uas.final(200, "OK", (*self.own_contact, *self._answer_headers), body)
+                    self._start_session_timer()
+            elif self.user is not None:
                 self.user.leg_reoffered(self, content)
+        except SdpError:
+            self.refuse(488)
+        except MediaError:
+            self.refuse(503)
 
     def _respond_update(self, request: Request, key: TransactionKey, body: bytes) -> None:
         extra = [*self.own_contact, *self._answer_headers]
@@ -507,7 +593,7 @@ class Leg:
             self._start_session_timer()
         self._idle()
 
-    def _receive_prack(self, request: Request, key: TransactionKey, flow: Flow) -> None:
+    def _receive_prack(self, request: Request, key: TransactionKey) -> None:
         uas = self._uas
         if uas is None:
             raise PeerError(481, "Call/Transaction Does Not Exist")
@@ -517,17 +603,27 @@ class Leg:
         if (
             request.body
         ):  # a new offer in the PRACK (RFC 3262 §5): the same media again is all that is taken here
-            content = self._offer_of(request, flow)
-            if content is not None and self.media.is_refresh:
-                body = self.media.repeat_answer(content)
-                extra = (("Content-Type", "application/sdp"),)
-            else:
-                self.media.rollback()
+            body = self._repeat_to_prack(request)
+            if not body:
                 self._stack.respond(request, key, 488)
                 uas.resume()
                 return
+            extra = (("Content-Type", "application/sdp"),)
         self._stack.respond(request, key, 200, extra=extra, body=body)
         uas.resume()
+
+    def _repeat_to_prack(self, prack: Request) -> bytes:
+        """The answer to an offer in a PRACK; empty when it cannot be taken, ours being on its way, say."""
+        if not self.media.is_stable:
+            return b""
+        try:
+            content = self.media.receive_offer(prack)
+            if self.media.is_refresh:
+                return self.media.repeat_answer(content)
+        except PeerError:
+            pass  # it is refused, and what was agreed before stands
+        self.media.rollback()
+        return b""
 
     # --- time ----------------------------------------------------------------------------------------------
 
@@ -536,30 +632,48 @@ class Leg:
         if self.state != UP or self.dialog is None:
             return
         if timer == "session":
-            if self._timer.we_refresh:
+            if self._timer.we_refresh and self._stack.now < self._expires_at:
                 self._refresh()
-            else:
-                self._bye_extra = (("Reason", 'SIP;cause=408;text="Session timer expired"'),)
-                self._send_bye()
-                self._lose("session timer expired", said_bye=True)
-        elif timer == "glare" and self._again is not None:
-            self._queue.insert(0, self._again)
+            else:  # RFC 4028 §10
+                self._lose("Session timer expired")
+        elif timer == "re-INVITE":
+            if self._uac is not None:
+                self._uac.cancel()
+        elif timer == "glare" and self._again is not None and self._waiting is not None:
+            self._queue.insert(0, (self._again, self._waiting))
+            self._again = self._waiting = None
             self._idle()
 
     def _refresh(self) -> None:
         if self._is_busy:
-            self._stack.timers.set((self, "session"), self._stack.now + 5.0)
+            self._refresh_later(5.0)
             return
         assert self.dialog is not None
         if "UPDATE" in self._allows:
             self._our_update = True
             request = self._in_dialog("UPDATE", self._timer.request_headers())
-            self._stack.send(request, self.dialog.hop(), self._refreshed)
+            self._stack.send(request, self.dialog.hop(), self._refreshed, owner=self)
             return
+        body = self.media.repeat_offer()
         self._done = self._refreshed_by_invite
-        request = self._in_dialog("INVITE", self._timer.request_headers())
-        self._attach(request, self.media.repeat_offer())
+        self._again = None
+        self._reinvite(body, ())
+
+    def _reinvite(self, body: bytes, extra: Extra) -> None:
+        assert self.dialog is not None
+        request = self._in_dialog("INVITE", (*self._timer.request_headers(), *extra))
+        if body:
+            self._attach(request, body)
+        self._stack.timers.set((self, "re-INVITE"), self._stack.now + REINVITE_S)
         self._uac = InviteUac(self._stack, self, request, self.dialog.hop())
+
+    def _forget_reinvite(self) -> None:
+        self._uac = None
+        self._stack.timers.set((self, "re-INVITE"), None)
+
+    def _refresh_later(self, seconds: float) -> None:
+        due = min(self._stack.now + seconds, self._expires_at)
+        self._stack.timers.set((self, "session"), due)
 
     def _refreshed(self, response: Response) -> None:
         if response.status < 200:
@@ -580,12 +694,12 @@ class Leg:
         else:
             if response.status == 422:
                 self._timer.take_too_small(response)
-            self._stack.timers.set((self, "session"), self._stack.now + 5.0)
+            self._refresh_later(5.0)
         self._idle()
 
     def _refreshed_by_invite(self, status: int, _content: Content | None) -> None:
         if status >= 300:
-            self._stack.timers.set((self, "session"), self._stack.now + 10.0)
+            self._refresh_later(10.0)
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -600,11 +714,14 @@ class Leg:
 
     def _idle(self) -> None:
         if self._queue and not self._is_busy and self.state == UP:
-            self._queue.pop(0)()
+            again, _ = self._queue.pop(0)
+            again()
 
     def _offer_of(self, message: Request, flow: Flow) -> Content | None:
         if not message.body:
             return None
+        if not self.media.is_stable:
+            raise PeerError(491, "Request Pending")
         try:
             return self.media.receive_offer(message)
         except SdpError as error:
@@ -612,16 +729,19 @@ class Leg:
             raise Refusal(error.status, error.reason, (("Warning", error.warning(host)),)) from error
 
     def _sdp_of_2xx(self, content: Content | None) -> bytes:
-        if self.media.is_answer_due:
-            return self.media.make_answer(content) if content is not None else b""
+        if self.media.is_answer_due and self._their_update is None:
+            if content is None:
+                raise SdpError("no answer has come")
+            return self.media.make_answer(content)
         if (
             self.media.is_stable
             and self._uas is not None
             and not self._uas.request.body
             and content is not None
         ):
+            body = self.media.make_offer(content, srtp=self._srtp or self.media.is_secure)
             self._is_offer_in_2xx = True
-            return self.media.make_offer(content, srtp=self._srtp or self.media.is_secure)
+            return body
         body, self._early_answer = self._early_answer, b""
         return body
 
@@ -632,8 +752,10 @@ class Leg:
             content = None
             if self.media.is_offer_pending:
                 content = self.media.receive_answer(response)
+            elif response.body:
+                content = self.media.revise_answer(response)
             uac.acknowledge(self.dialog)
-            self._uac = None
+            self._forget_reinvite()
             return content
         return self.media.receive_offer(response)
 
@@ -642,6 +764,7 @@ class Leg:
         self.dialog.refresh_target(response)
         self._timer.take_response(response)
         self._start_session_timer()
+        self._stack.timers.set((self, "re-INVITE"), None)
         try:
             content = self._sdp_in_2xx(uac, response)
         except SdpError as error:
@@ -655,7 +778,7 @@ class Leg:
 
     def _try_later(self) -> None:
         """Glare: the owner of the Call-ID waits 2.1 to 4 s, the other one up to 2 s (§14.1)."""
-        self._done = None
+        self._waiting, self._done = self._done, None
         tens_ms = self._stack.entropy.below(200)
         wait = tens_ms / 100 if self.is_caller else 2.1 + tens_ms / 200 * 1.9
         self._stack.timers.set((self, "glare"), self._stack.now + wait)
@@ -680,14 +803,22 @@ class Leg:
             if response.status < 200:
                 return
             self._our_update = False
-            answer = None
-            if response.status < 300 and self.media.is_offer_pending:
-                answer = self.media.receive_answer(response)
-            elif response.status >= 300:
+            if self.state == OVER:
+                return
+            status, answer = response.status, None
+            if status < 300:
+                try:
+                    answer = self.media.receive_answer(response)
+                except SdpError as error:
+                    status = error.status
+            if answer is None:
                 self.media.rollback()
-            done(response.status, answer)
+            self._done = None
+            done(status, answer)
+            self._idle()
 
-        self._stack.send(request, self.dialog.hop(), answered)
+        self._done = done
+        self._stack.send(request, self.dialog.hop(), answered, owner=self)
 
     def _call_again(self, srtp: bool) -> None:
         assert self._attempt is not None
@@ -771,7 +902,9 @@ class Leg:
         request.body = body
 
     def _start_session_timer(self) -> None:
-        self._stack.timers.set((self, "session"), self._stack.now + self._timer.wait)
+        now = self._stack.now
+        self._expires_at = now + self._timer.interval
+        self._stack.timers.set((self, "session"), now + self._timer.wait)
 
     def _send_bye(self) -> None:
         dialog = self.dialog
@@ -781,11 +914,10 @@ class Leg:
         self._stack.send(self._in_dialog("BYE", self._bye_extra), dialog.hop(), _ignore)
         self._close()
 
-    def _lose(self, why: str, said_bye: bool = False) -> None:
+    def _lose(self, why: str) -> None:
         user = self.user
-        if not said_bye:
-            self._bye_extra = (("Reason", f'SIP;cause=408;text="{why}"'),)
-            self._send_bye()
+        self._bye_extra = (("Reason", f'SIP;cause=408;text="{why}"'),)
+        self._send_bye()
         if user is not None:
             user.leg_hung_up(self, why, ())
 
@@ -793,21 +925,33 @@ class Leg:
         if self.state == OVER:
             return
         self.state = OVER
-        self._stack.timers.set((self, "session"), None)
-        self._stack.timers.set((self, "glare"), None)
+        for timer in ("session", "glare", "re-INVITE"):
+            self._stack.timers.set((self, timer), None)
         for dialog in self._dialogs:
             self._stack.dialogs.pop(dialog.id, None)
         self._dialogs.clear()
         self._early.clear()
+        waiting = [done for done in (self._done, self._waiting, *(done for _, done in self._queue)) if done]
         self._queue.clear()
         if self._uas is not None:
             self._uas.stop()
         if self._uac is not None:
             self._uac.stop()
         self._uas = self._uac = None
-        self._done = None
-        self._again = None
+        self._done = self._waiting = self._again = None
+        if self._their_update is not None:
+            request, key = self._their_update
+            self._their_update = None
+            self._stack.respond(request, key, 487)
         self.media.close()
+        for done in waiting:
+            done(481, None)
+
+
+def _cause(error: PbxError) -> int:
+    if isinstance(error, PeerError):
+        return error.status
+    return 503 if isinstance(error, MediaError) else 500
 
 
 def _ignore(_response: Response) -> None:

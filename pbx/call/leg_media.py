@@ -180,6 +180,17 @@ class LegMedia:
         self._apply()
         return content
 
+    def revise_answer(self, message: Request | Response) -> Content:
+        """Take the answer once more: a 2xx may say other things than the provisional response before it, or
+        come from another phone behind the callee's proxy.
+
+        Raises:
+            SdpError: it is no answer; what was settled stays.
+        """
+        content = self.side.revise_answer(_sdp_of(message))
+        self._apply()
+        return content
+
     def rollback(self) -> None:
         """The pending offer was refused."""
         if not self.is_stable:

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
 from pbx.call.leg import CALLING, UP, Leg, Party
-from pbx.errors import PeerError
+from pbx.errors import PbxError, PeerError
 from pbx.rules.decision import Reject, Ring
 from pbx.sdp.content import Content, with_direction
 from pbx.sip.fields import parse_name_addr
@@ -28,6 +28,7 @@ class TransferHost(Protocol):
     def route(self, caller: Party, key: str) -> Ring | Reject: ...
     def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
     def note(self, text: str, **fields: object) -> None: ...
+    def hurt(self, what: str, error: PbxError) -> None: ...
 
 
 class TransferCall(Protocol):
@@ -49,6 +50,7 @@ class TransferCall(Protocol):
     def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None: ...
     def linger(self) -> None: ...
     def wait(self, seconds: float) -> None: ...
+    def join(self, a: Leg, b: Leg) -> None: ...
     def hunt_progressed(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None: ...
     def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None: ...
     def hunt_failed(self, hunt: Hunt, status: int, response: Response | None) -> None: ...
@@ -197,14 +199,20 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
     """
     domain = call.host.domain
 
+    def is_past() -> bool:
+        """Whoever leaves tells the call himself."""
+        return call.peer_of(x) is not y or x.state != UP or y.state != UP
+
     def x_answered(status: int, _answer: Content | None) -> None:
+        if is_past():
+            return
         if status >= 300:
             call.end(f"renegotiation after a transfer was answered {status}")
-        elif call.peer_of(x) is y:
+        else:
             call.connect(x, y)
 
     def y_answered(status: int, answer: Content | None) -> None:
-        if call.peer_of(x) is not y:
+        if is_past():
             return
         if status >= 300 or answer is None:
             y.reoffer(None, y_offered, assert_identity(x.party, domain), persistent=True)
@@ -213,11 +221,15 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
         x.reoffer(with_direction(answer), x_answered, assert_identity(y.party, domain), persistent=True)
 
     def y_offered(status: int, offer: Content | None) -> None:
-        if status >= 300 or offer is None or call.peer_of(x) is not y:
+        if is_past():
+            return
+        if status >= 300 or offer is None:
             call.end(f"renegotiation after a transfer was answered {status}")
             return
 
         def answered(status: int, answer: Content | None) -> None:
+            if is_past():
+                return
             if status >= 300 or answer is None:
                 call.end(f"renegotiation after a transfer was answered {status}")
                 return

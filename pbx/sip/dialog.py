@@ -79,7 +79,7 @@ class Dialog:
             local=_tagged(request.headers.get("To") or "", local_tag),
             remote=request.headers.get("From") or "",
             target=contact_of(request) or "",
-            route_set=tuple(request.headers.values("Record-Route")),
+            route_set=_route_set(request),
             flow=flow,
             behind_nat=is_behind_nat(request, flow),
             local_seq=0,
@@ -94,7 +94,7 @@ class Dialog:
             local=request.headers.get("From") or "",
             remote=response.headers.get("To") or "",
             target=contact_of(response) or request.uri,
-            route_set=tuple(reversed(response.headers.values("Record-Route"))),
+            route_set=_route_set(response)[::-1],
             flow=flow,
             behind_nat=behind_nat,
             local_seq=request.cseq.number,
@@ -126,7 +126,7 @@ class Dialog:
         self.remote_seq = number
 
     def refresh_target(self, message: Request | Response, flow: Flow | None = None) -> None:
-        """Take over the Contact of a target refresh (§12.2.1.2, §12.2.2); a request also shows the way to it."""
+        """Take over the Contact of a target refresh (§12.2.1.2, §12.2.2); a request also shows the way."""
         self.target = contact_of(message) or self.target
         if flow is not None and isinstance(message, Request):
             self.flow = flow
@@ -158,6 +158,18 @@ def contact_of(message: Request | Response) -> str | None:
 def _uri_of(route: str) -> str:
     start = route.find("<")
     return route[start + 1 : route.find(">", start)] if start >= 0 else route.partition(";")[0].strip()
+
+
+def _route_set(message: Request | Response) -> tuple[str, ...]:
+    """The Record-Route values as text, each of them read once, so that no later step fails on one.
+
+    Raises:
+        MalformedMessageError: one is no address.
+    """
+    if "Record-Route" not in message.headers:
+        return ()
+    _ = message.record_routes
+    return tuple(message.headers.values("Record-Route"))
 
 
 def _tagged(value: str, tag: str) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from pbx.errors import PeerError
 from pbx.sip.fields import SessionExpires, parse_session_expires
+from pbx.sip.grammar import MalformedMessageError
 from pbx.sip.message import Request, Response
 
 MIN_SE: Final = 90  # seconds; RFC 4028 §5 allows nothing less
@@ -25,15 +26,16 @@ class SessionTimer:
 
     interval: int = DEFAULT
     we_refresh: bool = True
+    min_se: int = MIN_SE
 
     def request_headers(self) -> tuple[tuple[str, str], ...]:
         """For our INVITE or UPDATE (§7.1)."""
         refresher = ";refresher=uac" if self.we_refresh else ";refresher=uas"
-        return (("Session-Expires", f"{self.interval}{refresher}"), ("Min-SE", str(MIN_SE)))
+        return (("Session-Expires", f"{self.interval}{refresher}"), ("Min-SE", str(self.min_se)))
 
     def first_headers(self) -> tuple[tuple[str, str], ...]:
         """For the INVITE that opens the session: who refreshes is left to the other side."""
-        return (("Session-Expires", str(self.interval)), ("Min-SE", str(MIN_SE)))
+        return (("Session-Expires", str(self.interval)), ("Min-SE", str(self.min_se)))
 
     def take_request(self, request: Request) -> tuple[tuple[str, str], ...]:
         """Agree with an INVITE or UPDATE of the peer; returns the headers of our 2xx (§9).
@@ -59,7 +61,10 @@ class SessionTimer:
 
     def take_response(self, response: Response) -> None:
         """Agree with a 2xx to our request (§7.2): without a word from the peer, we refresh."""
-        wish = _wish(response)
+        try:
+            wish = _wish(response)
+        except MalformedMessageError:  # the call stands whatever it says here
+            wish = None
         if wish is None:
             self.we_refresh = True
             return
@@ -71,7 +76,7 @@ class SessionTimer:
         least = _min_se(response)
         if least <= self.interval:
             return False
-        self.interval = least
+        self.interval = self.min_se = least  # §7.4: the Min-SE of the retry is the largest that was asked for
         return True
 
     @property

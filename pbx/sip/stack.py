@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
-from pbx.errors import MediaError, PeerError
+from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.sip.dialog import DialogId
 from pbx.sip.flow import Flow
 from pbx.sip.headers import Headers
@@ -31,26 +31,34 @@ UDP_LIMIT: Final = 1300  # octets; a larger request goes by TCP where the peer h
 Extra = Sequence[tuple[str, str]]
 
 
-class TimerOwner(Protocol):
+class StepOwner(Protocol):
+    """Whoever is hurt when a step fails on its behalf."""
+
+    def broke(self, error: PbxError) -> None:
+        """A step failed half way: what hangs on it has to be ended and freed."""
+        ...
+
+
+class TimerOwner(StepOwner, Protocol):
     """Whoever set a timer of the stack."""
 
     def expire(self, timer: str) -> None: ...
 
 
-class DialogUser(Protocol):
+class DialogUser(StepOwner, Protocol):
     """Whoever owns a dialog: gets every request inside it."""
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
     def receive_ack(self, request: Request) -> None: ...
 
 
-class StackUser(Protocol):
+class StackUser(StepOwner, Protocol):
     """Whoever owns what is outside of dialogs."""
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
 
 
-class InviteOwner(Protocol):
+class InviteOwner(StepOwner, Protocol):
     """Whoever answers an INVITE and may be told to stop."""
 
     def receive_cancel(self, request: Request) -> None: ...
@@ -59,7 +67,7 @@ class InviteOwner(Protocol):
 class ClientRequest:
     """A request on its way: its transaction moves when it is tried at the next address (RFC 3263 §4.3)."""
 
-    __slots__ = ("alternatives", "flow", "handler", "has_provisional", "key", "request")
+    __slots__ = ("alternatives", "flow", "handler", "has_provisional", "key", "owner", "request")
 
     def __init__(
         self,
@@ -67,8 +75,10 @@ class ClientRequest:
         flow: Flow,
         handler: Callable[[Response], None],
         alternatives: Sequence[Flow] = (),
+        owner: StepOwner | None = None,
     ) -> None:
         self.request = request
+        self.owner = owner
         self.flow = flow
         self.handler = handler
         self.alternatives = list(alternatives)
@@ -146,8 +156,10 @@ class SipStack:
         """Run every timer that is due."""
         self.now = now
         self._dispatch(self.layer.expire(now))
-        for owner, timer in self.timers.pop_due(now):
-            owner.expire(timer)
+        # One by one: a timer may stop one that is due at the same moment, and one that fails hurts no other.
+        while (due := self.timers.pop_first(now)) is not None:
+            owner, timer = due
+            self._guard(owner, owner.expire, timer)
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> None:
         """A connection closed, or could not be opened."""
@@ -172,10 +184,11 @@ class SipStack:
         flow: Flow,
         handler: Callable[[Response], None],
         alternatives: Sequence[Flow] = (),
+        owner: StepOwner | None = None,
     ) -> ClientRequest:
         """Send `request` in a client transaction of its own. `handler` gets each response; 408 and 503 stand
-        for a time-out and a lost transport (§8.1.3.1)."""
-        client = ClientRequest(request, flow, handler, alternatives)
+        for a time-out and a lost transport (§8.1.3.1). `owner` is told when the handler fails."""
+        client = ClientRequest(request, flow, handler, alternatives, owner)
         if flow.transport == "UDP" and len(request.body) > 300 and self._wants_tcp(request, flow):
             client.alternatives.insert(0, flow)
             client.flow = Flow("TCP", flow.peer, (flow.local[0], 0))
@@ -262,6 +275,15 @@ class SipStack:
             return False
         return len(request.render()) + 120 > UDP_LIMIT  # the Via that is added counts too
 
+    def _guard(self, owner: StepOwner | None, step: Callable[[Any], None], argument: Any) -> None:
+        """Take a step on behalf of `owner`: when it fails, the owner ends, and nobody else is hurt."""
+        try:
+            step(argument)
+        except PbxError as error:
+            if owner is None:
+                raise
+            owner.broke(error)
+
     def _dispatch(self, effects: Iterable[Any]) -> None:
         for effect in effects:
             kind = type(effect)
@@ -289,7 +311,7 @@ class SipStack:
             return
         if response.status < 200:
             client.has_provisional = True
-        client.handler(response)
+        self._guard(client.owner, client.handler, response)
 
     def _fail(self, client: ClientRequest, status: int) -> None:
         if client.key is not None:
@@ -301,14 +323,14 @@ class SipStack:
             client.flow = client.alternatives.pop(0)
             self._try(client)
             return
-        client.handler(make_response(client.request, status))
+        self._guard(client.owner, client.handler, make_response(client.request, status))
 
     def _receive_request(self, event: RequestIn) -> None:
         request, key, flow = event.request, event.key, event.flow
         if request.method == "ACK":
             owner = self.dialogs.get(_dialog_id(request))
             if owner is not None:
-                owner.receive_ack(request)
+                self._guard(owner, owner.receive_ack, request)
             return
         if key is None:
             return
@@ -329,6 +351,9 @@ class SipStack:
                 self._turn_away(request, key, error, extra, before)
         except MediaError:
             self.respond(request, key, 503, extra=(("Retry-After", "10"),))
+        except UsageError as error:
+            self.respond(request, key, 500)
+            self._user.broke(error)
 
     def _turn_away(
         self, request: Request, key: TransactionKey, error: PeerError, extra: Extra, before: int
@@ -354,7 +379,11 @@ class SipStack:
         owner = self.dialogs.get(_dialog_id(request))
         if owner is None:
             raise PeerError(481, "Call/Transaction Does Not Exist")
-        owner.receive_request(request, key, flow)
+        try:
+            owner.receive_request(request, key, flow)
+        except (MediaError, UsageError) as error:
+            self.respond(request, key, 503 if isinstance(error, MediaError) else 500)
+            owner.broke(error)
 
     def _receive_cancel(self, event: RequestIn) -> None:
         assert event.key is not None  # only an ACK comes without one
@@ -363,7 +392,7 @@ class SipStack:
             raise PeerError(481, "Call/Transaction Does Not Exist")
         self.respond(event.request, event.key, 200)
         if owner is not None:
-            owner.receive_cancel(event.request)
+            self._guard(owner, owner.receive_cancel, event.request)
 
     def _check(self, request: Request) -> None:
         """What every request must meet before anybody looks at it (§8.2.1 to §8.2.3)."""

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from pbx.errors import PbxError
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response, make_response
-from pbx.sip.stack import ClientRequest, Extra, SipStack
+from pbx.sip.stack import ClientRequest, Extra, SipStack, StepOwner
 
 
-class InviteUacOwner(Protocol):
+class InviteUacOwner(StepOwner, Protocol):
     """The leg behind it."""
 
     def invite_progressed(self, response: Response) -> None: ...
@@ -17,7 +18,7 @@ class InviteUacOwner(Protocol):
         """The first 2xx; the owner calls `acknowledge` now, or when it has the answer to the offer in it."""
         ...
 
-    def invite_forked(self, response: Response) -> None:
+    def invite_forked(self, uac: "InviteUac", response: Response) -> None:
         """A 2xx of another dialog: the owner acknowledges and ends it."""
         ...
 
@@ -38,6 +39,7 @@ class InviteUac:
         self.request = request
         self.is_final = False
         self.is_cancelled = False
+        self.has_rung = False  # the callee has said more than 100: a person may know of the call
         self._stack = stack
         self._owner: InviteUacOwner | None = owner
         self._is_cancel_sent = False
@@ -45,7 +47,8 @@ class InviteUac:
         self._winner: str | None = None  # To tag of the first 2xx
         self._ack: tuple[bytes, Dialog] | None = None
         self._rseq: dict[str, int] = {}  # the last reliable provisional of each early dialog
-        self._client: ClientRequest = stack.send(request, flow, self._receive, alternatives)
+        self._forked: dict[str, tuple[bytes, Flow]] = {}  # ACKs of the 2xxs that lost
+        self._client: ClientRequest = stack.send(request, flow, self._receive, alternatives, owner)
 
     @property
     def flow(self) -> Flow:
@@ -96,10 +99,22 @@ class InviteUac:
         self._stack.send(prack, dialog.hop(), _ignore)
         return True
 
+    def acknowledge_fork(self, dialog: Dialog) -> None:
+        """Send the ACK of a 2xx that opened one dialog too many."""
+        hop = dialog.hop()
+        ack = dialog.make_request("ACK", self.request.cseq.number)
+        self._forked[dialog.id.remote_tag] = (self._stack.send_ack(ack, hop), hop)
+
     def stop(self) -> None:
-        """Tell nobody any more."""
+        """Tell nobody any more; an INVITE without final response must not stay open for ever."""
         self._owner = None
+        self.cancel()
         self._stack.timers.set((self, "cancel"), None)
+
+    def broke(self, error: PbxError) -> None:
+        """A step of its timer failed."""
+        if self._owner is not None:
+            self._owner.broke(error)
 
     def expire(self, _timer: str) -> None:
         """A cancelled INVITE whose final response never came counts as ended (§9.1)."""
@@ -113,6 +128,7 @@ class InviteUac:
         if response.status < 200:
             if self.is_cancelled and not self._is_cancel_sent:
                 self._send_cancel()
+            self.has_rung = self.has_rung or response.status > 100
             if owner is not None and not self.is_cancelled and response.status > 100:
                 owner.invite_progressed(response)
             return
@@ -137,8 +153,10 @@ class InviteUac:
             if self._ack is not None:  # a repeated 2xx: our ACK was lost
                 data, dialog = self._ack
                 self._stack.send_again(data, dialog.hop())
+        elif tag in self._forked:
+            self._stack.send_again(*self._forked[tag])
         elif self._owner is not None:
-            self._owner.invite_forked(response)
+            self._owner.invite_forked(self, response)
 
 
 def _ignore(_response: Response) -> None:

@@ -5,23 +5,23 @@ Reliable provisional responses wait for their PRACK, a 2xx is repeated until its
 
 from typing import Final, Protocol
 
-from pbx.errors import PeerError
+from pbx.errors import PbxError, PeerError
 from pbx.sip.fields import parse_rack
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response, make_response
-from pbx.sip.stack import Extra, SipStack
+from pbx.sip.stack import Extra, SipStack, StepOwner
 from pbx.sip.transaction.key import TransactionKey
 
 FIRST_RSEQ: Final = 2**31 - 2**16  # RFC 3262 §3: the first one is chosen below 2**31
 
 
-class InviteUasOwner(Protocol):
+class InviteUasOwner(StepOwner, Protocol):
     """The leg behind it."""
 
     def invite_acked(self, ack: Request) -> None: ...
     def invite_cancelled(self, cancel: Request) -> None: ...
-    def invite_abandoned(self, why: str) -> None:
-        """Neither ACK nor PRACK came in 64*T1."""
+    def invite_abandoned(self, why: str, is_answered: bool) -> None:
+        """Neither ACK nor PRACK came in 64*T1; `is_answered` tells whether a 2xx has been sent."""
         ...
 
 
@@ -41,6 +41,7 @@ class InviteUas:
         self.local_tag = local_tag
         self.is_final = False
         self.is_acked = False
+        self._is_answered = False  # a final response has gone out
         tags = {tag.lower() for tag in request.headers.values("Supported")}
         required = {tag.lower() for tag in request.headers.values("Require")}
         self.takes_reliable = "100rel" in tags or "100rel" in required
@@ -85,7 +86,9 @@ class InviteUas:
         self._queue(response, False)
 
     def stop(self) -> None:
-        """Repeat nothing any more: the dialog is over."""
+        """Repeat nothing any more: the dialog is over, and so is an INVITE whose answer has not gone out."""
+        if not self._is_answered:
+            self._refuse(487, "Request Terminated")
         self._forget_provisional()
         self._stack.timers.set((self, "2xx"), None)
         self._owner = None
@@ -131,8 +134,19 @@ class InviteUas:
 
     def receive_cancel(self, cancel: Request) -> None:
         """A CANCEL before the final response (§9.2)."""
-        if not self.is_final and self._owner is not None:
-            self._owner.invite_cancelled(cancel)
+        owner = self._owner
+        if owner is None or self._last_2xx is not None:
+            return
+        if not self.is_final:
+            owner.invite_cancelled(cancel)
+        else:  # the 2xx still waits for the PRACK of a reliable answer
+            self._refuse(487, "Request Terminated")
+            owner.invite_abandoned("the caller gave up", False)
+
+    def broke(self, error: PbxError) -> None:
+        """A step of its timers failed."""
+        if self._owner is not None:
+            self._owner.broke(error)
 
     # --- time ----------------------------------------------------------------------------------------------
 
@@ -144,13 +158,11 @@ class InviteUas:
             return
         if stack.now >= self._give_up_at:
             owner, self._owner = self._owner, None
-            self._last_2xx = self._unacknowledged = None
-            self._waiting.clear()
+            self._last_2xx = None
+            if timer == "1xx":
+                self._refuse(504, "Server Time-out")
             if owner is not None:
-                if timer == "1xx":
-                    self.is_final = True
-                    self._send(self._make(504, "Server Time-out", (), b""))
-                owner.invite_abandoned("no ACK came" if timer == "2xx" else "no PRACK came")
+                owner.invite_abandoned(f"no {'ACK' if timer == '2xx' else 'PRACK'} came", timer == "2xx")
             return
         self._send(response)
         self._interval = min(2 * self._interval, stack.t.t2) if timer == "2xx" else 2 * self._interval
@@ -188,10 +200,18 @@ class InviteUas:
         self._give_up_at = stack.now + 64 * stack.t.t1
         stack.timers.set((self, timer), stack.now + self._interval)
 
+    def _refuse(self, status: int, reason: str) -> None:
+        """End it before any 2xx has gone out, whether one is waiting or not."""
+        self._forget_provisional()
+        self.is_final = True
+        self._owner = None
+        self._send(self._make(status, reason, (), b""))
+
     def _forget_provisional(self) -> None:
         self._unacknowledged = None
         self._waiting.clear()
         self._stack.timers.set((self, "1xx"), None)
 
     def _send(self, response: Response) -> None:
+        self._is_answered = self._is_answered or response.status >= 200
         self._stack.send_response(self._key, response)

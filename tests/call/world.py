@@ -53,9 +53,11 @@ class World:
     settings: Settings = field(default_factory=lambda: Settings(DOMAIN))
     now: float = 1000.0
     notes: list[str] = field(default_factory=list)
+    bugs: list[str] = field(default_factory=list)  # notes of failures on our side
     records: list[Any] = field(default_factory=list)
     orders: list[Any] = field(default_factory=list)
     media_answers: bool = True
+    user_agent: str = "test phone"  # SIPp's phones are not asked by OPTIONS
 
     def __post_init__(self) -> None:
         entropy = SeededEntropy(7)
@@ -69,9 +71,12 @@ class World:
         )
         self.phones: dict[tuple[str, int], Phone] = {}
 
-    def phone(self, username: str, port: int | None = None, **options: Any) -> "Phone":
+    def phone(
+        self, username: str, port: int | None = None, kind: "type[Phone] | None" = None, **options: Any
+    ) -> Any:
         """A phone that has registered."""
-        phone = Phone(self, username, port or 5100 + len(self.phones), **options)
+        phone = (kind or Phone)(self, username, port or 5100 + len(self.phones), **options)
+        phone.user_agent = self.user_agent
         self.phones[phone.address] = phone
         phone.register()
         return phone
@@ -101,6 +106,8 @@ class World:
                     phone.take(effect.data, effect.flow)
             elif isinstance(effect, Note):
                 self.notes.append(effect.text.format(**effect.fields))
+                if effect.level == "critical":
+                    self.bugs.append(self.notes[-1])
             elif isinstance(effect, WriteRecord):
                 self.records.append(effect.record)
             elif isinstance(effect, (SaveBindings, Ignored)):
@@ -127,6 +134,7 @@ class World:
             "records": len(exchange._records),
         }
         assert not any(left.values()), left
+        assert not self.bugs, self.bugs
 
 
 class Phone:
@@ -145,6 +153,7 @@ class Phone:
         self.count = 0
         self.dialog: dict[str, str] = {}
         self.drops = False
+        self.user_agent = "test phone"
         self.contact = f"<sip:{username}@{host}:{port}>"
         self.via = f"SIP/2.0/{transport} {host}:{port}"
 
@@ -239,7 +248,7 @@ class Phone:
                 to=f"<sip:{self.username}@{DOMAIN}>",
                 call_id=f"reg-{self.tag}",
                 Expires=str(expires),
-                User_Agent="test phone",
+                User_Agent=self.user_agent,
             )
         )
         assert self.statuses("REGISTER")[-1] == 200, self.summary()
