@@ -1,9 +1,10 @@
 """Reads TOML tables into dataclasses, and collects every mistake on the way."""
 
 import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pbx.errors import UsageError
 from pbx.office.locate import Path
@@ -88,9 +89,10 @@ class Reading:
             value = kind.read(raw)
         except NotAllowedError as wrong:
             hide = column.secret or getattr(kind, "private", False)
-            self.report(
-                path, _describe_hidden(raw) if hide else show(raw), wrong.allowed, _quote(wrong.nearest)
-            )
+            if hide:
+                self.report(path, _describe_hidden(raw), wrong.allowed, _quote(wrong.nearest))
+            else:
+                self.report(path, show(raw), wrong.allowed, _quote(wrong.nearest) or _retyped(kind, raw))
             is_usable = column.type is str and isinstance(raw, str) and not column.secret
             return raw if is_usable else _stand_in(column)
         if column.secret:
@@ -101,7 +103,8 @@ class Reading:
 
     def _many(self, many: Many, raw: object, path: Path) -> tuple[Any, ...]:
         if not isinstance(raw, list):
-            self.report(path, show(raw), f"a list, each {_allowed_by(many.kind)}")
+            near = f"[{show(raw)}]" if _takes(many.kind, raw) else None
+            self.report(path, show(raw), f"a list, each {_allowed_by(many.kind)}", near)
             return ()
         if not many.low <= len(raw) <= many.limit:
             count = f"at least {many.low}" if len(raw) < many.low else f"at most {many.limit}"
@@ -112,7 +115,8 @@ class Reading:
             try:
                 value = many.kind.read(element)
             except NotAllowedError as wrong:
-                self.report(place, show(element), wrong.allowed, _quote(wrong.nearest))
+                near = _quote(wrong.nearest) or _retyped(many.kind, element)
+                self.report(place, show(element), wrong.allowed, near)
                 value = element if isinstance(element, str) and many.stand_in == "" else many.stand_in
             else:
                 if value in values:
@@ -199,8 +203,34 @@ def _describe_hidden(raw: object) -> str:
     return (
         f"{len(raw)} character{'s' * (len(raw) != 1)} (not shown)"
         if isinstance(raw, str)
-        else "something that is no string"
+        else "a value without quotes (not shown)"
     )
+
+
+_FLAGS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def _retyped(kind: Kind, raw: object) -> str | None:
+    """`raw` with its quotes added or taken away, as the file would write it, if that makes it right."""
+    candidates: list[object] = []
+    match raw:
+        case bool():
+            pass
+        case int():
+            candidates = [str(raw), f"+{raw}", *([bool(raw)] if raw in (0, 1) else [])]
+        case str() if raw.lower() in _FLAGS:
+            candidates = [_FLAGS[raw.lower()]]
+        case str() if re.fullmatch(r"-?[0-9]{1,9}", raw):
+            candidates = [int(raw)]
+    return next((show(each) for each in candidates if _takes(kind, each)), None)
+
+
+def _takes(kind: Kind, raw: object) -> bool:
+    try:
+        kind.read(raw)
+    except NotAllowedError:
+        return False
+    return True
 
 
 def _quote(near: str | None) -> str | None:
