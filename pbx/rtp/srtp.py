@@ -3,40 +3,20 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, cast
-
-from pylibsrtp import Error, Policy, Session
-from pylibsrtp._binding import ffi  # type: ignore[import-not-found]  # a C extension, without stubs
+from typing import Final, NamedTuple
 
 from pbx.errors import MediaError
-from pbx.rtp.packet import MAX_PACKET, VERSION, MalformedPacketError
+from pbx.rtp.libsrtp import Session, SrtpRefusedError
+from pbx.rtp.packet import VERSION
 from pbx.rtp.sequence import CIRCLE, unwrap
 from pbx.sdp.crypto import KEY_BYTES, SrtpKeys
 
-# Suite -> libsrtp's profile; AES_256_CM has none, so it starts from AES_CM_128 and changes the cipher.
-_PROFILES: Final[dict[str, int]] = {
-    "AES_CM_128_HMAC_SHA1_80": Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
-    "AES_CM_128_HMAC_SHA1_32": Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
-    "AES_256_CM_HMAC_SHA1_80": Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
-    "AES_256_CM_HMAC_SHA1_32": Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
-    "AEAD_AES_128_GCM": Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
-    "AEAD_AES_256_GCM": Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
-}
-# The first two numbers of libsrtp's srtp_crypto_policy_t: cipher_type and cipher_key_len (key and salt).
-_AES_CM_128: Final = (1, 30)
-_AES_CM_256: Final = (5, 46)
+__all__ = ["Counter", "Srtp", "SrtpRefusedError"]
 
 INDEX_STEP: Final = CIRCLE // 4  # packets, at least, between two reports of an index
 RTCP_STEP: Final = 64
 SOURCES: Final = 256  # in one session: libsrtp keeps a context for each, and searches them one by one
 _EMPTY_REPORT: Final = bytes((VERSION << 6, 201, 0, 1))
-
-_REPLAY_WINDOW: Final = 1024  # packets (RFC 3711 §3.3.2 asks for at least 64); one second and more of video
-_BUFFER_SIZE: Final = MAX_PACKET + 164  # libsrtp adds a tag at the end, and four bytes more to SRTCP
-
-
-class SrtpRefusedError(MalformedPacketError):
-    """A packet that is forged, damaged, or replayed."""
 
 
 class Counter(NamedTuple):
@@ -59,7 +39,7 @@ class Srtp:
     counters are told to `report`, and a later session can be made with what was `known`.
     """
 
-    __slots__ = ("_inbound", "_indices", "_known", "_outbound", "_report", "_rtcp_sent", "keys")
+    __slots__ = ("_in", "_inbound", "_known", "_out", "_outbound", "_report", "_rtcp_sent", "keys")
 
     def __init__(
         self,
@@ -75,9 +55,10 @@ class Srtp:
             raise MediaError(f"SRTP suite {keys.suite} cannot be used with keys of {len(keys.local)} bytes")
         self.keys = keys
         self._known, self._report = known, report
-        self._outbound = _session(keys.suite, keys.local, Policy.SSRC_ANY_OUTBOUND)
-        self._inbound = _session(keys.suite, keys.remote, Policy.SSRC_ANY_INBOUND)
-        self._indices: dict[str, dict[bytes, int]] = {"in": {}, "out": {}}
+        self._outbound = Session(keys.suite, keys.local, is_inbound=False)
+        self._inbound = Session(keys.suite, keys.remote, is_inbound=True)
+        self._in: dict[bytes, int] = {}
+        self._out: dict[bytes, int] = {}
         self._rtcp_sent: dict[bytes, int] = {}
 
     def protect(self, packet: bytes) -> bytes:
@@ -86,13 +67,13 @@ class Srtp:
         Raises:
             SrtpRefusedError: the sequence number was sent before: its keystream must not be used twice.
         """
-        if packet[8:12] not in self._indices["out"]:
-            self._make_room(self._indices["out"])
+        if packet[8:12] not in self._out:
+            self._make_room(self._out)
             self._lead(self._outbound, packet, "out")
-            self._begin("out", packet)
+            self._begin("out", self._out, packet)
         elif packet[3] == 0:
-            self._advance("out", packet)
-        return _checked(self._outbound.protect, packet)
+            self._advance("out", self._out, packet)
+        return self._outbound.protect(packet)
 
     def protect_rtcp(self, packet: bytes) -> bytes:
         """RTCP -> SRTCP; raises as `protect`."""
@@ -103,11 +84,11 @@ class Srtp:
             self._make_room(self._rtcp_sent)
             sent = self._known.get(counter, 0)
             for _ in range(sent):
-                _checked(self._outbound.protect_rtcp, _EMPTY_REPORT + ssrc)
+                self._outbound.protect_rtcp(_EMPTY_REPORT + ssrc)
         if sent % RTCP_STEP == 0:  # told ahead: never less is known than was sent
             self._report(counter, sent + RTCP_STEP)
         self._rtcp_sent[ssrc] = sent + 1
-        return _checked(self._outbound.protect_rtcp, packet)
+        return self._outbound.protect_rtcp(packet)
 
     def unprotect(self, packet: bytes) -> bytes:
         """SRTP -> RTP.
@@ -115,39 +96,39 @@ class Srtp:
         Raises:
             SrtpRefusedError: the packet is none of the peer's, or came before.
         """
-        if packet[8:12] in self._indices["in"]:
-            opened = _checked(self._inbound.unprotect, packet)
+        if packet[8:12] in self._in:
+            opened = self._inbound.unprotect(packet)
             if packet[3] == 0:
-                self._advance("in", packet)
+                self._advance("in", self._in, packet)
             return opened
-        self._make_room(self._indices["in"])
+        self._make_room(self._in)
         if self._index("in", packet) >= CIRCLE:
-            trial = _session(self.keys.suite, self.keys.remote, Policy.SSRC_ANY_INBOUND)
+            trial = Session(self.keys.suite, self.keys.remote, is_inbound=True)
             self._lead(trial, packet, "in")
-            _checked(trial.unprotect, packet)  # a forged packet must not lead the session astray
+            trial.unprotect(packet)  # a forged packet must not lead the session astray
             self._lead(self._inbound, packet, "in")
-        opened = _checked(self._inbound.unprotect, packet)
-        self._begin("in", packet)
+        opened = self._inbound.unprotect(packet)
+        self._begin("in", self._in, packet)
         return opened
 
     def unprotect_rtcp(self, packet: bytes) -> bytes:
         """SRTCP -> RTCP; raises as `unprotect`."""
-        return _checked(self._inbound.unprotect_rtcp, packet)
+        return self._inbound.unprotect_rtcp(packet)
 
     # Counters.
 
-    def _begin(self, kind: str, packet: bytes) -> None:
+    def _begin(self, kind: str, indices: dict[bytes, int], packet: bytes) -> None:
         """Count a new source."""
         index = self._index(kind, packet)
-        self._indices[kind][packet[8:12]] = index
+        indices[packet[8:12]] = index
         self._report(_counter(kind, packet), index)
 
-    def _advance(self, kind: str, packet: bytes) -> None:
+    def _advance(self, kind: str, indices: dict[bytes, int], packet: bytes) -> None:
         """One packet in 256: has the source gone on a good way?"""
-        last = self._indices[kind][packet[8:12]]
+        last = indices[packet[8:12]]
         index = unwrap(int.from_bytes(packet[2:4], "big"), last)
         if index >= last + INDEX_STEP:
-            self._indices[kind][packet[8:12]] = index
+            indices[packet[8:12]] = index
             self._report(_counter(kind, packet), index)
 
     def _index(self, kind: str, packet: bytes) -> int:
@@ -163,13 +144,13 @@ class Srtp:
             return
         signer = session
         if kind == "in":
-            signer = _session(self.keys.suite, self.keys.remote, Policy.SSRC_ANY_OUTBOUND)
+            signer = Session(self.keys.suite, self.keys.remote, is_inbound=False)
         for step in (*range(0, index - 1, CIRCLE // 4), index - 1):
             head = bytes((VERSION << 6, 0)) + (step & 0xFFFF).to_bytes(2, "big") + bytes(4) + packet[8:12]
             with suppress(SrtpRefusedError):  # the step before was the same one
-                protected = _checked(signer.protect, head)
+                protected = signer.protect(head)
                 if kind == "in":
-                    _checked(session.unprotect, protected)
+                    session.unprotect(protected)
 
     @staticmethod
     def _make_room(sources: Mapping[bytes, int]) -> None:
@@ -179,31 +160,3 @@ class Srtp:
 
 def _counter(kind: str, packet: bytes) -> Counter:
     return Counter(kind, int.from_bytes(packet[8:12], "big"))
-
-
-def _checked(process: Any, packet: bytes) -> bytes:
-    try:
-        return cast(bytes, process(packet))
-    except (Error, ValueError) as error:
-        raise SrtpRefusedError(str(error)) from None
-
-
-def _session(suite: str, key: bytes, ssrc_type: int) -> Session:
-    policy = Policy(key=key, ssrc_type=ssrc_type, srtp_profile=_PROFILES[suite])
-    policy.window_size = _REPLAY_WINDOW
-    if suite.startswith("AES_256_CM"):
-        _use_aes_256(policy)
-    session = Session(policy)
-    # pylibsrtp's own buffer of 1500 bytes keeps 144 for the trailer, which is too little for video.
-    session._cdata = ffi.new("char[]", _BUFFER_SIZE)
-    session._buffer = ffi.buffer(session._cdata)
-    return session
-
-
-def _use_aes_256(policy: Policy) -> None:
-    # pylibsrtp shows no fields of the crypto policy; libsrtp's public header fixes their order and type.
-    for crypto in (policy._policy.rtp, policy._policy.rtcp):
-        fields = ffi.cast("int *", ffi.addressof(crypto))
-        if (fields[0], fields[1]) != _AES_CM_128:
-            raise MediaError("this libsrtp has another policy layout: AES_256_CM cannot be used")
-        fields[0], fields[1] = _AES_CM_256
