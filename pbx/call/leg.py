@@ -9,7 +9,7 @@ from pbx.call.leg_media import LegMedia
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.sdp.errors import SdpError
 from pbx.sdp.offer_answer import Content
-from pbx.sip.dialog import Dialog
+from pbx.sip.dialog import Dialog, contact_of
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.session_timer import SessionTimer
@@ -125,6 +125,8 @@ class Leg:
         Raises:
             PeerError: 415, 422 or 488: it cannot be served.
         """
+        if contact_of(request) is None:  # §8.1.1.8: not even a BYE could be sent to it
+            raise PeerError(400, "Contact Is Missing")
         tag = self._stack.entropy.token()
         self._answer_headers = self._timer.take_request(request)
         content = self._offer_of(request, flow)

@@ -61,3 +61,23 @@ def test_a_stranger_is_refused_once_and_nothing_is_kept(world, method, uri, to_t
     assert len(world.exchange.stack.layer) == 0
     again = world.exchange.receive(stranger_request(method, uri, 0, to_tag), STRANGER, world.now)
     assert [parse_datagram(e.data).status for e in again if isinstance(e, Send)] == [status]
+
+
+@pytest.mark.parametrize("contact", ["", "*"])
+def test_an_invite_without_a_contact_is_refused(world, contact):
+    """RFC 3261 §8.1.1.8: without one nothing could be sent inside the dialog, not even its BYE."""
+    ann, bob = world.phone("100"), world.phone("101")
+    make = ann.request
+
+    def without(method, *args, **kwargs):
+        request = make(method, *args, **kwargs)
+        request.headers.remove("Contact")
+        if contact:
+            request.headers.set("Contact", contact)
+        return request
+
+    ann.request = without
+    ann.invite("101")
+    assert ann.statuses() == [400]
+    assert "INVITE" not in bob.summary()
+    world.assert_nothing_left()
