@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pbx.call.quirks import knows_only_md5, user_agent_of
+from pbx.call.quirks import digest_algorithms, user_agent_of
 from pbx.office.device import Device
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
@@ -58,8 +58,12 @@ class Gatekeeper:
             request.uri,
             client=address,
         )
-        if self._limiter.is_refused(address, outcome.username, now, self._is_registered_from(address)):
-            raise Refusal(403, "Forbidden")
+        is_registered = self._is_registered_from(address)
+        if self._limiter.is_refused(address, outcome.username, now, is_registered):
+            minutes = self._limiter.window_s / 60
+            text = f"Too many wrong passwords from this address: wait {minutes:.0f} minutes"
+            warning = ("Warning", f'399 {self._authenticator.realm} "{text}"')
+            raise Refusal(403, "Too Many Wrong Passwords", (warning,))
         if not isinstance(outcome, Accepted):
             if outcome.is_wrong:
                 self._limiter.record(address, outcome.username, now)
@@ -70,8 +74,10 @@ class Gatekeeper:
                     peer=f"{address}:{flow.peer[1]}",
                     why=outcome.why,
                 )
+                if self._limiter.is_refused(address, outcome.username, now, is_registered):
+                    self._note_refused(address, outcome.username, is_registered)
             challenges = self._authenticator.challenge(
-                now, outcome.is_stale, client=address, only_md5=knows_only_md5(user_agent_of(request))
+                now, outcome.is_stale, client=address, algorithms=digest_algorithms(user_agent_of(request))
             )
             raise Refusal(401, "Unauthorized", tuple(("WWW-Authenticate", value) for value in challenges))
         self._limiter.succeeded(address, outcome.username)
@@ -84,6 +90,16 @@ class Gatekeeper:
         if request.method == "REGISTER":
             self._check_name(request.to, "To", sender)
         return sender
+
+    def _note_refused(self, address: str, username: str | None, is_registered: bool) -> None:
+        """Said once, when it begins: for minutes even the right password will be refused."""
+        self._note(
+            "{who} is refused for up to {minutes:.0f} minutes: {count} wrong passwords{last}",
+            who=f"{username} from {address}" if is_registered else address,
+            minutes=self._limiter.window_s / 60,
+            count=self._limiter.failed,
+            last="" if is_registered else f", the last for {username}",
+        )
 
     def _ha1(self, username: str) -> Ha1Pair | None:
         found = self._office().device(username)

@@ -33,8 +33,8 @@ class AttemptLimiter:
     """
 
     def __init__(self, failed: int = 10, window_s: float = 300.0, capacity: int = 10_000) -> None:
-        self._failed = failed  # 0: nobody is ever refused
-        self._window = window_s
+        self.failed = failed  # 0: nobody is ever refused
+        self.window_s = window_s
         self._capacity = capacity
         # The last `failed` wrong attempts of each, those who failed longest ago first.
         self._networks: dict[str, deque[float]] = {}
@@ -46,7 +46,7 @@ class AttemptLimiter:
 
     def record(self, address: str, username: str | None, now: float) -> None:
         """Note a wrong username or password."""
-        if self._failed <= 0:
+        if self.failed <= 0:
             return
         network = network_of(address)
         self._note(self._networks, network, now)
@@ -75,16 +75,16 @@ class AttemptLimiter:
         return username is not None and self._is_over(self._accounts.get((network, username)), now)
 
     def _is_over(self, times: deque[float] | None, now: float) -> bool:
-        return times is not None and len(times) == self._failed and times[0] > now - self._window
+        return times is not None and len(times) == self.failed and times[0] > now - self.window_s
 
     def _note(self, table: dict[K, deque[float]], key: K, now: float) -> None:
         times = table.pop(key, None)
         if times is None:
-            times = deque(maxlen=self._failed)
+            times = deque(maxlen=self.failed)
         times.append(now)
         table[key] = times  # at the end again
         for _ in range(2):  # two out for one in, so that no sweep is ever needed
             oldest = next(iter(table))
-            if len(table) <= self._capacity and table[oldest][-1] > now - self._window:
+            if len(table) <= self._capacity and table[oldest][-1] > now - self.window_s:
                 break
             del table[oldest]
