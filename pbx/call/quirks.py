@@ -6,6 +6,9 @@ from pbx.sip.message import Request
 
 # These give up on a 401 that holds a SHA-256 challenge, even with an MD5 one beside it.
 ONLY_MD5: Final = ("baresip v0.", "baresip v1.", "baresip v2.")
+# These are known to take the first challenge that they understand (RFC 8760 §2.4). All others get MD5 first:
+# many phones, and SIPp, look at the first challenge only.
+KNOW_SHA_256: Final = ("linphone", "pjsua", "baresip v3.", "baresip v4.")
 # A load generator takes an OPTIONS for a call that failed.
 NOT_ASKED: Final = ("sipp",)
 
@@ -15,9 +18,13 @@ def user_agent_of(request: Request) -> str:
     return request.headers.get("User-Agent") or ""
 
 
-def knows_only_md5(user_agent: str) -> bool:
-    """Whether only MD5 may be offered for digest authentication."""
-    return user_agent.startswith(ONLY_MD5)
+def digest_algorithms(user_agent: str) -> tuple[str, ...]:
+    """What is offered for digest authentication, in this order."""
+    if user_agent.startswith(ONLY_MD5):
+        return ("MD5",)
+    if user_agent.lower().startswith(KNOW_SHA_256):
+        return ("SHA-256", "MD5")
+    return ("MD5", "SHA-256")
 
 
 def may_be_asked(user_agent: str) -> bool:

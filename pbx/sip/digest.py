@@ -155,7 +155,7 @@ class Authenticator:
         self._ha2s: dict[tuple[bool, str], str] = {}
         self._suffix = f"\0{realm}\0"
         self._prefix = f'Digest realm={quote(realm)}, nonce="'
-        self._offers = [f'", algorithm={name}, qop="auth"' for name in algorithms]
+        self._offers = {name: f'", algorithm={name}, qop="auth"' for name in algorithms}
         self._algorithms = frozenset(algorithms)
         # Whom nobody can be: unknown users cost what known ones cost, and their answer is never right.
         self._nobody = make_ha1("", realm, self._key.hex())
@@ -175,7 +175,7 @@ class Authenticator:
         return stamp + self._code(stamp, client)
 
     def challenge(
-        self, now: float, stale: bool = False, client: str = "", *, only_md5: bool = False
+        self, now: float, stale: bool = False, client: str = "", *, algorithms: Sequence[str] = ()
     ) -> list[str]:
         """The values of the WWW-Authenticate or Proxy-Authenticate lines, in their order (RFC 8760 §2.3).
 
@@ -184,12 +184,12 @@ class Authenticator:
             stale: `Refused.is_stale`.
             client: the peer's IP address. What is answered from another one is stale, so nobody can make
                 wrong attempts in another's name. "" on both sides binds to nobody.
-            only_md5: the phone is known to stumble over a challenge that it cannot answer.
+            algorithms: those offered, in this order, where a phone needs others than the usual ones.
         """
         nonce = self.make_nonce(now, client)
         end = ", stale=true" if stale else ""
-        offers = [offer for offer in self._offers if not only_md5 or "algorithm=MD5," in offer]
-        return [f"{self._prefix}{nonce}{offer}{end}" for offer in offers or self._offers]
+        offers = [self._offers[name] for name in algorithms or self._offers]
+        return [f"{self._prefix}{nonce}{offer}{end}" for offer in offers]
 
     def check(
         self,

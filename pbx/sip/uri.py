@@ -183,9 +183,10 @@ def _uri_params(params_text: str) -> Mapping[str, str | None]:
             raise ValueError
         if "%" in part:
             name, value = _unescape(name), _unescape(value)
-        if (name := name.lower()) in params:  # RFC 3261 §19.1.1: any parameter must not appear twice
+        given = value if equals else None
+        # RFC 3261 §19.1.1: no parameter twice; but some phones write the same one again.
+        if params.setdefault(name.lower(), given) != given:
             raise ValueError
-        params[name] = value if equals else None
     return MappingProxyType(params)
 
 
