@@ -1,5 +1,17 @@
-"""`python -m pbx`."""
+"""`pbx` and `python -m pbx`."""
 
-from pbx.cli import main
+import sys
 
-main()
+
+def run() -> None:
+    """Run the command line. Ctrl-C ends it quietly, also while the program is still being loaded."""
+    try:
+        from pbx.cli import main  # noqa: PLC0415
+
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

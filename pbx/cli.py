@@ -68,11 +68,11 @@ def main() -> None:
 @main.command()
 @click.option("--verbose", is_flag=True, help="Log the wire too.")
 @command
-def serve(config: Config, as_json: bool, verbose: bool) -> None:  # noqa: ARG001
+def serve(config: Config, as_json: bool, verbose: bool) -> None:
     """Run the server."""
     from pbx.app.run import run  # noqa: PLC0415  # installs the reactor
 
-    sys.exit(run(config, verbose))
+    sys.exit(run(config, verbose, as_json))
 
 
 @main.command()

@@ -1,59 +1,141 @@
 """The card that a start prints: where phones register, with which accounts, and what to do next."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
 import segno
 
-from pbx.app.service import Service
 from pbx.config import Config
-from pbx.net.addresses import parse_ip
+from pbx.net.addresses import LocalAddresses, parse_ip
+from pbx.net.transports import Listening
 from pbx.office.snapshot import Office
 
+SIP_PORT = 5060
+ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
-def show_card(
-    config: Config, service: Service, office: Office, passwords: Mapping[str, str], out: TextIO
-) -> None:
-    """Print it. `passwords` are those made just now: they are shown here and nowhere else."""
-    hosts = _hosts(service)
-    lines = [f"{office.settings.name or 'The office'} is on the air.", ""]
-    lines.append(f"  Server address for phones   {' or '.join(hosts)}")
-    lines.append(f"  SIP domain                  {config.server.domain} (or the address above)")
-    for each in service.transports.listening:
-        lines.append(f"  {each.transport:<4} port                   {each.port}")
-    lines.append(f"  Audio (RTP) ports           {config.rtp.ports.low}-{config.rtp.ports.high} UDP")
-    if passwords:
-        lines += ["", "  Accounts (passwords are shown this once):"]
-        for extension in office.extensions:
-            for device in extension.devices:
-                if device.username in passwords:
-                    label = f"{extension.label} " if extension.label else ""
-                    lines.append(
-                        f"    {device.username:<8} {passwords[device.username]:<20} {label}({device.kind})"
-                    )
-    lines += [
-        "",
-        "  Next: register two softphones with the address and accounts above and dial 101 from 100.",
-        "  Your own office: `pbx export > office.toml`, edit it, `pbx apply office.toml`.",
-        "  Who is registered, which calls are up: `pbx status`. Stop with Ctrl-C.",
-        "",
-    ]
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A device whose password was made just now; it is shown here and nowhere else."""
+
+    username: str
+    password: str = field(repr=False)
+    extension: str
+    label: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """`servers` is what can be typed into a phone, with the port where that is not the usual one."""
+
+    name: str
+    domain: str
+    servers: tuple[str, ...]
+    ports: Mapping[str, tuple[int, ...]]
+    rtp: tuple[int, int]
+    accounts: tuple[Account, ...]
+    loopback_only: bool
+
+
+def make_card(
+    config: Config,
+    listening: Sequence[Listening],
+    addresses: LocalAddresses,
+    office: Office,
+    passwords: Mapping[str, str],
+) -> Card:
+    """What a start has to tell. `passwords` are those made just now, by username."""
+    hosts = _hosts(listening, addresses)
+    ports: dict[str, tuple[int, ...]] = {}
+    for each in listening:
+        ports[each.transport] = tuple(dict.fromkeys((*ports.get(each.transport, ()), each.port)))
+    first = next(iter(ports.values()), (SIP_PORT,))[0]
+    return Card(
+        office.settings.name,
+        config.server.domain,
+        tuple(_with_port(host, first) for host in hosts),
+        ports,
+        (config.rtp.ports.low, config.rtp.ports.high + 1),
+        tuple(
+            Account(device.username, passwords[device.username], extension.key, extension.label, device.kind)
+            for extension in office.extensions
+            for device in extension.devices
+            if device.username in passwords
+        ),
+        all((ip := parse_ip(host)) is not None and ip.is_loopback for host in hosts),
+    )
+
+
+def show_card(card: Card, out: TextIO) -> None:
+    """Print it; with a QR code of the first account where a person looks at it."""
+    lines = ["", f"{card.name or 'The office'} is on the air.", ""]
+    lines.append(f"  Server address for phones   {' or '.join(card.servers) or 'none: no transport is on'}")
+    if card.loopback_only and card.servers:
+        lines.append("                              (only phones on this machine reach that)")
+    lines.append(f"  SIP domain                  {card.domain}, or that address")
+    for transport, ports in card.ports.items():
+        lines.append(f"  {transport:<4} port                   {', '.join(map(str, ports))}")
+    lines.append(f"  Audio (RTP) ports           {card.rtp[0]}-{card.rtp[1]} UDP")
+    if card.accounts:
+        lines += ["", "  Accounts; their passwords are shown this once:", ""]
+        lines.append(f"    {'username':<10} {'password':<18} extension")
+        for account in card.accounts:
+            extension = f"{account.extension} {account.label}".strip()
+            lines.append(f"    {account.username:<10} {account.password:<18} {extension}")
+    lines += ["", *_next_steps(card), ""]
     out.write("\n".join(lines) + "\n")
-    if passwords and out.isatty():
-        username, password = next(iter(passwords.items()))
-        host = hosts[0]
-        out.write(f"  Account {username} for a softphone's camera:\n\n")
-        segno.make(f"sip:{username}:{password}@{host}", error="m").terminal(out, compact=True)
+    if card.accounts and card.servers and out.isatty():
+        account = card.accounts[0]
+        out.write(
+            f"  Account {account.username} as text, for the camera app of a mobile phone to show and copy.\n"
+            "  (The scanners inside softphones want each another format; this is none of them.)\n\n"
+        )
+        segno.make(account_text(card, account), error="l").terminal(out, compact=True)
     out.flush()
 
 
-def _hosts(service: Service) -> list[str]:
-    found = []
-    for address in service.addresses.all():
-        ip = parse_ip(address)
-        if ip is not None and not ip.is_loopback and not ip.is_link_local:
-            found.append(address)
-    listening = {each.host for each in service.transports.listening}
-    if not listening & {"0.0.0.0", "::"}:  # noqa: S104
-        found = sorted(listening)
-    return found or ["127.0.0.1"]
+def account_text(card: Card, account: Account) -> str:
+    """What the QR code says. No sip: URI: a camera app would offer to call it, and no softphone sets up an
+    account from one; a password does not belong into it either (RFC 3261 §19.1.1)."""
+    return f"Server: {card.servers[0]}\nUsername: {account.username}\nPassword: {account.password}"
+
+
+def render_json(card: Card) -> str:
+    """The card in one line."""
+    return json.dumps(asdict(card))
+
+
+def _next_steps(card: Card) -> list[str]:
+    steps = []
+    if len(card.accounts) >= 2:
+        caller, callee = card.accounts[0], card.accounts[1]
+        steps.append(
+            f"  Next: set up two softphones with {caller.username} and {callee.username}, "
+            f"dial {callee.extension} from the first."
+        )
+    return [
+        *steps,
+        "  Your own office: `pbx export > office.toml`, edit it, `pbx apply office.toml`.",
+        "  Who is registered, which calls are up: `pbx status`. What is wrong: `pbx doctor`.",
+        "  Stop with Ctrl-C.",
+    ]
+
+
+def _hosts(listening: Sequence[Listening], addresses: LocalAddresses) -> list[str]:
+    """The addresses by which phones reach us: those of the network, or loopback when there are no others."""
+    chosen = dict.fromkeys(each.host for each in listening)
+    families = {":" in host for host in chosen if host in ANY}
+    found = [host for host in chosen if host not in ANY]
+    found += [host for host in addresses.all() if (":" in host) in families and host not in found]
+    ips = [(host, ip) for host in found if (ip := parse_ip(host)) is not None and not ip.is_link_local]
+    outside = [host for host, ip in ips if not ip.is_loopback]
+    return outside or [host for host, _ in ips][:1]
+
+
+def _with_port(host: str, port: int) -> str:
+    if port == SIP_PORT:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
+from twisted.python.failure import Failure
 
 from pbx.errors import ConfigError, PbxError
 
@@ -21,13 +22,14 @@ log: Final = Logger()
 
 Commands = Mapping[str, Callable[[], Any]]
 
+SLOWEST_S: Final = 10.0  # for the question, and again for taking the answer
+
 
 class ControlServer:
-    """Answers the commands in its table."""
+    """Answers the commands in its table, which return values for JSON or Deferreds of them."""
 
-    def __init__(self, path: Path, commands: Commands) -> None:
-        self._path = path
-        self._commands = commands
+    def __init__(self, path: Path, commands: Commands, slowest_s: float = SLOWEST_S) -> None:
+        self._path, self._commands, self._slowest_s = path, commands, slowest_s
         self._port: Any = None
 
     def listen(self, reactor: Any) -> None:
@@ -41,12 +43,16 @@ class ControlServer:
                 "server.data", str(self._path.parent), "a server already runs with this data folder"
             )
         self._path.unlink(missing_ok=True)
+        factory = _Factory(self._commands, reactor, self._slowest_s)
         mask = os.umask(0o177)
         try:
-            self._port = reactor.listenUNIX(str(self._path), _Factory(self._commands), mode=0o600)
+            self._port = reactor.listenUNIX(str(self._path), factory, mode=0o600)
         except Exception as error:
+            why = getattr(error, "socketError", error)
             raise ConfigError(
-                "server.data", str(self._path.parent), f"no control socket there: {error}"
+                "server.data",
+                str(self._path.parent),
+                f"the control socket {self._path.name} cannot be opened there: {why}",
             ) from error
         finally:
             os.umask(mask)
@@ -59,31 +65,67 @@ class ControlServer:
 
 
 class _Factory(Factory):
-    def __init__(self, commands: Commands) -> None:
-        self.commands = commands
+    noisy = False
+
+    def __init__(self, commands: Commands, reactor: Any, slowest_s: float) -> None:
+        self._commands, self._reactor, self._slowest_s = commands, reactor, slowest_s
 
     def buildProtocol(self, addr: Any) -> "_Conversation":  # noqa: ARG002, N802
-        return _Conversation(self.commands)
+        return _Conversation(self._commands, self._reactor, self._slowest_s)
 
 
 class _Conversation(LineOnlyReceiver):
+    """One question, one answer; who is slow with either is cut."""
+
     delimiter = b"\n"
 
-    def __init__(self, commands: Commands) -> None:
-        self._commands = commands
+    def __init__(self, commands: Commands, reactor: Any, slowest_s: float) -> None:
+        self._commands, self._reactor, self._slowest_s = commands, reactor, slowest_s
+        self._is_asked = False
+        self._timer: Any = None
+
+    def connectionMade(self) -> None:  # noqa: N802
+        self._cut_later()
+
+    def connectionLost(self, reason: Any = None) -> None:  # noqa: ARG002, N802
+        self._stop_timer()
 
     def lineReceived(self, line: bytes) -> None:  # noqa: N802
+        if self._is_asked:
+            return
+        self._is_asked = True
+        self._stop_timer()  # the answer may take its time
         try:
-            name = json.loads(line)["cmd"]
-            answer = {"ok": self._commands[name]()}
-        except (ValueError, KeyError, TypeError) as error:
-            answer = {"error": f"not a command: {error}; allowed: {', '.join(sorted(self._commands))}"}
-        except PbxError as error:
-            log.error("command failed: {error}", error=str(error))
-            answer = {"error": str(error)}
+            command = self._commands[json.loads(line)["cmd"]]
+        except (ValueError, KeyError, TypeError):
+            self._tell({"error": f"no command; allowed: {', '.join(sorted(self._commands))}"})
+            return
+        done: Deferred[Any] = maybeDeferred(command)
+        done.addCallback(lambda answer: {"ok": answer})
+        done.addErrback(_explain)
+        done.addCallback(self._tell)
+
+    def _tell(self, answer: Any) -> None:
         transport: Any = self.transport
         transport.write(json.dumps(answer).encode() + b"\n")
         transport.loseConnection()
+        self._cut_later()
+
+    def _cut_later(self) -> None:
+        transport: Any = self.transport
+        self._stop_timer()
+        self._timer = self._reactor.callLater(self._slowest_s, transport.abortConnection)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+
+def _explain(failure: Failure) -> dict[str, str]:
+    if not isinstance(failure.value, PbxError):
+        log.failure("command failed", failure)
+        return {"error": "the command failed; the server's log says why"}
+    return {"error": failure.getErrorMessage()}
 
 
 def is_served(path: Path) -> bool:

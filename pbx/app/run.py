@@ -1,101 +1,160 @@
 """`pbx serve`: the reactor's life, the log, and the card of a first start."""
 
 import gc
+import os
+import resource
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final, TextIO
 
 from twisted.internet import reactor as _reactor
 from twisted.logger import (
     FilteringLogObserver,
+    Logger,
     LogLevel,
     LogLevelFilterPredicate,
     globalLogBeginner,
     textFileLogObserver,
 )
 
-from pbx.app.card import show_card
+from pbx.app.card import make_card, render_json, show_card
+from pbx.app.folder import take_folder
+from pbx.app.report import report_error
 from pbx.app.service import Service
 from pbx.config import Config
 from pbx.entropy import SystemEntropy
 from pbx.errors import ConfigError, PbxError
 from pbx.office.snapshot import Office
-from pbx.office.toml import parse_office
+from pbx.office.toml import OfficeFile, parse_office
 from pbx.store.passwords import Passwords
 from pbx.store.store import Store, open_store
 
+log: Final = Logger()
+
 DEMO: Final = "demo-office.toml"
+MOST_FILES: Final = 1 << 20  # what a system that says "unlimited" gets
 
 
-def run(config: Config, verbose: bool) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit code."""
-    reactor: Any = _reactor
-    reactor.seconds = time.monotonic  # Twisted's own clock is the wall clock, which jumps
-    _begin_logging(sys.stderr, verbose)
-    config.server.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = open_store(config.database.url)
-    office, revision, passwords = _first_office(store, config)
-    if office.realm != config.server.domain:
-        store.close()
-        raise ConfigError(
-            "server.domain",
-            config.server.domain,
-            f"the devices' passwords were stored for the domain {office.realm} and fit no other: "
-            "set it back, or apply an office.toml with all passwords",
-        )
-    service = Service(config, reactor, store, office, revision)
-    outcome: list[int] = [0]
+def run(config: Config, verbose: bool = False, as_json: bool = False) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit code.
 
-    def stop(*_: Any) -> None:
-        service.stop().addBoth(lambda _: reactor.stop() if reactor.running else None)
-
-    def start() -> None:
+    Raises:
+        PbxError: it cannot even begin.
+    """
+    os.umask(0o077)
+    raise_file_limit()
+    with take_folder(config.server.data):
+        store = open_store(config.database.url)
         try:
-            service.start()
+            office, revision = store.load()
+            if office is not None and office.realm != config.server.domain:
+                raise ConfigError(
+                    "server.domain",
+                    config.server.domain,
+                    f"the devices' passwords were stored for the domain {office.realm} and fit no other: "
+                    "set it back, or `pbx apply` an office.toml with all passwords (those it leaves out are "
+                    "made anew)",
+                )
+            demo = _demo(config) if office is None else None
+            _begin_logging(sys.stderr, verbose)
+            reactor: Any = _reactor
+            reactor.seconds = time.monotonic  # Twisted's own clock is the wall clock, which jumps
+            return _Run(config, reactor, store, office, revision, demo, as_json).run()
+        finally:
+            store.close()
+
+
+class _Run:
+    """One life of the reactor."""
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        store: Store,
+        office: Office | None,
+        revision: int,
+        demo: OfficeFile | None,
+        as_json: bool,
+    ) -> None:
+        self._config, self._reactor, self._store, self._as_json = config, reactor, store, as_json
+        self._demo = demo
+        self._office = demo.office if demo is not None else office or Office()
+        # The demo office is saved as the first revision once it is sure that its passwords will be shown.
+        self._service = Service(config, reactor, store, self._office, 1 if demo is not None else revision)
+        self._is_stopping = False
+        self._code = 0
+
+    def run(self) -> int:
+        self._reactor.callWhenRunning(self._start)
+        self._reactor.run()
+        return self._code
+
+    def _start(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):  # over Twisted's, which end the reactor at once
+            signal.signal(number, lambda *_: self._reactor.callFromThread(self._stop))
+        try:
+            self._service.start()
+            if self._demo is not None:
+                self._store.save(self._demo.office, expected=0)
         except PbxError as error:
-            print(f"pbx: {error}", file=sys.stderr, flush=True)  # noqa: T201
-            outcome[0] = 2
-            stop()
-            return
-        signal.signal(signal.SIGINT, _in_reactor(reactor, stop))
-        signal.signal(signal.SIGTERM, _in_reactor(reactor, stop))
-        show_card(config, service, office, passwords, sys.stdout)
-        gc.collect()
-        gc.freeze()  # what lives for ever need not be looked at again
+            self._fail(str(error), 2)
+        except Exception:
+            log.failure("cannot start")
+            self._fail("cannot start: a bug, see above", 1)
+        else:
+            self._show(self._demo.generated if self._demo is not None else {})
+            gc.collect()
+            gc.freeze()  # what lives for ever need not be looked at again
 
-    reactor.callWhenRunning(start)
-    reactor.run(installSignalHandlers=True)
-    return outcome[0]
+    def _show(self, passwords: Mapping[str, str]) -> None:
+        service = self._service
+        card = make_card(
+            self._config, service.transports.listening, service.addresses, self._office, passwords
+        )
+        if self._as_json:
+            print(render_json(card), flush=True)  # noqa: T201
+        else:
+            show_card(card, sys.stdout)
+
+    def _fail(self, why: str, code: int) -> None:
+        report_error(why, self._as_json)
+        self._code = code
+        self._stop()
+
+    def _stop(self) -> None:
+        """The first time in order; the second time without waiting for phones."""
+        stopped = self._service.stop()
+        if not self._is_stopping:
+            self._is_stopping = True
+            stopped.addCallback(lambda _: self._reactor.stop())
 
 
-def _in_reactor(reactor: Any, function: Any) -> Any:
-    done: list[bool] = []
-
-    def handle(*_: Any) -> None:
-        if not done:
-            done.append(True)
-            reactor.callFromThread(function)
-
-    return handle
+def raise_file_limit() -> None:
+    """Allow as many open files as the system does: each TCP phone and each audio port takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _first_office(store: Store, config: Config) -> tuple[Office, int, dict[str, str]]:
-    """The stored office, or in an empty database the demo office and its new passwords."""
-    office, revision = store.load()
-    if office is not None:
-        return office, revision, {}
+def _demo(config: Config) -> OfficeFile:
+    """The office of an empty database, with new passwords."""
     text = files("pbx").joinpath("assets", DEMO).read_text(encoding="utf-8")
-    demo = parse_office(
+    return parse_office(
         text, DEMO, realm=config.server.domain, hasher=Passwords(), entropy=SystemEntropy(), existing=None
     )
-    return demo.office, store.save(demo.office), dict(demo.generated)
 
 
 def _begin_logging(stream: TextIO, verbose: bool) -> None:
-    level = LogLevel.debug if verbose else LogLevel.info
+    predicate = LogLevelFilterPredicate(LogLevel.debug if verbose else LogLevel.info)
+    if not verbose:
+        for namespace in ("log_legacy", "twisted"):  # "X starting on 5060", "Starting factory"
+            predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
     to_file: Any = textFileLogObserver(stream)  # zope's interfaces are unknown to the type checker
-    predicate: Any = LogLevelFilterPredicate(level)
-    observer: Any = FilteringLogObserver(to_file, [predicate])
+    filtering: Any = predicate
+    observer: Any = FilteringLogObserver(to_file, [filtering])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

@@ -1,6 +1,7 @@
 """The running system: every part made from the configuration and plugged into the others."""
 
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -8,12 +9,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from pbx.app.control import ControlServer
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
+from pbx.app.watch import OfficeWatch
 from pbx.call.effects import WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
@@ -32,7 +34,6 @@ from pbx.store.writer import Writer
 log: Final = Logger()
 
 DRAIN_S: Final = 3.0  # for phones to answer the BYEs of a server that stops
-REVISION_POLL_S: Final = 2.0
 
 
 class Service:
@@ -42,7 +43,6 @@ class Service:
         self.config = config
         self._reactor = reactor
         self._store = store
-        self._revision = revision
         self._started = time.time()
         entropy = SystemEntropy()
         self.addresses = LocalAddresses(reactor.seconds, known_as=self._names())
@@ -74,7 +74,9 @@ class Service:
             self.transports, self.media.perform, self._save_bindings, self._write_record
         )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
-        self._poll = LoopingCall(self._look_for_changes)
+        self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
+        self._stopped: Deferred[None] | None = None
+        self._give_up_at = 0.0
 
     # --- life ----------------------------------------------------------------------------------------------
 
@@ -98,40 +100,56 @@ class Service:
             self._listening.setdefault(each.transport, each.port)
         self._control.listen(self._reactor)
         self.media.start()
-        now = self._reactor.seconds()
-        for complaint in self.exchange.location.restore(self._store.load_bindings(), now, time.time()):
-            log.warn("{complaint}", complaint=complaint)
-        for username, _ in self.exchange.location.all(now):
-            self.exchange.qualifier.watch(username)
+        self._restore()
         self._driver.run(lambda _now: ())
-        self._poll.clock = self._reactor
-        self._poll.start(REVISION_POLL_S, now=False)
+        self._watch.start()
 
-    def stop(self) -> "Deferred[Any]":
-        """End calls in order, then everything else. Fires when all is over."""
-        if self._poll.running:
-            self._poll.stop()
+    def _restore(self) -> None:
+        """The phones that were registered when the server ended."""
+        now, location = self._reactor.seconds(), self.exchange.location
+        rows = [row for row in self._store.load_bindings() if self._is_device(row.get("username"))]
+        for complaint in location.restore(rows, now, time.time()):
+            log.warn("{complaint}", complaint=complaint)
+        for username, _ in location.all(now):
+            self.exchange.qualifier.watch(username)
+
+    def _is_device(self, username: Any) -> bool:
+        return self.exchange.office.device(username) is not None
+
+    def stop(self) -> "Deferred[None]":
+        """End calls in order, then everything else; asked again, wait no longer for phones.
+
+        Returns:
+            The same each time; fires when all is over, whatever went wrong.
+        """
+        if self._stopped is not None:
+            self._give_up_at = 0.0
+            return self._stopped
+        self._stopped = Deferred()
+        self._watch.stop()
         self._driver.run(self.exchange.stop)
-        done: Deferred[None] = Deferred()
-        give_up_at = self._reactor.seconds() + DRAIN_S
+        self._give_up_at = self._reactor.seconds() + DRAIN_S
+        drained: Deferred[None] = Deferred()
 
         def wait() -> None:
-            if self.exchange.is_quiet or self._reactor.seconds() >= give_up_at:
-                done.callback(None)
+            if self.exchange.is_quiet or self._reactor.seconds() >= self._give_up_at:
+                drained.callback(None)
             else:
                 self._reactor.callLater(0.05, wait)
 
+        for step in (self.transports.stop, self.media.stop, self._control.stop, self._close):
+            drained.addCallback(_call(step))
+            drained.addErrback(lambda failure: log.failure("stopping failed", failure))
+        drained.chainDeferred(self._stopped)
         wait()
-        done.addCallback(lambda _: self.transports.stop())
-        done.addCallback(lambda _: self.media.stop())
-        done.addCallback(lambda _: self._control.stop())
-        done.addCallback(lambda _: self._close())
-        return done
+        return self._stopped
 
-    def _close(self) -> None:
+    def _close(self) -> "Deferred[None]":
+        """Write what is left; a database that hangs must not hold up the reactor."""
         self._driver.stop()
-        self._writer.stop()
-        self._store.close()
+        pool = self._reactor.getThreadPool()
+        written: Deferred[None] = deferToThreadPool(self._reactor, pool, self._writer.stop)
+        return written.addCallback(lambda _: self._store.close())
 
     # --- what the parts ask of each other ------------------------------------------------------------------
 
@@ -170,7 +188,7 @@ class Service:
         sip = self.config.sip
         if sip.certificate is not None:
             return sip.certificate, sip.private_key or sip.certificate
-        names = [self.config.server.domain, *self.addresses.all()]
+        names = [self.config.server.domain, socket.gethostname(), *self._names(), *self.addresses.all()]
         return ensure_certificate(self.config.server.data / "certificates", lambda: names, datetime.now(UTC))
 
     # --- commands ------------------------------------------------------------------------------------------
@@ -181,19 +199,13 @@ class Service:
     def _status(self) -> Any:
         return status_of(self.exchange, self._reactor.seconds(), time.time() - self._started, self.transports)
 
-    def _reload(self) -> Any:
-        office, self._revision = self._store.load()
-        assert office is not None  # the server has been started with one
+    def _reload(self) -> "Deferred[Any]":
+        return self._watch.look().addCallback(lambda revision: {"revision": revision})
+
+    def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
-        log.info("the office has changed: revision {revision} is in force", revision=self._revision)
-        return {"revision": self._revision}
 
-    def _look_for_changes(self) -> None:
-        """Another process may have changed the office without reaching the control socket."""
-        self._writer.ask_revision(
-            lambda revision: self._reactor.callFromThread(self._changed, revision),
-        )
 
-    def _changed(self, revision: int) -> None:
-        if revision != self._revision:
-            self._reload()
+def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:
+    """`step` as a callback that takes no result."""
+    return lambda _: step()

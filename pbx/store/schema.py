@@ -1,7 +1,7 @@
 """The tables. They are made and changed by the migrations only; this is what queries are built from.
 
 The office is read and written whole, as one immutable value, so each of its rows is kept as one JSON document
-(docs/decisions): a new setting needs no new column, and a change of the model no join.
+(docs/decisions/store.md): a new setting needs no new column, and a change of the model no join.
 """
 
 from sqlalchemy import JSON, Column, Float, Integer, MetaData, String, Table, Text
@@ -11,9 +11,7 @@ metadata = MetaData()
 office_item = Table(
     "office_item",
     metadata,
-    Column(
-        "kind", String(32), primary_key=True
-    ),  # field of office.snapshot.Office: "extensions", "trunks" ...
+    Column("kind", String(32), primary_key=True),  # a field of office.snapshot.Office: "extensions" ...
     Column("position", Integer, primary_key=True),  # the order of the file
     Column("body", Text, nullable=False),  # JSON, as pydantic writes the frozen type
 )
@@ -21,8 +19,8 @@ office_item = Table(
 revision = Table(
     "revision",
     metadata,
-    Column("id", Integer, primary_key=True),  # always 1
-    Column("number", Integer, nullable=False),  # grows with each change of the office
+    Column("id", Integer, primary_key=True),  # always 1: there is one row
+    Column("number", Integer, nullable=False),  # 0, and one more with each change of the office
 )
 
 binding = Table(

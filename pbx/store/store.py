@@ -1,7 +1,9 @@
 """The database: SQLite by default, PostgreSQL on request. Synchronous; never called from the reactor's thread
 once calls are taken, but by `writer` and by commands."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -9,30 +11,61 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, update
+from alembic.util.exc import CommandError
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    String,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from pbx.errors import StoreError
 from pbx.office.snapshot import Office
 from pbx.store.schema import binding, call_record, member_password, office_item, revision
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+MIGRATION_LOCK: Final = 0x70627831  # of PostgreSQL's advisory locks; any number that nobody else takes
+BUSY_MS: Final = 5000
 ROWS: Final = frozenset(
     each.name for each in fields(Office) if get_origin(get_type_hints(Office)[each.name]) is tuple
 )
+POSTGRESQL: Final = {
+    # A database that is gone is an error within seconds, not a thread that waits for ever.
+    "connect_timeout": "5",
+    "tcp_user_timeout": "10000",
+    "options": "-c statement_timeout=30000 -c lock_timeout=10000",
+}
+
+
+class ConflictError(StoreError):
+    """Somebody else was faster; nothing was written."""
+
+
+class UnusableError(StoreError):
+    """The database works, and will never take this value, or gave back one that is not ours."""
 
 
 class Store:
     """One database. Every method is one transaction.
 
     Raises:
-        StoreError: from every method, when the database fails; the message says what it said.
+        StoreError: from every method, when the database fails; the message is one line and says what it said.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._writing = engine.execution_options(writing=True)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -42,16 +75,20 @@ class Store:
 
     def load(self) -> tuple[Office | None, int]:
         """The office and its revision; None and 0 in a new database."""
-        with _failures(), self._engine.connect() as connection:
-            number = connection.scalar(select(revision.c.number))
-            if number is None:
-                return None, 0
-            rows = connection.execute(
-                select(office_item).order_by(office_item.c.kind, office_item.c.position)
-            )
-            found: dict[str, list[Any]] = {}
-            for row in rows:
+        # One statement, so that revision and rows are of the same moment in every database.
+        query = (
+            select(office_item.c.kind, office_item.c.body, revision.c.number)
+            .select_from(office_item.join(revision, true()))
+            .order_by(office_item.c.kind, office_item.c.position)
+        )
+        found: dict[str, list[Any]] = {}
+        number = 0
+        with self._reads() as connection:
+            for row in connection.execute(query):
                 found.setdefault(row.kind, []).append(_adapter(row.kind).validate_json(row.body))
+                number = row.number
+        if not found:
+            return None, 0
         values: dict[str, Any] = {
             kind: tuple(rows) if kind in ROWS else rows[0] for kind, rows in found.items()
         }
@@ -60,44 +97,45 @@ class Store:
     def save(self, office: Office, expected: int | None = None) -> int:
         """Replace the office; returns the new revision.
 
+        What belongs to members and devices that are no more goes too: portal passwords and registrations.
+
         Args:
             expected: the revision that the change is based on; when the office has changed since, nothing is
                 written.
 
         Raises:
-            StoreError: somebody else has changed the office meanwhile.
+            ConflictError: somebody else has changed the office meanwhile.
         """
         rows = [
             {"kind": kind, "position": position, "body": _adapter(kind).dump_json(value).decode()}
             for kind, values in _parts(office)
             for position, value in enumerate(values)
         ]
-        with _failures(), self._engine.begin() as connection:
-            number = connection.scalar(select(revision.c.number).with_for_update()) or 0
+        emails = {member.email for member in office.members}
+        usernames = {device.username for extension in office.extensions for device in extension.devices}
+        with self._writes() as connection:
+            number: int = connection.scalar(select(revision.c.number).with_for_update()) or 0
             if expected is not None and number != expected:
-                raise StoreError(
+                raise ConflictError(
                     "the office was changed by somebody else meanwhile; nothing was written, try again"
                 )
             connection.execute(delete(office_item))
             connection.execute(insert(office_item), rows)
-            if number:
-                connection.execute(update(revision).values(number=number + 1))
-            else:
-                connection.execute(insert(revision).values(id=1, number=1))
-            emails = [member.email for member in office.members]
-            connection.execute(delete(member_password).where(member_password.c.email.not_in(emails)))
+            _forget(connection, member_password.c.email, emails)
+            _forget(connection, binding.c.username, usernames)
+            connection.execute(update(revision).values(number=number + 1))
             return number + 1
 
     def revision(self) -> int:
         """The number of the last change."""
-        with _failures(), self._engine.connect() as connection:
+        with self._reads() as connection:
             return connection.scalar(select(revision.c.number)) or 0
 
     # --- what else is kept ---------------------------------------------------------------------------------
 
     def load_bindings(self) -> list[dict[str, Any]]:
         """Every saved binding, in the order of saving."""
-        with _failures(), self._engine.connect() as connection:
+        with self._reads() as connection:
             order = (binding.c.username, binding.c.position)
             return [dict(row.body) for row in connection.execute(select(binding.c.body).order_by(*order))]
 
@@ -108,49 +146,97 @@ class Store:
             for username, bodies in bindings.items()
             for position, body in enumerate(bodies)
         ]
-        with _failures(), self._engine.begin() as connection:
+        with self._writes() as connection:
             connection.execute(delete(binding).where(binding.c.username.in_(tuple(bindings))))
             if rows:
                 connection.execute(insert(binding), rows)
 
     def add_records(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows of finished calls."""
-        rows = [dict(record) for record in records]
+        """Add rows of finished calls; one that is there already is replaced, so that trying twice is safe."""
+        rows = [_fit(record) for record in {record["id"]: record for record in records}.values()]
         if rows:
-            with _failures(), self._engine.begin() as connection:
+            with self._writes() as connection:
+                connection.execute(delete(call_record).where(call_record.c.id.in_([r["id"] for r in rows])))
                 connection.execute(insert(call_record), rows)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every finished call, the oldest first."""
+        with self._reads() as connection:
+            query = select(call_record).order_by(call_record.c.started_at, call_record.c.id)
+            return [dict(row) for row in connection.execute(query).mappings()]
 
     def set_password(self, email: str, hashed: str) -> None:
         """Set a member's portal password."""
-        with _failures(), self._engine.begin() as connection:
+        with self._writes() as connection:
             connection.execute(delete(member_password).where(member_password.c.email == email))
             connection.execute(insert(member_password).values(email=email, hash=hashed))
 
     def password(self, email: str) -> str | None:
         """The hash of a member's portal password."""
-        with _failures(), self._engine.connect() as connection:
+        with self._reads() as connection:
             return connection.scalar(select(member_password.c.hash).where(member_password.c.email == email))
 
+    # --- inside --------------------------------------------------------------------------------------------
 
-def open_store(url: str) -> Store:
+    @contextmanager
+    def _reads(self) -> Iterator[Connection]:
+        with _failures(self._engine.url), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writes(self) -> Iterator[Connection]:
+        with _failures(self._engine.url), self._writing.begin() as connection:
+            yield connection
+
+
+def open_store(url: str, make: bool = True) -> Store:
     """Open the database, making or migrating its tables.
+
+    Args:
+        url: as in [database] of pbx.toml.
+        make: make a database of SQLite where there is none.
 
     Raises:
         StoreError: it cannot be opened.
     """
-    with _failures():
+    with _failures(None):
         parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed)
-        if engine.dialect.name == "sqlite":
+    with _failures(parsed):
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        if is_sqlite:
+            _make_private(Path(str(parsed.database)), make)
+        options: Any = {} if is_sqlite else {k: v for k, v in POSTGRESQL.items() if k not in parsed.query}
+        # Parameters hold password hashes: they belong into no message.
+        engine = create_engine(
+            parsed, hide_parameters=True, pool_pre_ping=not is_sqlite, connect_args=options
+        )
+        if is_sqlite:
             event.listen(engine, "connect", _tune_sqlite)
-        with engine.begin() as connection:
+            event.listen(engine, "begin", _begin_sqlite)
+        with engine.execution_options(writing=True).begin() as connection:
             _migrate(connection)
     return Store(engine)
 
 
+def _make_private(path: Path, make: bool) -> None:
+    """The file of a database, which only its owner can read; SQLite gives its other files the same mode."""
+    if str(path) == ":memory:":
+        raise StoreError("a database in memory ends with the program; give the path of a file")
+    if not make and not path.exists():
+        raise StoreError(f"there is no database {path} yet: `pbx serve` or `pbx apply` makes it")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        status = os.fstat(handle)
+        if status.st_uid == os.geteuid() and status.st_mode & 0o077:
+            os.fchmod(handle, 0o600)
+    finally:
+        os.close(handle)
+
+
 def _migrate(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # two first starts at once; SQLite has one writer anyway
+        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
     config = AlembicConfig()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -158,12 +244,35 @@ def _migrate(connection: Connection) -> None:
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's own idea of when to BEGIN leaves reads outside
     cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA busy_timeout=5000")
-    cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Who will write takes the lock before it reads: a transaction cannot get it later on (SQLITE_BUSY)."""
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _forget(connection: Connection, column: Any, kept: set[str]) -> None:
+    """Delete the rows of a table whose key is not among `kept`."""
+    gone = [key for key in connection.scalars(select(column).distinct()) if key not in kept]
+    if gone:
+        connection.execute(delete(column.table).where(column.in_(gone)))
+
+
+def _fit(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The texts of a record as every database takes them; they come from strangers."""
+    row = dict(record)
+    for column in call_record.c:
+        if isinstance(column.type, String):
+            text = str(row[column.name]).encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+            row[column.name] = text[: column.type.length]
+    return row
 
 
 def _parts(office: Office) -> Iterable[tuple[str, tuple[Any, ...]]]:
@@ -182,12 +291,24 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
     return TypeAdapter(arguments[0] if arguments else hint)
 
 
-class _failures:  # noqa: N801  # reads as a word where it is used
-    """Turns what the database throws into a StoreError."""
+@contextmanager
+def _failures(url: URL | None) -> Iterator[None]:
+    """Turns what the database throws into a StoreError of one line, without the database's password."""
+    try:
+        yield
+    except (SQLAlchemyError, CommandError, ValueError, TypeError, OSError) as error:
+        is_row = isinstance(error, (IntegrityError, DataError, ValueError, TypeError)) or (
+            isinstance(error, StatementError) and not isinstance(error, DBAPIError)
+        )
+        where = "" if url is None else f" {url.render_as_string(hide_password=True)}"
+        kind = UnusableError if is_row else StoreError
+        raise kind(f"database{where}: {_plain(error)}") from error
 
-    def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (SQLAlchemyError, ValidationError, OSError)):
-            first = str(error).strip().splitlines()[0]
-            raise StoreError(f"database: {first}") from error
+def _plain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = str(error.orig if isinstance(error, StatementError) and error.orig is not None else error)
+    if isinstance(error, CommandError):
+        said = f"made by another version of this program ({said})"
+    return next((line.strip() for line in said.splitlines() if line.strip()), type(error).__name__)

@@ -1,84 +1,197 @@
-"""A thread that writes what the core hands it, in batches: the reactor only appends to a queue."""
+"""A thread that talks with the database for the core: the reactor only leaves notes, and never waits."""
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import Any, Final
 
 from twisted.logger import Logger
 
 from pbx.errors import StoreError
-from pbx.store.store import Store
+from pbx.office.snapshot import Office
+from pbx.store.store import Store, UnusableError
 
 log: Final = Logger()
 
 BATCH: Final = 200
 RETRY_S: Final = 1.0
-MOST_WAITING: Final = 100_000  # a database that is gone for hours must not eat all memory
+MOST_RECORDS: Final = 100_000  # a database that is gone for days must not eat all memory
+STOP_S: Final = 10.0
 
-_Job = tuple[str, Any, Any]
+Row = Mapping[str, Any]
+Answer = tuple[Office, int] | StoreError | None
+Then = Callable[[Answer], None]
 
 
 class Writer:
-    """Bindings and call records on their way to the database. What cannot be written is tried again."""
+    """Bindings and call records on their way to the database, and the office on its way back.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+    What cannot be written is tried again until it can, or until the end. While the database is gone, only the
+    newest bindings of each device wait for it, and call records up to a limit.
+    """
+
+    def __init__(self, store: Store, retry_s: float = RETRY_S, most_records: int = MOST_RECORDS) -> None:
+        self._store, self._retry_s, self._most_records = store, retry_s, most_records
+        self._changed = threading.Condition()
+        self._bindings: dict[str, Sequence[Row]] = {}
+        self._records: deque[Row] = deque()
+        self._questions: list[tuple[int, Then]] = []
+        self._lost = 0
+        self._stopping = False
+        self._gone_since: float | None = None  # the database does not answer
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-        self._stopping = threading.Event()
         self._thread.start()
 
-    def save_bindings(self, username: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    # --- called by the reactor -----------------------------------------------------------------------------
+
+    def save_bindings(self, username: str, rows: Sequence[Row]) -> None:
         """Replace a device's saved bindings."""
-        self._put(("bindings", username, rows))
+        with self._changed:
+            self._bindings[username] = rows
+            self._changed.notify()
 
-    def write_record(self, row: Mapping[str, Any]) -> None:
+    def write_record(self, row: Row) -> None:
         """Add a finished call."""
-        self._put(("record", None, row))
+        with self._changed:
+            if len(self._records) >= self._most_records:
+                self._records.popleft()
+                self._lost += 1
+            self._records.append(row)
+            self._changed.notify()
 
-    def ask_revision(self, then: Callable[[int], None]) -> None:
-        """Call `then`, in this thread, with the revision of the office."""
-        self._put(("revision", then, None))
+    def look(self, known: int, then: Then) -> None:
+        """Ask for the office if its revision is no longer `known`.
 
-    def stop(self) -> None:
-        """Write what is left, then end."""
-        self._stopping.set()
-        self._jobs.put(("stop", None, None))
-        self._thread.join(timeout=10.0)
+        Args:
+            then: is called, in the writer's thread, with the office and its revision, with None when nothing
+                has changed, or with what went wrong.
+        """
+        with self._changed:
+            self._questions.append((known, then))
+            self._changed.notify()
 
-    def _put(self, job: _Job) -> None:
-        if self._jobs.qsize() < MOST_WAITING:
-            self._jobs.put(job)
+    @property
+    def waiting(self) -> int:
+        """How many devices' bindings and call records are still to be written."""
+        with self._changed:
+            return len(self._bindings) + len(self._records)
+
+    def stop(self, timeout: float = STOP_S) -> None:
+        """Write what is left, then end. Blocks: not for the reactor's thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            log.error("the database does not answer; {count} changes may be lost", count=self.waiting)
+
+    # --- the thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
-            batch = [self._jobs.get()]
-            while len(batch) < BATCH and not self._jobs.empty():
-                batch.append(self._jobs.get())
-            self._write(batch)
-            if any(job[0] == "stop" for job in batch):
+            with self._changed:
+                self._changed.wait_for(self._has_work, None)
+                bindings = self._take_bindings()
+                records = [self._records.popleft() for _ in range(min(BATCH, len(self._records)))]
+                questions, self._questions = self._questions, []
+                is_last = self._stopping and not (self._bindings or self._records)
+            done = True
+            with log.failuresHandled("the writer failed"):  # a bug; what caused it is dropped
+                done = self._write(bindings, records)
+            with log.failuresHandled("the writer failed"):
+                self._answer(questions)
+            if (not done or is_last) and self._end(bindings, records, done):
                 return
 
-    def _write(self, batch: list[_Job]) -> None:
-        bindings = {job[1]: job[2] for job in batch if job[0] == "bindings"}
-        records = [job[2] for job in batch if job[0] == "record"]
-        while bindings or records:
+    def _has_work(self) -> bool:
+        return bool(self._bindings or self._records or self._questions or self._stopping)
+
+    def _take_bindings(self) -> dict[str, Sequence[Row]]:
+        taken = dict(list(self._bindings.items())[:BATCH])
+        for username in taken:
+            del self._bindings[username]
+        return taken
+
+    def _write(self, bindings: dict[str, Sequence[Row]], records: list[Row]) -> bool:
+        """Write them; False when the database fails, and then they are still in what was handed in."""
+        if not bindings and not records:
+            return True
+        try:
+            if bindings:
+                self._try(lambda: self._store.save_bindings(bindings), self._each_binding, bindings)
+                bindings.clear()
+            if records:
+                self._try(lambda: self._store.add_records(records), self._each_record, records)
+                records.clear()
+        except StoreError as error:
+            self._is_gone(error)
+            return False
+        self._is_back()
+        return True
+
+    def _try(self, write: Callable[[], None], write_each: Callable[[Any], None], what: Any) -> None:
+        """All at once; when one of them is unusable, one by one."""
+        try:
+            write()
+        except UnusableError:
+            write_each(what)
+
+    def _each_binding(self, bindings: dict[str, Sequence[Row]]) -> None:
+        for username, rows in bindings.items():
             try:
-                if bindings:
-                    self._store.save_bindings(bindings)
-                    bindings = {}
-                self._store.add_records(records)
-                records = []
+                self._store.save_bindings({username: rows})
+            except UnusableError as error:
+                log.error("registration of {user} not kept: {error}", user=username, error=str(error))
+
+    def _each_record(self, records: list[Row]) -> None:
+        for row in records:
+            try:
+                self._store.add_records([row])
+            except UnusableError as error:
+                log.error("call {call} not recorded: {error}", call=row["id"], error=str(error))
+
+    def _answer(self, questions: list[tuple[int, Then]]) -> None:
+        for known, then in questions:
+            answer: Answer
+            try:
+                if self._store.revision() == known:
+                    answer = None
+                else:
+                    office, revision = self._store.load()
+                    answer = (office, revision) if office is not None else StoreError("the office is gone")
             except StoreError as error:
-                log.error("not written yet: {error}", error=str(error))
-                if self._stopping.wait(RETRY_S):
-                    return
-        for job in batch:
-            if job[0] == "revision":
-                try:
-                    number = self._store.revision()
-                except StoreError as error:
-                    log.error("{error}", error=str(error))
-                    continue
-                job[1](number)
+                self._is_gone(error)
+                answer = error
+            else:
+                self._is_back()
+            then(answer)
+
+    def _end(self, bindings: dict[str, Sequence[Row]], records: list[Row], done: bool) -> bool:
+        """Whether the thread is over; if not, after a failure, what is left goes back and time passes."""
+        with self._changed:
+            self._bindings = {**bindings, **self._bindings}  # newer ones win
+            self._records.extendleft(reversed(records))
+            if self._stopping:
+                if not done:
+                    log.error(
+                        "{count} changes could not be written", count=len(self._bindings) + len(self._records)
+                    )
+                return True
+            self._changed.wait_for(lambda: self._stopping or bool(self._questions), self._retry_s)
+            return False
+
+    def _is_gone(self, error: StoreError) -> None:
+        if self._gone_since is None:
+            self._gone_since = monotonic()
+            log.error("{error}; tried again until it works", error=str(error))
+
+    def _is_back(self) -> None:
+        if self._gone_since is not None:
+            gone_s = round(monotonic() - self._gone_since)
+            log.warn(
+                "the database is back after {gone} s; {lost} call records are lost",
+                gone=gone_s,
+                lost=self._lost,
+            )
+            self._gone_since, self._lost = None, 0

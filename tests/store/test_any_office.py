@@ -1,17 +1,8 @@
 """The database gives back what it was given, whatever the office."""
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from pbx.store.store import open_store
 from tests.office.offices import offices
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = open_store(f"sqlite:///{tmp_path / 'pbx.db'}")
-    yield opened
-    opened.close()
 
 
 @settings(

@@ -15,11 +15,12 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer, primary_key=True),
         sa.Column("body", sa.Text, nullable=False),
     )
-    op.create_table(
+    revision_table = op.create_table(
         "revision",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("number", sa.Integer, nullable=False),
     )
+    op.bulk_insert(revision_table, [{"id": 1, "number": 0}])
     op.create_table(
         "binding",
         sa.Column("username", sa.String(255), primary_key=True),

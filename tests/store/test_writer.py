@@ -1,0 +1,204 @@
+"""The writer's thread, with a database whose failures the test decides."""
+
+import threading
+
+import pytest
+from twisted.logger import globalLogPublisher
+
+from pbx.errors import StoreError
+from pbx.office.snapshot import Office
+from pbx.store.store import UnusableError
+from pbx.store.writer import BATCH, Writer
+
+SOON = 10.0
+
+
+class FakeStore:
+    """What was written; `gone` makes everything fail, `hold` makes it wait, `refused` rows are unusable."""
+
+    def __init__(self) -> None:
+        self.bindings: dict[str, object] = {}
+        self.records: list[str] = []
+        self.office: Office | None = Office(realm="pbx.local")
+        self.number = 1
+        self.gone = False
+        self.refused: set[str] = set()
+        self.hold = threading.Event()
+        self.hold.set()
+        self.tried = threading.Semaphore(0)
+        self.batches: list[int] = []
+
+    def save_bindings(self, bindings):
+        self._enter(bindings)
+        self.bindings.update(bindings)
+
+    def add_records(self, rows):
+        self._enter({row["id"] for row in rows})
+        self.batches.append(len(rows))
+        self.records += [row["id"] for row in rows]
+
+    def revision(self):
+        self._enter(())
+        return self.number
+
+    def load(self):
+        return self.office, self.number
+
+    def _enter(self, keys):
+        self.tried.release()
+        assert self.hold.wait(SOON)
+        if self.gone:
+            raise StoreError("database: gone")
+        if self.refused & set(keys):
+            raise UnusableError("database: no")
+
+
+@pytest.fixture
+def store():
+    return FakeStore()
+
+
+@pytest.fixture
+def said():
+    """What is logged, as text."""
+    lines: list[str] = []
+
+    def observe(event):
+        lines.append(event["log_format"].format(**event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
+
+
+def row(name: str) -> dict[str, str]:
+    return {"id": name}
+
+
+def test_everything_is_written_before_it_stops(store):
+    writer = Writer(store)
+    for number in range(3 * BATCH):
+        writer.write_record(row(f"call-{number}"))
+    writer.save_bindings("100", [{"contact": "a"}])
+    writer.stop()
+    assert store.records == [f"call-{number}" for number in range(3 * BATCH)]
+    assert store.bindings == {"100": [{"contact": "a"}]}
+    assert max(store.batches) <= BATCH
+
+
+def test_only_the_newest_bindings_of_a_device_wait(store):
+    store.hold.clear()
+    writer = Writer(store)
+    writer.write_record(row("busy with this"))
+    assert store.tried.acquire(timeout=SOON)
+    for number in range(50):
+        writer.save_bindings("100", [{"contact": str(number)}])
+    assert writer.waiting == 1
+    store.hold.set()
+    writer.stop()
+    assert store.bindings == {"100": [{"contact": "49"}]}
+
+
+def test_what_fails_is_tried_again_until_it_works_and_complained_of_once(store, said):
+    store.gone = True
+    writer = Writer(store, retry_s=0.001)
+    writer.write_record(row("call-1"))
+    writer.save_bindings("100", [{"contact": "old"}])
+    for _ in range(5):
+        assert store.tried.acquire(timeout=SOON)
+    writer.save_bindings("100", [{"contact": "new"}])
+    writer.write_record(row("call-2"))
+    store.gone = False
+    writer.stop()
+    assert store.records == ["call-1", "call-2"]
+    assert store.bindings == {"100": [{"contact": "new"}]}
+    assert said == [
+        "database: gone; tried again until it works",
+        "the database is back after 0 s; 0 call records are lost",
+    ]
+
+
+def test_records_that_wait_are_limited_and_the_lost_ones_counted(store, said):
+    store.gone = True
+    writer = Writer(store, retry_s=0.001, most_records=10)
+    writer.write_record(row("first"))
+    assert store.tried.acquire(timeout=SOON)
+    assert store.tried.acquire(timeout=SOON)
+    for number in range(100):
+        writer.write_record(row(f"call-{number}"))
+    assert writer.waiting <= 11
+    store.gone = False
+    writer.stop()
+    assert len(store.records) <= 11
+    assert store.records[-1] == "call-99"
+    assert "call records are lost" in said[-1]
+    assert " 0 call records" not in said[-1]
+
+
+def test_a_database_that_is_gone_at_the_end_holds_nobody_up(store, said):
+    store.gone = True
+    writer = Writer(store)
+    writer.write_record(row("call-1"))
+    writer.save_bindings("100", [])
+    writer.stop()
+    assert said[-1] == "2 changes could not be written"
+
+
+def test_a_database_that_hangs_at_the_end_is_left_behind(store, said):
+    store.hold.clear()
+    writer = Writer(store)
+    writer.write_record(row("call-1"))
+    assert store.tried.acquire(timeout=SOON)
+    writer.write_record(row("call-2"))
+    writer.stop(timeout=0.01)
+    assert said == ["the database does not answer; 1 changes may be lost"]
+    store.hold.set()
+
+
+def test_one_row_that_cannot_be_written_does_not_hold_up_the_others(store, said):
+    store.refused = {"call-2", "101"}
+    store.hold.clear()
+    writer = Writer(store)
+    writer.write_record(row("call-0"))
+    assert store.tried.acquire(timeout=SOON)
+    for name in ("call-1", "call-2", "call-3"):
+        writer.write_record(row(name))
+    for username in ("100", "101", "102"):
+        writer.save_bindings(username, [])
+    store.hold.set()
+    writer.stop()
+    assert store.records == ["call-0", "call-1", "call-3"]
+    assert sorted(store.bindings) == ["100", "102"]
+    assert said == [
+        "registration of 101 not kept: database: no",
+        "call call-2 not recorded: database: no",
+    ]
+
+
+ANSWERS = {
+    "nothing has changed": (1, {}, None),
+    "another revision": (7, {"number": 8}, (Office(realm="pbx.local"), 8)),
+    "an older revision, from a backup": (7, {"number": 2}, (Office(realm="pbx.local"), 2)),
+    "the database is gone": (1, {"gone": True}, "database: gone"),
+    "the office is gone": (7, {"office": None, "number": 0}, "the office is gone"),
+}
+
+
+@pytest.mark.parametrize(("known", "changes", "expected"), ANSWERS.values(), ids=ANSWERS)
+def test_a_look_at_the_office(store, known, changes, expected):
+    for name, value in changes.items():
+        setattr(store, name, value)
+    answers = []
+    writer = Writer(store)
+    writer.look(known, answers.append)
+    writer.stop()
+    [answer] = answers
+    assert (str(answer) if isinstance(answer, StoreError) else answer) == expected
+
+
+def test_the_thread_survives_a_bug_of_who_asked(store):
+    writer = Writer(store)
+    writer.look(1, lambda _answer: 1 / 0)
+    writer.write_record(row("call-1"))
+    writer.stop()
+    assert store.records == ["call-1"]
