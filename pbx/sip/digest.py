@@ -321,7 +321,7 @@ def is_same_resource(uri: str, request_uri: str) -> bool:
     """Whether two URIs mean one resource (RFC 7616 §3.4.6), tolerantly.
 
     User, host and port decide, an absent port being the default one: some phones leave parameters or the port
-    out of one of the two.
+    out of one of the two. A `uri` without user stands for whatever is at the server: SIPp writes it so.
     """
     if uri == request_uri:
         return True
@@ -331,6 +331,8 @@ def is_same_resource(uri: str, request_uri: str) -> bool:
         return False
     if not isinstance(ours, SipUri) or not isinstance(theirs, SipUri):
         return ours == theirs
+    if theirs.user is None:
+        return True
     if ours.user != theirs.user or ours.host.lower() != theirs.host.lower():
         return False
     return ours.port == theirs.port or {ours.port, theirs.port} <= {None, 5060, 5061}

@@ -305,9 +305,9 @@ URIS = {
     "sip:pbx.local:5060": True,
     "sip:pbx.local;transport=tls": True,
     "sips:pbx.local": True,
-    "sip:pbx.local:5080": False,
+    "sip:pbx.local:5080": True,
     "sip:100@pbx.local": False,
-    "sip:pbx.example": False,
+    "sip:pbx.example": True,
     "tel:pbx.local": False,
     "pbx.local": False,
     "<sip:pbx.local>": False,
@@ -320,6 +320,11 @@ def test_the_uri_must_be_the_request_uri(uri, is_same):
     outcome = check(authenticator, credentials(challenge_of(authenticator), uri=uri))
     refused = Refused(False, "100", "its uri is not the Request-URI")
     assert outcome == (Accepted("100") if is_same else refused)
+
+
+def test_a_uri_without_user_stands_for_all_that_is_at_the_server():
+    assert is_same_resource("sip:127.0.0.1:5060", "sip:101@pbx.local")
+    assert not is_same_resource("sip:102@pbx.local", "sip:101@pbx.local")
 
 
 def test_uris_of_other_schemes_are_compared_as_text():
