@@ -87,6 +87,11 @@ class Worker:
                 self._fail(_endpoint_of(message), error.strerror or repr(error))
             except MediaError as error:
                 self._fail(_endpoint_of(message), str(error))
+            except (
+                Exception
+            ) as error:  # the edge of the process: told again, it would fail the next worker too
+                traceback.print_exception(error)
+                self._fail(_endpoint_of(message), f"bug in the media worker: {error!r}")
 
     def _open(self, order: OpenEndpoint, _now: float) -> None:
         if order.endpoint in self._endpoints:

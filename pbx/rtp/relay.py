@@ -42,6 +42,7 @@ HELD: Final = 5  # packets: a tenth of a second of speech
 HELD_S: Final = 0.3
 STRAYS_A_WAKE: Final = 8
 STRAYS_A_SECOND: Final = 40
+LAST_PORT: Final = 65535
 
 _HEADER: Final = Struct(
     "!HHII"
@@ -493,7 +494,7 @@ class Endpoint:
             return self._rtcp_source
         source = self._latch.source
         if source is not None and (self._rtcp_announced is None or source[0] != self._rtcp_announced[0]):
-            return source[0], source[1] + 1
+            return (source[0], source[1] + 1) if source[1] < LAST_PORT else self._rtcp_announced
         return self._rtcp_announced
 
     def _send_datagram(self, data: bytes) -> bool:

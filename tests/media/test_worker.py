@@ -306,6 +306,16 @@ def test_a_taken_port_is_reported_and_neither_of_the_pair_kept(worker, phones):
     assert worker.events(EndpointClosed).endpoint == "b"
 
 
+def test_an_order_that_cannot_be_carried_out_hurts_its_endpoint_alone(worker, phones):
+    a, b = phones(), phones()
+    join(worker, a, b)
+    worker.tell(OpenEndpoint("c", "other", V4, free_pair()), SetRemote("c", (V4, 70_000)))
+    failed = worker.events(EndpointFailed)
+    assert failed.endpoint == "c"
+    assert "bug" in failed.why
+    assert worker.stats("a").packets_in == 0
+
+
 def test_no_other_program_may_share_our_port(worker, phones):
     a, b = phones(), phones()
     to_a, _ = join(worker, a, b)

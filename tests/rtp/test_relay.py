@@ -356,6 +356,13 @@ def test_reports_follow_a_peer_behind_nat(net):
     assert net.sent(10001) == [(REPORT, (NAT[0], NAT[1] + 1))]
 
 
+def test_there_is_no_port_above_the_last_for_reports(net):
+    pair = Pair(net)
+    pair.from_a(rtp(1), source=(NAT[0], 65535))
+    net.arrive(10003, (B[0], 5001), REPORT)
+    assert net.sent(10001) == [(REPORT, (A[0], A[1] + 1))]
+
+
 def test_reports_of_strangers_and_rubbish_are_dropped(net):
     pair = Pair(net)
     net.arrive(10001, STRANGER, REPORT)
