@@ -447,9 +447,10 @@ class Leg:
             self._is_offer_in_2xx = False
             try:
                 content = self.media.receive_answer(ack)
-            except SdpError as error:
+            except PeerError as error:
+                was, self._bye_extra = self.state, (("Reason", 'SIP;cause=488;text="No answer in ACK"'),)
                 self._send_bye()
-                if user is not None and self.state == UP:
+                if user is not None and was == UP:
                     user.leg_hung_up(self, f"no usable answer in the ACK: {error}", ())
                 return
             if user is not None and self.state == UP:

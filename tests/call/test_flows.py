@@ -3,35 +3,7 @@
 import pytest
 
 from pbx.media.orders import Join, SetRemote, Silent
-from pbx.office.snapshot import Office
-from tests.call.world import Phone, World, make_extension, make_office, talk
-
-
-@pytest.fixture
-def world():
-    return World(make_office("100", "101", "102"))
-
-
-@pytest.fixture
-def ann(world):
-    return world.phone("100")
-
-
-@pytest.fixture
-def bob(world):
-    return world.phone("101")
-
-
-@pytest.fixture
-def eve(world):
-    return world.phone("102")
-
-
-def hang_up(world: World, first: Phone, second: Phone) -> None:
-    """End the call; afterwards nothing may be left of it."""
-    first.bye()
-    second.ok("BYE")
-    world.assert_nothing_left()
+from tests.call.world import Phone, hang_up, talk
 
 
 def test_3_1_successful_call(world, ann, bob):
@@ -157,13 +129,6 @@ def test_a_repeated_200_is_acknowledged_again(world, ann, bob):
 
 
 # --- forks ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def forked():
-    extensions = (make_extension("100", ("100",)), make_extension("101", ("101i", "101m", "101d")))
-    world = World(Office(extensions=extensions, realm="pbx.local"))
-    return world, world.phone("100"), [world.phone(name) for name in ("101i", "101m", "101d")]
 
 
 def test_the_first_to_answer_wins_and_the_others_hear_why(forked):

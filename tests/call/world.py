@@ -333,12 +333,44 @@ class Phone:
             self.cseq -= 1
         return made
 
+    def early(self, status: int) -> None:
+        """Take the dialog from a provisional response to our INVITE."""
+        response = self.last(status)
+        self.dialog.update(
+            remote=response.headers.get("To"),
+            local=response.headers.get("From"),
+            target=response.contacts[0].uri.render(),
+        )
+
+    def prack(self, status: int, body: str = "") -> None:
+        """Acknowledge the last reliable provisional response of that status."""
+        self.early(status)
+        rack = f"{self.last(status).headers.get('RSeq')} {self.sent_invite.cseq.number} INVITE"
+        self.send(self.in_dialog("PRACK", body, RAck=rack))
+
+    def cancel(self, **headers: str) -> None:
+        """Give up the INVITE sent last."""
+        cancel = Request("CANCEL", self.sent_invite.uri, self.sent_invite.headers.copy(), b"")
+        for name in ("Authorization", "Contact", "Content-Type", "Supported", "Require"):
+            cancel.headers.remove(name)
+        cancel.headers.set("CSeq", f"{self.sent_invite.cseq.number} CANCEL")
+        for name, value in headers.items():
+            cancel.headers.set(name, value)
+        self.send(cancel)
+
     def bye(self) -> None:
         self.send(self.in_dialog("BYE"))
 
     def ok(self, kind: str, body: str = "", **headers: str) -> None:
         """Answer the last request of a method with 200."""
         self.respond(self.last(kind), 200, body, **headers)
+
+
+def hang_up(world: World, first: Phone, second: Phone) -> None:
+    """End the call; afterwards nothing may be left of it."""
+    first.bye()
+    second.ok("BYE")
+    world.assert_nothing_left()
 
 
 def talk(world: World, caller: Phone, callee: Phone) -> None:
