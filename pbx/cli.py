@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -10,19 +11,20 @@ from typing import Any, Final, TypeVar
 import click
 
 from pbx.app.client import ServerGoneError, ask
-from pbx.app.doctor import examine
+from pbx.app.pending import pending_settings
+from pbx.app.report import report_error
 from pbx.config import Config, load_config, read_text
 from pbx.entropy import SystemEntropy
 from pbx.errors import PbxError
 from pbx.office.effect import not_yet_in_effect
-from pbx.office.mistakes import FileError
 from pbx.office.plan import plan
 from pbx.office.snapshot import Office
 from pbx.office.toml import OfficeFile, export_office, parse_office
 from pbx.store.passwords import Passwords
-from pbx.store.store import Store, open_store
+from pbx.store.store import Store, has_database, open_store
 
 DEFAULT_CONFIG: Final = "pbx.toml"
+SHORTEST_PASSWORD: Final = 10
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,18 +38,8 @@ def command(function: F) -> F:
     def wrapped(*args: Any, config_path: str | None, as_json: bool, **kwargs: Any) -> Any:
         try:
             return function(*args, config=_config(config_path), as_json=as_json, **kwargs)
-        except FileError as error:
-            if as_json:
-                rows = [
-                    {"file": m.file, "line": m.line, "key": m.key, "found": m.found, "allowed": m.allowed}
-                    for m in error.mistakes
-                ]
-                click.echo(json.dumps({"mistakes": rows}))
-            else:
-                click.echo(str(error), err=True)
-            sys.exit(2)
         except PbxError as error:
-            click.echo(f"pbx: {error}", err=True)
+            report_error(error, as_json)
             sys.exit(2)
 
     return wrapped  # type: ignore[return-value]  # the decorated function takes the options too
@@ -66,7 +58,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--verbose", is_flag=True, help="Log the wire too.")
+@click.option("--verbose", is_flag=True, help="Log more.")
 @command
 def serve(config: Config, as_json: bool, verbose: bool) -> None:
     """Run the server."""
@@ -76,42 +68,43 @@ def serve(config: Config, as_json: bool, verbose: bool) -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=click.Path())
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @command
 def apply(config: Config, as_json: bool, file: str, dry_run: bool) -> None:
     """Make the office equal to FILE."""
-    store = open_store(config.database.url)
-    try:
+    text = read_text(file)
+    with _opened(config) as store:
         before, revision = store.load()
-        wanted = _parse(read_text(file), file, config, before)
+        wanted = _parse(text, file, config, before)
         changes = plan(before or Office(realm=config.server.domain), wanted.office)
-        if not dry_run and (before is None or before != wanted.office):
-            revision = store.save(wanted.office, expected=revision)
-    finally:
-        store.close()
-    in_force = None if dry_run else _reload(config)
+        if not as_json:
+            click.echo(str(changes))
+            for note in wanted.notes:
+                click.echo(f"note: {note}")
+        is_changed = before != wanted.office
+        if is_changed and not dry_run:
+            store.save(wanted.office, expected=revision)
+    news = _tell_server(config) if is_changed and not dry_run else ""
+    passwords = {} if dry_run else dict(wanted.generated)
     if as_json:
         answer = {
             "added": changes.added,
             "changed": changes.changed,
             "removed": changes.removed,
-            "applied": not dry_run,
-            "passwords": {} if dry_run else dict(wanted.generated),
+            "applied": is_changed and not dry_run,
+            "server": news,
+            "passwords": passwords,
             "notes": wanted.notes,
         }
         click.echo(json.dumps(answer))
-        return
-    click.echo(str(changes))
-    for note in wanted.notes:
-        click.echo(f"note: {note}")
-    if dry_run:
+    elif dry_run:
         click.echo("dry run: nothing was written")
-        return
-    for username, password in wanted.generated.items():
-        click.echo(f"password of {username}: {password}   (shown this once)")
-    if not changes.is_empty:
-        click.echo("applied" + (", in force from the next call on" if in_force else "; no server is running"))
+    else:
+        for username, password in passwords.items():
+            click.echo(f"password of {username}: {password}   (shown this once)")
+        if is_changed:
+            click.echo(f"applied; {news}")
 
 
 @main.command()
@@ -123,20 +116,35 @@ def export(config: Config, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(dir_okay=False), required=False)
+@click.argument("file", type=click.Path(), required=False)
 @command
 def check(config: Config, as_json: bool, file: str | None) -> None:
     """Check pbx.toml, and FILE or the office in the database; nothing is changed."""
-    office = _load(config) if file is None else _parse(read_text(file), file, config, None).office
-    pending = not_yet_in_effect(office)
+    notes: tuple[str, ...] = ()
+    office: Office | None = None
+    if file is not None:
+        parsed = _parse(read_text(file), file, config, None)
+        office, notes = parsed.office, parsed.notes
+    else:
+        try:
+            office = _load(config)
+        except NoOfficeError as error:
+            notes = (str(error),)
+    settings, keys = pending_settings(config), not_yet_in_effect(office) if office is not None else []
     if as_json:
-        click.echo(json.dumps({"ok": True, "not_yet_in_effect": pending}))
+        answer = {"ok": True, "notes": notes, "not_yet_in_effect": {"pbx.toml": settings, "office": keys}}
+        click.echo(json.dumps(answer))
         return
-    click.echo(f"{file or 'the office'}: no mistakes")
-    if pending:
-        click.echo("stored, not yet in effect:")
-        for key in pending:
-            click.echo(f"  {key}")
+    click.echo("pbx.toml: no mistakes")
+    if office is not None:
+        click.echo(f"{file or 'the office in the database'}: no mistakes")
+    for note in notes:
+        click.echo(f"note: {note}")
+    for title, pending in (("pbx.toml", settings), ("the office", keys)):
+        if pending:
+            click.echo(f"stored, not yet in effect, in {title}:")
+            for key in pending:
+                click.echo(f"  {key}")
 
 
 @main.command()
@@ -158,30 +166,26 @@ def status(config: Config, as_json: bool) -> None:
 @command
 def passwd(config: Config, as_json: bool, member: str, password_stdin: bool) -> None:
     """Set the portal password of MEMBER (an email address)."""
-    store = open_store(config.database.url)
-    try:
+    with _opened(config, make=False) as store:
         office, _ = store.load()
         if office is None or office.member(member) is None:
             raise PbxError(f"no member has the email address {member}")
         if password_stdin:
-            password = sys.stdin.readline().rstrip("\n")
+            password = sys.stdin.readline().rstrip("\r\n")
         else:
-            password = click.prompt("New password", hide_input=True, confirmation_prompt=True)
-        if len(password) < MIN_PASSWORD:
-            raise PbxError(f"a password has at least {MIN_PASSWORD} characters")
+            password = click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+        if len(password) < SHORTEST_PASSWORD:
+            raise PbxError(f"a password has at least {SHORTEST_PASSWORD} characters; nothing was changed")
         store.set_password(member.lower(), Passwords().hash(password))
-    finally:
-        store.close()
-    click.echo(json.dumps({"member": member}) if as_json else f"password of {member} set")
-
-
-MIN_PASSWORD: Final = 10
+    click.echo(json.dumps({"member": member.lower()}) if as_json else f"password of {member.lower()} set")
 
 
 @main.command()
 @command
 def doctor(config: Config, as_json: bool) -> None:
-    """Say what is wrong with addresses, ports, certificate and database, in words."""
+    """Say what is wrong with addresses, ports, certificate, trunks and limits, in words."""
+    from pbx.app.doctor import examine  # noqa: PLC0415  # loads the network's parts
+
     findings = examine(config)
     if as_json:
         click.echo(json.dumps([{"ok": f.ok, "what": f.what, "says": f.says} for f in findings]))
@@ -192,6 +196,22 @@ def doctor(config: Config, as_json: bool) -> None:
         sys.exit(1)
 
 
+class NoOfficeError(PbxError):
+    """Nothing has been applied yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the database holds no office yet: `pbx apply office.toml` or `pbx serve` makes one")
+
+
+@contextmanager
+def _opened(config: Config, make: bool = True) -> Iterator[Store]:
+    store = open_store(config.database.url, make)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 def _parse(text: str, name: str, config: Config, existing: Office | None) -> OfficeFile:
     return parse_office(
         text, name, realm=config.server.domain, hasher=Passwords(), entropy=SystemEntropy(), existing=existing
@@ -199,20 +219,21 @@ def _parse(text: str, name: str, config: Config, existing: Office | None) -> Off
 
 
 def _load(config: Config) -> Office:
-    store: Store = open_store(config.database.url)
-    try:
+    if not has_database(config.database.url):
+        raise NoOfficeError
+    with _opened(config) as store:
         office, _ = store.load()
-    finally:
-        store.close()
     if office is None:
-        raise PbxError("the database holds no office yet: `pbx apply office.toml` or `pbx serve` makes one")
+        raise NoOfficeError
     return office
 
 
-def _reload(config: Config) -> bool:
-    """Tell a running server; False when there is none (it reads the office when it starts)."""
+def _tell_server(config: Config) -> str:
+    """Have a running server act on the change at once; what became of that, in words."""
     try:
         ask(config.server.data, "reload")
     except ServerGoneError:
-        return False
-    return True
+        return "no server answers here; one that runs notices within seconds"
+    except PbxError as error:
+        return f"but the running server said: {error}"
+    return "in force from the next call on"

@@ -218,6 +218,13 @@ def open_store(url: str, make: bool = True) -> Store:
     return Store(engine)
 
 
+def has_database(url: str) -> bool:
+    """False when there is surely none: SQLite's file is not there."""
+    with _failures(None):
+        parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists()
+
+
 def _make_private(path: Path, make: bool) -> None:
     """The file of a database, which only its owner can read; SQLite gives its other files the same mode."""
     if str(path) == ":memory:":
