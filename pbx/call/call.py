@@ -20,6 +20,8 @@ from pbx.sip.transaction.key import TransactionKey
 TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
 LINGER_S: Final = 4.0  # for a transferor to hang up by itself
 UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
+# How the other side's refusal of a renegotiation is told; whoever is gone is about to be hung up.
+REFUSED: Final = {408: 487, 415: 415, 481: 487, 487: 487, 488: 488, 491: 491, 606: 606}
 PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
 
@@ -349,7 +351,7 @@ class Call:
                 target.keep()
                 return
             if status >= 300 or answer is None:
-                leg.refuse(status if status in (415, 488, 491, 606) else 488)
+                leg.refuse(REFUSED.get(status, 488))
                 return
             try:
                 leg.reanswer(answer)

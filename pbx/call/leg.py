@@ -651,6 +651,7 @@ class Leg:
         if self._is_busy:
             self._refresh_later(5.0)
             return
+        self._stack.timers.set((self, "session"), self._expires_at)
         assert self.dialog is not None
         if "UPDATE" in self._allows:
             self._our_update = True
