@@ -5,13 +5,19 @@ from typing import Any, Final, Protocol
 
 from twisted.logger import Logger, LogLevel
 
+from pbx.app.printable import printable
 from pbx.call.effects import CloseFlow, Note, SaveBindings, WriteRecord
 from pbx.media.orders import CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
 from pbx.sip.flow import Flow
 from pbx.sip.transaction.types import Ignored, Send
 
 log: Final = Logger()
-LEVELS: Final = {"info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
+LEVELS: Final = {
+    "info": LogLevel.info,
+    "warn": LogLevel.warn,
+    "error": LogLevel.error,
+    "critical": LogLevel.critical,
+}
 
 
 class Wire(Protocol):
@@ -50,7 +56,8 @@ class Performer:
 
 
 def _note(effect: Note) -> None:
-    log.emit(LEVELS[effect.level], effect.text, **effect.fields)
+    fields = {name: printable(v) if isinstance(v, str) else v for name, v in effect.fields.items()}
+    log.emit(LEVELS[effect.level], effect.text, **fields)
 
 
 def _ignored(effect: Ignored) -> None:

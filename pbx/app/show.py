@@ -4,6 +4,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from pbx.app.printable import printable
 
 
 def show_status(status: dict[str, Any]) -> None:
@@ -24,15 +27,20 @@ def show_status(status: dict[str, Any]) -> None:
             row["transport"],
             trip,
             f"{row['expires_s']} s",
-            row["user_agent"],
+            _text(row["user_agent"]),
         )
     console.print(phones)
     calls = Table(title=f"{len(status['calls'])} calls", title_justify="left")
     for column in ("id", "caller", "callee", "state", "since"):
         calls.add_column(column)
     for row in status["calls"]:
-        calls.add_row(row["id"], row["caller"], row["callee"], row["state"], _time(row["since_s"]))
+        calls.add_row(row["id"], row["caller"], _text(row["callee"]), row["state"], _time(row["since_s"]))
     console.print(calls)
+
+
+def _text(written: str) -> Text:
+    """What a phone wrote: no markup, no escape sequences."""
+    return Text(printable(written))
 
 
 def _time(seconds: int) -> str:

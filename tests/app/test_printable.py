@@ -1,0 +1,57 @@
+"""Nothing that a stranger writes reaches a terminal or the log as it is."""
+
+import pytest
+from twisted.logger import globalLogPublisher
+
+from pbx.app.perform import LEVELS, Performer
+from pbx.app.printable import printable
+from pbx.app.show import show_status
+from pbx.call.effects import Note
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Ann Lee", "Ann Lee"),
+        ("李", "李"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\r\nb", "a\\r\\nb"),
+        ("\udcff\u2028", "\\udcff\\u2028"),
+        ("x" * 500, "x" * 300 + "..."),
+    ],
+)
+def test_printable(text, shown):
+    assert printable(text) == shown
+
+
+class Nothing:
+    def send(self, data, flow):
+        raise AssertionError
+
+    close = send
+
+
+@pytest.mark.parametrize("level", ["info", "warn", "error", "critical"])
+def test_a_note_is_one_printable_line_whatever_its_level(level):
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        perform = Performer(Nothing(), print, print, print)
+        perform(Note(level, "{user} from {port}", {"user": "\x1b[31m\nroot", "port": 5060}))
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    (event,) = [each for each in events if "port" in each]
+    assert event["user"] == "\\x1b[31m\\nroot"
+    assert event["port"] == 5060
+    assert event["log_level"] is LEVELS[level]
+
+
+def test_a_phone_draws_nothing_into_the_status(capsys):
+    row = dict.fromkeys(("extension", "device", "address", "transport"), "x")
+    row |= {"reachable": True, "round_trip_ms": 3, "expires_s": 9, "user_agent": "\x1b[2J[/red]"}
+    call = {"id": "1", "caller": "100", "callee": "\x1b[31m[/]", "state": "up", "since_s": 1}
+    show_status({"up_s": 1, "listening": [], "registrations": [row], "calls": [call]})
+    out = capsys.readouterr().out
+    assert "\x1b[2J" not in out
+    assert "\x1b[31m" not in out
+    assert "[/red]" in out
