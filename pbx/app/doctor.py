@@ -54,7 +54,7 @@ def examine(config: Config, look_up: LookUp | None = None) -> list[Finding]:
     findings += _folder(config.server.data)
     findings += [] if running else _ports(config)
     addresses = _outside_addresses()
-    findings.append(_addresses(addresses))
+    findings.append(_addresses(config, addresses))
     if config.sip.tls:
         findings.append(_certificate(config, addresses))
     findings.append(_room_for_calls(config))
@@ -140,7 +140,12 @@ def _outside_addresses() -> list[str]:
     ]
 
 
-def _addresses(outside: Sequence[str]) -> Finding:
+def _addresses(config: Config, outside: Sequence[str]) -> Finding:
+    hosts = {each.host for each in (*config.sip.udp, *config.sip.tcp, *config.sip.tls)}
+    if hosts and all((ip := parse_ip(host)) is not None and ip.is_loopback for host in hosts):
+        return Finding(
+            False, "addresses", "sip listens on loopback alone: only phones on this machine can call"
+        )
     if outside:
         return Finding(True, "addresses", f"phones reach this machine at {', '.join(outside)}")
     return Finding(False, "addresses", "this machine has no address but loopback: only phones on it can call")

@@ -1,0 +1,180 @@
+"""`pbx doctor`: each row is a machine or a configuration, and what is said of it."""
+
+import resource
+import shutil
+import socket
+from collections import namedtuple
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pbx.app.doctor import examine
+from pbx.config import parse_config
+from pbx.net.tls import make_self_signed
+from pbx.office.snapshot import Office
+from pbx.store.store import open_store
+from tests.office.fakes import parse
+
+OFFICE = """
+[[extension]]
+key = "100"
+[[extension.device]]
+kind = "ip_phone"
+username = "100"
+tls = true
+[[trunk]]
+name = "carrier"
+server = "sip:sip.carrier.example"
+[[gateway]]
+name = "shop"
+server = "sip:192.0.2.20:5080"
+"""
+HERE = "192.0.2.7"
+NO_TLS = "[sip]\nudp = ['0.0.0.0:0']\ntcp = []\ntls = []\n"
+PLAIN = NO_TLS.replace("tls = []", "tls = ['0.0.0.0:0']")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The machine has one address, enough disk and files; nothing listens on the ports asked for."""
+    monkeypatch.setattr("pbx.app.doctor._outside_addresses", lambda: [HERE])
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 100_000))
+    return tmp_path
+
+
+def nobody_asks(servers):
+    raise AssertionError(f"asked for {servers}")
+
+
+def look(folder: Path, text: str = "", office: Office | None = None, look_up=nobody_asks):
+    """The findings, by what was looked at."""
+    config = parse_config(text or PLAIN, "pbx.toml", folder)
+    if office is not None:
+        store = open_store(config.database.url)
+        store.save(office)
+        store.close()
+    return {finding.what: (finding.ok, finding.says) for finding in examine(config, look_up)}
+
+
+def wrong(found) -> dict[str, str]:
+    return {what: says for what, (ok, says) in found.items() if not ok}
+
+
+def test_on_a_new_machine_nothing_is_wrong_and_nothing_is_made(folder):
+    found = look(folder)
+    assert wrong(found) == {}
+    assert found["database"][1].startswith("empty")
+    assert found["addresses"][1] == f"phones reach this machine at {HERE}"
+    assert "makes a self-signed one" in found["certificate"][1]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_taken_port_is_found(folder):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        udp.bind(("127.0.0.1", 0))
+        tcp.bind(("127.0.0.1", 0))
+        tcp.listen()
+        taken = [f"127.0.0.1:{each.getsockname()[1]}" for each in (udp, tcp)]
+        found = look(folder, f"[sip]\nudp = ['{taken[0]}', '0.0.0.0:0']\ntcp = ['{taken[1]}']\ntls = []\n")
+    assert set(wrong(found)) == {f"sip.udp {taken[0]}", f"sip.tcp {taken[1]}"}
+    assert "in use" in found[f"sip.udp {taken[0]}"][1]
+
+
+TWENTY_PAIRS = "[rtp]\nports = [20000, 20038]\n"
+CONFIGS = {
+    "loopback alone": ("[sip]\nudp = ['127.0.0.1:0']\ntcp = []\ntls = []\n", {"addresses": "loopback"}),
+    "no transport": ("[sip]\nudp = []\ntcp = []\ntls = []\n", {"sip": "no phone can register"}),
+    "too few ports": (PLAIN + TWENTY_PAIRS + "[limits]\ncalls = 11\n", {"rtp.ports": "room for 10"}),
+    "just enough ports": (PLAIN + TWENTY_PAIRS + "[limits]\ncalls = 10\n", {}),
+    "more calls than files": (
+        PLAIN + "[rtp]\nworkers = 1\n[limits]\ncalls = 13000\n",
+        {"open files": "104256", "rtp.ports": "room"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CONFIGS.values(), ids=CONFIGS)
+def test_a_configuration_that_cannot_do_what_it_says(folder, text, expected):
+    found = wrong(look(folder, text))
+    assert set(found) == set(expected)
+    for what, says in expected.items():
+        assert says in found[what]
+
+
+def test_a_disk_that_is_full(folder, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 499 * 2**20))
+    assert wrong(look(folder)) == {"disk": f"499 MiB are free for {folder / 'data'}"}
+
+
+def test_a_data_folder_that_others_can_look_into(folder):
+    (folder / "data").mkdir(mode=0o755)
+    (folder / "data").chmod(0o755)
+    assert wrong(look(folder)) == {
+        "server.data": f"others can look into {folder / 'data'}: chmod 700 {folder / 'data'}"
+    }
+
+
+def put_certificate(folder: Path, names: tuple[str, ...], age: timedelta) -> None:
+    place = folder / "data" / "certificates"
+    place.mkdir(parents=True, mode=0o700)
+    (folder / "data").chmod(0o700)
+    certificate, key = make_self_signed(names, datetime.now(UTC) - age)
+    (place / "sip.pem").write_bytes(certificate)
+    (place / "sip.key").write_bytes(key)
+
+
+CERTIFICATES = {
+    "a good one": (("pbx.local", HERE), 0, True, "self-signed, valid until"),
+    "expired": (("pbx.local", HERE), 3654, False, "expired on"),
+    "about to expire": (("pbx.local", HERE), 3640, False, "expires on"),
+    "of an address that we no longer have": (("pbx.local", "192.0.2.99"), 0, False, f"does not name {HERE}"),
+}
+
+
+@pytest.mark.parametrize(("names", "days", "ok", "says"), CERTIFICATES.values(), ids=CERTIFICATES)
+def test_the_certificate_that_the_server_made_itself(folder, names, days, ok, says):
+    put_certificate(folder, names, timedelta(days=days))
+    found = look(folder)["certificate"]
+    assert found[0] is ok
+    assert says in found[1]
+
+
+def test_a_certificate_that_is_none(folder):
+    put_certificate(folder, (HERE,), timedelta(0))
+    (folder / "data" / "certificates" / "sip.pem").write_text("what?")
+    assert "cannot be read" in wrong(look(folder))["certificate"]
+
+
+def test_tls_devices_of_a_server_without_tls(folder):
+    office = parse(OFFICE).office
+    found = wrong(look(folder, NO_TLS, office, lambda _: {}))
+    assert found == {
+        "sip.tls": "switched off, but these devices have tls = true and cannot register: 100",
+    }
+    assert "sip.tls" not in look(folder, PLAIN, office, lambda _: {})
+
+
+def test_only_names_are_looked_up(folder):
+    asked = []
+
+    def look_up(servers):
+        asked.extend(servers)
+        return {"sip:sip.carrier.example": "sip.carrier.example: no such name"}
+
+    found = look(folder, "", parse(OFFICE).office, look_up)
+    assert asked == ["sip:sip.carrier.example"]
+    assert wrong(found) == {"trunk carrier": "sip.carrier.example: no such name"}
+    assert found["gateway shop"][0]
+
+
+def test_an_office_for_another_domain(folder):
+    found = wrong(look(folder, PLAIN + "[server]\ndomain = 'other.example'\n", Office(realm="pbx.local")))
+    assert "for the domain pbx.local" in found["database"]
+
+
+def test_a_database_that_is_gone(folder):
+    found = wrong(look(folder, PLAIN + "[database]\nurl = 'postgresql+psycopg://u:hush@127.0.0.1:9/x'\n"))
+    assert list(found) == ["database"]
+    assert "hush" not in found["database"]
