@@ -21,6 +21,7 @@ from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
 from pbx.entropy import SystemEntropy
 from pbx.media.control import MediaControl
+from pbx.media.probe import is_pair_free
 from pbx.net.addresses import Advertiser, LocalAddresses
 from pbx.net.driver import Driver
 from pbx.net.tls import ServerCertificate, TrustedServers, ensure_certificate
@@ -59,7 +60,7 @@ class Service:
             settings,
             office,
             entropy,
-            PortPool(config.rtp.ports.low, config.rtp.ports.high, entropy),
+            PortPool(config.rtp.ports.low, config.rtp.ports.high, entropy, is_free=is_pair_free),
             self.addresses.is_local_host,
             self._own_address,
         )
