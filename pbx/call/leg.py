@@ -752,6 +752,8 @@ class Leg:
     def _sdp_in_2xx(self, uac: InviteUac, response: Response) -> Content | None:
         """The content of a 2xx; acknowledges at once unless the 2xx carries the offer."""
         assert self.dialog is not None
+        if not (uac.request.body or response.body) and self.media.is_idle:
+            raise SdpError("the offer is missing in the answer to an INVITE without one")
         if uac.request.body or not response.body:
             content = None
             if self.media.is_offer_pending:

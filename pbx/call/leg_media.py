@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from pbx.entropy import Entropy
-from pbx.errors import PeerError
+from pbx.errors import MediaError, PeerError
 from pbx.media.orders import CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
 from pbx.rtp.port_pool import PortPool
 from pbx.sdp.body import extract_sdp
@@ -165,8 +165,13 @@ class LegMedia:
         return self.side.make_offer(content, transports, srtp=secure)
 
     def repeat_offer(self) -> bytes:
-        """Offer what we said last: a session refresh."""
-        assert self._last is not None  # a dialog that is up has said something
+        """Offer what we said last: a session refresh.
+
+        Raises:
+            MediaError: the peer got so far without any media.
+        """
+        if self._last is None:
+            raise MediaError("there is no media to offer again")
         return self.make_offer(self._last, None)
 
     def receive_answer(self, message: Request | Response) -> Content:

@@ -89,3 +89,14 @@ def test_hops_run_out_even_through_this_server(world, hops, left):
     ann, bob = world.phone("100"), world.phone("101")
     ann.invite("101", Max_Forwards=hops)
     assert bob.last("INVITE").max_forwards == left
+
+
+def test_a_phone_that_answers_without_the_offer_it_owes_keeps_no_call(world):
+    """RFC 3261 §13.2.1: the 2xx to an INVITE without an offer has to carry one."""
+    ann, bob = world.phone("100"), world.phone("101")
+    ann.invite("101", body="")
+    bob.respond(bob.last("INVITE"), 200)
+    assert ann.statuses() == [100, 488]
+    assert bob.summary()[-2:] == ["ACK", "BYE"]
+    bob.ok("BYE")
+    world.assert_nothing_left()
