@@ -471,7 +471,15 @@ class Exchange:
     def _media(self, call: Call, name: str, flow: Flow, sender: Sender) -> LegMedia:
         shown = self._own_address(flow)[0]
         policy = self._policy(sender)
-        return LegMedia(self, call.id, f"{call.id}.{name}", bind=flow.local[0], shown=shown, policy=policy)
+        return LegMedia(
+            self,
+            call.id,
+            f"{call.id}.{name}",
+            bind=flow.local[0],
+            shown=shown,
+            policy=policy,
+            source=flow.peer[0],
+        )
 
     def _unbound(self, usernames: Iterable[str], why: str) -> None:
         for username in usernames:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any, Final, Protocol
 
 from pbx.entropy import Entropy
@@ -44,10 +45,11 @@ class LegMedia:
         call: the call whose worker serves the endpoints.
         name: prefix of the endpoints' names.
         bind: our address that the endpoints are bound to; `shown` is the one put into SDP.
+        source: where the phone signals from.
     """
 
     def __init__(
-        self, host: MediaHost, call: str, name: str, *, bind: str, shown: str, policy: SrtpPolicy
+        self, host: MediaHost, call: str, name: str, *, bind: str, shown: str, policy: SrtpPolicy, source: str
     ) -> None:
         self.side = SdpSide(host.entropy, policy)
         self._policy = policy
@@ -56,6 +58,7 @@ class LegMedia:
         self._name = name
         self._bind = bind
         self._shown = shown
+        self._source = source
         self._transports: dict[tuple[str, int], Transport] = {}
         self._endpoints: dict[tuple[str, int], str] = {}
         self._count = 0
@@ -275,6 +278,7 @@ class LegMedia:
             rtcp_mux=stream.rtcp_mux,
             may_send=stream.may_send,
             may_receive=stream.may_receive,
+            is_direct=stream.remote_rtp is not None and _is_same_host(stream.remote_rtp[0], self._source),
             srtp=stream.srtp,
             clock_rates=tuple((f.payload_type, f.rate_hz) for f in stream.receive),
             telephone_event=stream.telephone_event,
@@ -307,6 +311,10 @@ class LegMedia:
 
 def _with_map(said: SetRemote, mapping: tuple[tuple[int, int], ...]) -> SetRemote:
     return replace(said, payload_map=mapping, relatch=False)
+
+
+def _is_same_host(one: str, other: str) -> bool:
+    return one == other or (":" in one and ":" in other and ip_address(one) == ip_address(other))
 
 
 def _sdp_of(message: Request | Response) -> bytes:

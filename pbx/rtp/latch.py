@@ -8,8 +8,8 @@ Three ranks of sources:
 
 The first source that sends valid RTP is the peer. After that only a source of better rank takes its place:
 a stranger that came first is dispelled by the announced peer, and the peer that came first by nobody. HOST
-and OTHER count for symmetric peers only. `relatch` opens the choice again: the known source keeps the stream
-if it goes on sending; when it says nothing for RELATCH_GRACE_S, the next source of any rank gets it.
+and OTHER count for symmetric peers only, OTHER not for direct ones (see Remote). `relatch` opens the choice
+again: the known source keeps the stream if it goes on sending; when it says nothing for RELATCH_GRACE_S, the next source of any rank gets it.
 """
 
 from enum import IntEnum
@@ -45,11 +45,12 @@ def normalize(address: Address) -> Address | None:
 class Latch:
     """One endpoint's choice of source."""
 
-    __slots__ = ("_loose_since", "announced", "is_symmetric", "rank", "source")
+    __slots__ = ("_loose_since", "announced", "is_direct", "is_symmetric", "rank", "source")
 
     def __init__(self) -> None:
         self.announced: Address | None = None
         self.is_symmetric = False
+        self.is_direct = False
         self.source: Address | None = None
         self.rank = Rank.NONE
         self._loose_since: float | None = None
@@ -64,12 +65,20 @@ class Latch:
         """Where the peer's stream goes: to where it comes from, before that to where it was announced."""
         return self.source or self.announced
 
-    def announce(self, announced: Address | None, *, is_symmetric: bool, relatch: bool, now: float) -> None:
+    def announce(
+        self,
+        announced: Address | None,
+        *,
+        is_symmetric: bool,
+        relatch: bool,
+        now: float,
+        is_direct: bool = False,
+    ) -> None:
         """SDP told the peer's address. One that changed ends the choice made before, in any case."""
         announced = announced and normalize(announced)
         moved = announced is not None and announced != self.announced and self.announced is not None
         self.announced = announced or self.announced
-        self.is_symmetric = is_symmetric
+        self.is_symmetric, self.is_direct = is_symmetric, is_direct
         if moved:
             self.source, self.rank, self._loose_since = None, Rank.NONE, None
         elif self.source is not None:
@@ -107,4 +116,4 @@ class Latch:
             return Rank.NONE
         if self.announced is not None and source[0] == self.announced[0]:
             return Rank.HOST
-        return Rank.OTHER
+        return Rank.NONE if self.is_direct else Rank.OTHER

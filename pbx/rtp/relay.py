@@ -202,7 +202,13 @@ class Endpoint:
             self._srtp = Srtp(remote.srtp, self._known, partial(self._listener.counted, self, remote.srtp))
             self._known = {}
         latch = self._latch
-        latch.announce(remote.rtp, is_symmetric=remote.symmetric, relatch=remote.relatch, now=now)
+        latch.announce(
+            remote.rtp,
+            is_symmetric=remote.symmetric,
+            is_direct=remote.is_direct,
+            relatch=remote.relatch,
+            now=now,
+        )
         announced = remote.rtcp or (remote.rtp and (remote.rtp[0], remote.rtp[1] + 1))
         announced = announced and normalize(announced)
         if announced != self._rtcp_announced or remote.relatch:

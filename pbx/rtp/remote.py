@@ -17,6 +17,7 @@ class Remote:
         may_send: RTP may go to the peer; RTCP goes in any case.
         may_receive: the peer's RTP is passed on; otherwise it is counted and dropped.
         symmetric: take the stream from where it comes, when that is another source than announced (NAT).
+        is_direct: the peer signals from the announced host, so no NAT is between: its media comes from there.
         srtp: keys of SAVP and SAVPF lines.
         relatch: forget a learnt source, should another be heard.
         clock_rates: (payload type, RTP clock in Hz) of all formats agreed on; empty: any type is valid.
@@ -30,6 +31,7 @@ class Remote:
     may_send: bool = True
     may_receive: bool = True
     symmetric: bool = True
+    is_direct: bool = False
     srtp: SrtpKeys | None = None
     relatch: bool = False
     clock_rates: tuple[tuple[int, int], ...] = ()

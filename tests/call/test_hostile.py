@@ -2,6 +2,7 @@
 
 import pytest
 
+from pbx.media.orders import SetRemote
 from pbx.sip.flow import Flow
 from pbx.sip.parser import parse_datagram
 from pbx.sip.transaction.types import Send
@@ -100,3 +101,15 @@ def test_a_phone_that_answers_without_the_offer_it_owes_keeps_no_call(world):
     assert bob.summary()[-2:] == ["ACK", "BYE"]
     bob.ok("BYE")
     world.assert_nothing_left()
+
+
+@pytest.mark.parametrize(("host", "is_direct"), [("192.0.2.9", True), ("10.1.1.1", False)])
+def test_a_phone_that_is_not_behind_nat_is_sought_at_no_other_host(world, host, is_direct):
+    """A stranger must not get the audio by being the first to send something."""
+    ann, bob = world.phone("100"), world.phone("101")
+    ann.invite("101", body=ann.sdp().replace("192.0.2.9", host))
+    bob.answer()
+    ann.ack()
+    told = {order.endpoint.split(".")[1]: order for order in world.orders if isinstance(order, SetRemote)}
+    assert told["A"].is_direct is is_direct
+    assert told["B1"].is_direct

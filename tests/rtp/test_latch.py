@@ -16,7 +16,13 @@ def play(script):
     for now, action, *arguments in script:
         if action == "announce":
             address, *flags = arguments
-            latch.announce(address, is_symmetric="strict" not in flags, relatch="relatch" in flags, now=now)
+            latch.announce(
+                address,
+                is_symmetric="strict" not in flags,
+                is_direct="direct" in flags,
+                relatch="relatch" in flags,
+                now=now,
+            )
         elif latch.may_accept(arguments[0], now):
             latch.accept(arguments[0])
         sources.append(latch.source)
@@ -24,6 +30,19 @@ def play(script):
 
 
 CASES = {
+    "who signals from the announced host sends from there too": (
+        [(0, "announce", ANNOUNCED, "direct"), (0, "packet", STRANGER), (1, "packet", SAME_HOST)],
+        [None, None, SAME_HOST],
+    ),
+    "nobody else gets that stream by relatching": (
+        [
+            (0, "announce", ANNOUNCED, "direct"),
+            (0, "packet", ANNOUNCED),
+            (1, "announce", ANNOUNCED, "direct", "relatch"),
+            (1 + LATE, "packet", STRANGER),
+        ],
+        [None, ANNOUNCED, ANNOUNCED, ANNOUNCED],
+    ),
     "the announced source is the peer": (
         [(0, "announce", ANNOUNCED), (0, "packet", ANNOUNCED)],
         [None, ANNOUNCED],
