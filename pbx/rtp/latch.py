@@ -9,7 +9,8 @@ Three ranks of sources:
 The first source that sends valid RTP is the peer. After that only a source of better rank takes its place:
 a stranger that came first is dispelled by the announced peer, and the peer that came first by nobody. HOST
 and OTHER count for symmetric peers only, OTHER not for direct ones (see Remote). `relatch` opens the choice
-again: the known source keeps the stream if it goes on sending; when it says nothing for RELATCH_GRACE_S, the next source of any rank gets it.
+again: the known source keeps the stream if it goes on sending; when it says nothing for RELATCH_GRACE_S, the
+next source of any rank gets it.
 """
 
 from enum import IntEnum
