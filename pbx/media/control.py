@@ -183,7 +183,10 @@ class _Link(Protocol):
         self._received, self._lost = received, lost
 
     def send(self, data: bytes) -> None:
+        """Send at once what the socket takes: a port must be open when the SDP sent next names it, or the
+        first packet of a quick phone meets nobody."""
         self.transport.write(data)
+        self.transport.doWrite()  # what it cannot send, and any failure, is left to the reactor
 
     def finish(self) -> None:
         """Say that no order follows; the worker then ends."""

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -104,6 +105,23 @@ def talk(phones, addresses, sequence):
     assert b.heard() == rtp(sequence, ssrc=1)
     b.rtp.sendto(rtp(sequence, ssrc=2), to_b)
     assert a.heard() == rtp(sequence, ssrc=2)
+
+
+def is_bound(port):
+    """Seen from outside: trying to bind would take the port from the worker."""
+    rows = Path("/proc/net/udp").read_text().splitlines()[1:]
+    return any(int(row.split()[1].split(":")[1], 16) == port for row in rows)
+
+
+def test_an_order_is_on_its_way_before_the_reactor_goes_on(make_core):
+    """The phone that reads of a port in the answer sent next may speak at once: the port must be there."""
+    core, first, second = make_core(1), free_pair(), free_pair()
+    core.settle(OpenEndpoint("a", "call", V4, first))
+    core.control.perform(OpenEndpoint("b", "call", V4, second))  # the reactor stands still from here on
+    patience = time.monotonic() + PATIENCE_S
+    while not is_bound(second) and time.monotonic() < patience:
+        time.sleep(0.001)
+    assert is_bound(second)
 
 
 def test_orders_are_carried_out_and_events_come_back(make_core, phones):
