@@ -110,8 +110,9 @@ def render_json(card: Card) -> str:
 
 def _next_steps(card: Card) -> list[str]:
     steps = []
-    if len(card.accounts) >= 2:
-        caller, callee = card.accounts[0], card.accounts[1]
+    caller = card.accounts[0] if card.accounts else None
+    callee = next((each for each in card.accounts if caller and each.extension != caller.extension), None)
+    if caller is not None and callee is not None:
         steps.append(
             f"  Next: set up two softphones with {caller.username} and {callee.username}, "
             f"dial {callee.extension} from the first."

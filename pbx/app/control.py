@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,10 +59,12 @@ class ControlServer:
             os.umask(mask)
 
     def stop(self) -> "Deferred[Any]":
-        """Close the socket."""
-        return (
-            maybeDeferred(self._port.stopListening) if self._port is not None else maybeDeferred(lambda: None)
-        )
+        """Close the socket and remove it."""
+        if self._port is None:
+            return maybeDeferred(lambda: None)
+        with suppress(OSError):
+            self._path.touch()  # Twisted insists on removing it itself, also where a cleaner was faster
+        return maybeDeferred(self._port.stopListening)
 
 
 class _Factory(Factory):
