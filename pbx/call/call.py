@@ -6,7 +6,8 @@ from typing import Final, Protocol
 from pbx.call.effects import CallRecord, LegRecord
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
-from pbx.call.leg import CALLING, UP, Done, Leg, Party
+from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.renegotiation import Done
 from pbx.call.transfer import Transfer, TransferHost, bridge
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.rtp.statistics import EndpointStats

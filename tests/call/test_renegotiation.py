@@ -2,6 +2,8 @@
 
 import pytest
 
+from pbx.call.leg_media import LegMedia
+from pbx.errors import UsageError
 from pbx.media.orders import Join, Resumed, SetRemote, Silent
 from tests.call.world import Phone, World, hang_up, talk
 
@@ -413,11 +415,25 @@ def test_silence_that_goes_on_after_a_hold_counts(world, ann, bob, is_heard):
 # --- a step that fails ------------------------------------------------------------------------------------
 
 
-def test_a_bug_in_a_response_ends_the_call_and_is_told(world, ann, bob):
+def raise_bug(*_args, **_options) -> None:
+    raise UsageError("a bug")
+
+
+def test_a_bug_in_a_timer_ends_its_call(world, ann, bob, monkeypatch):
+    talk(world, ann, bob)
+    monkeypatch.setattr(LegMedia, "repeat_offer", raise_bug)
+    world.wait(901)
+    assert world.bugs
+    for phone in (ann, bob):
+        phone.ok("BYE")
+    world.bugs.clear()
+    world.assert_nothing_left()
+
+
+def test_a_bug_in_a_response_ends_the_call_and_is_told(world, ann, bob, monkeypatch):
     talk(world, ann, bob)
     ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
-    (call,) = world.exchange.calls.values()
-    call.peer_of(call.legs[0]).media.side.rollback()  # an answer to it is out of order now
+    monkeypatch.setattr(LegMedia, "receive_answer", raise_bug)
     bob.respond(bob.last("INVITE"), 200, bob.sdp(2, "recvonly"))
     assert len(world.bugs) == 1
     assert "BYE" in bob.summary()
@@ -429,11 +445,9 @@ def test_a_bug_in_a_response_ends_the_call_and_is_told(world, ann, bob):
     world.assert_nothing_left()
 
 
-def test_a_bug_in_a_request_is_500_and_ends_the_call(world, ann, bob):
+def test_a_bug_in_a_request_is_500_and_ends_the_call(world, ann, bob, monkeypatch):
     talk(world, ann, bob)
-    (call,) = world.exchange.calls.values()
-    other = call.peer_of(call.legs[0])
-    other.media.side.make_offer(other.media.content, [None])  # ours is pending for ever now
+    monkeypatch.setattr(LegMedia, "make_offer", raise_bug)
     ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
     assert len(world.bugs) == 1
     assert ann.statuses()[-1] in (487, 500)
