@@ -100,8 +100,8 @@ class BaresipPhone(Phone):
             self.folder / "out.log",
             self._read_line,
         )
-        self._program.wait_line("baresip is ready", 15.0)
-        self._control = wait_until(f"{self.name}'s control port", lambda: connect(self.control_port))
+        # Not "baresip is ready": it sometimes never says so while its first registration fails in a loop.
+        self._control = wait_until(f"{self.name}'s control port", lambda: connect(self.control_port), 15.0)
         threading.Thread(target=self._read_control, args=(self._control,), daemon=True).start()
 
     def call(self, uri: str) -> PhoneCall:
