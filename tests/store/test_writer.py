@@ -118,6 +118,20 @@ def test_what_fails_is_tried_again_until_it_works_and_complained_of_once(store, 
     ]
 
 
+def test_bindings_that_come_while_older_ones_fail_are_the_ones_that_are_kept(store):
+    store.hold.clear()
+    store.gone = True
+    writer = Writer(store, retry_s=0.001)
+    writer.save_bindings("100", [{"contact": "old"}])
+    assert store.tried.acquire(timeout=SOON)  # it is being written
+    writer.save_bindings("100", [{"contact": "new"}])
+    store.hold.set()
+    assert store.tried.acquire(timeout=SOON)
+    store.gone = False
+    writer.stop()
+    assert store.bindings == {"100": [{"contact": "new"}]}
+
+
 def test_records_that_wait_are_limited_and_the_lost_ones_counted(store, said):
     store.gone = True
     writer = Writer(store, retry_s=0.001, most_records=10)
