@@ -72,6 +72,7 @@ def test_while_the_database_hangs_nothing_piles_up(world):
         world.clock.advance(POLL_S)
     assert len(world.asked) == 1
     world.answer(None)
+    assert world.asked == []  # nobody has waited for a look of his own
     world.clock.advance(POLL_S)
     assert len(world.asked) == 1
 
