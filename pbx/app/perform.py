@@ -13,6 +13,7 @@ from pbx.sip.transaction.types import Ignored, Send
 
 log: Final = Logger()
 LEVELS: Final = {
+    "debug": LogLevel.debug,
     "info": LogLevel.info,
     "warn": LogLevel.warn,
     "error": LogLevel.error,

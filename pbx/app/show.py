@@ -15,7 +15,7 @@ def show_status(status: dict[str, Any]) -> None:
     console.print(f"up {_time(status['up_s'])}, listening on {', '.join(status['listening'])}")
     phones = Table(title=f"{len(status['registrations'])} registrations", title_justify="left")
     for column in ("extension", "device", "address", "over", "round trip", "expires", "phone"):
-        phones.add_column(column)
+        phones.add_column(column, overflow="fold")
     for row in status["registrations"]:
         trip = "no answer" if row["reachable"] is False else ""
         if row["round_trip_ms"] is not None:
@@ -32,7 +32,7 @@ def show_status(status: dict[str, Any]) -> None:
     console.print(phones)
     calls = Table(title=f"{len(status['calls'])} calls", title_justify="left")
     for column in ("id", "caller", "callee", "state", "since"):
-        calls.add_column(column)
+        calls.add_column(column, overflow="fold")
     for row in status["calls"]:
         calls.add_row(row["id"], row["caller"], _text(row["callee"]), row["state"], _time(row["since_s"]))
     console.print(calls)

@@ -187,6 +187,9 @@ class Exchange:
         """From the stack."""
         method = request.method
         if not self._is_for_us(request):
+            why = "{method} for {uri} from {peer} refused: neither the domain nor an address of this server"
+            fields = {"method": method, "uri": request.uri, "peer": f"{flow.peer[0]}:{flow.peer[1]}"}
+            self.stack.out.append(Note("debug", why, fields))
             raise PeerError(404 if method != "REGISTER" else 403, "Not Served Here")
         if request.max_forwards == 0 and method not in ("OPTIONS", "REGISTER"):
             raise PeerError(483, "Too Many Hops")
@@ -364,7 +367,13 @@ class Exchange:
         return leg
 
     def may_move(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool:
-        """A request inside a dialog from another address than before has to prove who sends it."""
+        """A request inside a dialog from another address than before has to prove who sends it, unless the
+        device is registered from there: its Contact may name yet another address."""
+        if any(
+            binding.flow.peer[0] == flow.peer[0]
+            for binding in self.location.bindings(leg.party.device, self.stack.now)
+        ):
+            return True
         try:
             sender = self._gate.admit(request, flow, self.stack.now)
         except Refusal as refusal:
@@ -459,9 +468,9 @@ class Exchange:
         if known is None:
             return None
         call = self.calls.get(endpoint.split(".", 1)[0])
-        if call is None:
-            return None
-        return next(((call, leg) for leg in call.legs if leg.media is known[0]), None)
+        # A leg that went over to another call while it rang keeps its endpoints' names until it is answered.
+        calls = (call,) if call is not None else tuple(self.calls.values())
+        return next(((call, leg) for call in calls for leg in call.legs if leg.media is known[0]), None)
 
     # --- inside --------------------------------------------------------------------------------------------
 
