@@ -8,7 +8,7 @@ from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
 from pbx.call.leg import CALLING, UP, Leg, Party
 from pbx.call.renegotiation import Done
-from pbx.call.transfer import Transfer, TransferHost, bridge
+from pbx.call.transfer import Transfer, TransferHost, bridge, offer_of
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.rtp.statistics import EndpointStats
 from pbx.rules.decision import Reject, Ring
@@ -388,6 +388,8 @@ class Call:
         hunt, transfer = self.hunt, self.transfer
         if leg not in self.legs:
             return
+        if hunt is not None and hunt.origin is leg and self.record.answered_s is None:
+            self.record.state = "cancelled"  # a BYE in the early dialog (§15)
         was_talking = self.talk is not None and leg in self.talk
         if hunt is not None and leg in hunt.legs:
             self.drop(leg, 0, why)
@@ -460,13 +462,16 @@ class Call:
         self.join(origin, leg)
         origin.reoffer(with_direction(content), partial(self._moved, origin, leg), identity, persistent=True)
 
-    def _moved(self, origin: Leg, leg: Leg, status: int, _answer: Content | None) -> None:
-        if self.peer_of(origin) is not leg or UP not in (origin.state, leg.state):
+    def _moved(self, origin: Leg, leg: Leg, status: int, answer: Content | None) -> None:
+        if self.peer_of(origin) is not leg or origin.state != UP or leg.state != UP:
             return
-        if status >= 300:  # it takes not what the target chose: let both find something else
-            bridge(self, leg, origin)
-        else:
+        if status < 300 and answer is not None:
+            leg.acknowledge(answer)  # where the target was called without an offer
             self.join(origin, leg)
+        elif leg.is_opening:
+            self.end(f"the offer of a transfer's target was answered {status}", 488)
+        else:  # it takes not what the target chose: let both find something else
+            bridge(self, leg, origin)
 
     def linger(self) -> None:
         """Give a transferor time to hang up by itself."""
@@ -543,5 +548,4 @@ class Call:
 
 
 def _offer_for(origin: Leg) -> Content | None:
-    content = origin.media.content
-    return with_direction(content) if content is not None and origin.state != CALLING else content
+    return origin.media.content if origin.state == CALLING else offer_of(origin)

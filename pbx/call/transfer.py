@@ -140,10 +140,10 @@ class Transfer:
         if isinstance(decision, Reject):
             self.failed(decision.status, decision.reason)
             return
-        content = self.transferee.media.content
+        content = offer_of(self.transferee)
         hunt = call.hunt = Hunt(call, self.transferee, decision.why)
         referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
-        call.ring(hunt, decision, with_direction(content) if content is not None else None, referred_by)
+        call.ring(hunt, decision, content, referred_by)
 
     def _attended(self, replaces: str) -> None:
         call = self._call
@@ -190,6 +190,14 @@ class Transfer:
         self.succeeded()
         call.linger()
         bridge(call, self.transferee, target)
+
+
+def offer_of(leg: Leg) -> Content | None:
+    """What a leg that is up can be offered as to somebody new; None when its media is off altogether."""
+    content = leg.media.content
+    if content is None or all(line.rejected for line in content.lines):
+        return None
+    return with_direction(content)
 
 
 def bridge(call: TransferCall, x: Leg, y: Leg) -> None:

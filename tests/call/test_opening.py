@@ -96,6 +96,7 @@ def test_an_early_bye_of_the_caller_ends_both_sides(world, ann, bob):
     bob.respond(bob.last("CANCEL"), 200)
     bob.respond(bob.last("INVITE"), 487)
     world.assert_nothing_left()
+    assert world.records[0].state == "cancelled"
 
 
 def test_a_reliable_response_out_of_order_is_not_acknowledged(world, ann, bob):

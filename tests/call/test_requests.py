@@ -172,6 +172,25 @@ def test_a_request_from_another_address_has_to_prove_who_sends_it(world, ann, bo
     world.assert_nothing_left()
 
 
+def test_a_phone_whose_contact_is_elsewhere_need_not_prove_itself_again(world, ann, bob):
+    bob.contact = "<sip:101@192.0.2.44:5060>"
+    world.phones["192.0.2.44", 5060] = bob
+    bob.register()
+    talk(world, ann, bob)
+    bob.bye()
+    assert bob.statuses("BYE") == [200]
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_the_reason_of_a_bye_goes_to_the_other_side(world, ann, bob):
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("BYE", Reason='Q.850;cause=16;text="Terminated"'))
+    assert bob.last("BYE").headers.get("Reason") == 'Q.850;cause=16;text="Terminated"'
+    bob.ok("BYE")
+    world.assert_nothing_left()
+
+
 def test_somebody_else_cannot_hang_up(world, ann, bob, eve):
     talk(world, ann, bob)
     eve.dialog, eve.tag = ann.dialog, ann.tag

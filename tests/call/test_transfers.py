@@ -165,6 +165,21 @@ def test_a_transfer_from_hold_lets_both_hear_again(world, ann, bob, eve):
     hang_up(world, ann, eve)
 
 
+def test_a_transferee_without_any_media_lets_the_target_offer(world, ann, bob, eve):
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, port=0)))
+    bob.respond(bob.last("INVITE"), 200, bob.sdp(2, port=0))
+    ann.ack()
+    refer(bob, "102")
+    assert eve.last("INVITE").body == b""
+    eve.answer()
+    assert b"m=audio" in ann.last("INVITE").body
+    settle(ann)
+    assert b"m=audio" in eve.last("ACK").body
+    let_go(bob)
+    hang_up(world, ann, eve)
+
+
 def test_glare_with_the_renegotiation_after_a_transfer_is_tried_again(world, ann, bob, eve):
     talk(world, ann, bob)
     refer(bob, "102")
@@ -280,6 +295,16 @@ def test_a_ringing_call_is_picked_up(world, ann, bob, eve):
     bob.respond(invite, 487)
     assert last_join(world)
     hang_up(world, eve, ann)
+
+
+def test_two_replaces_are_400(world, ann, bob, eve):
+    talk(world, ann, bob)
+    replaces = replaces_of(bob.dialog)
+    made = eve.request("INVITE", "sip:101@pbx.local", eve.sdp(), Replaces=replaces)
+    made.headers.add("Replaces", replaces)
+    eve.send(made)
+    assert eve.statuses()[-1] == 400
+    hang_up(world, ann, bob)
 
 
 def test_replaces_of_nothing_is_481(world, ann, bob, eve):
