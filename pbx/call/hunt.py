@@ -50,13 +50,11 @@ class Hunt:
         self.early: Leg | None = None  # the one whose early media the caller hears
         self.early_content: Content | None = None
         self.tried: set[str] = set()  # extension keys, so that redirections end
-        self.was_forked = False
         self._refusals: list[Response] = []
 
     def add(self, leg: Leg) -> None:
         """One more phone rings."""
         self.legs.append(leg)
-        self.was_forked = len(self.legs) > 1
 
     def progressed(self, leg: Leg, response: Response, content: Content | None) -> None:
         """A phone rings, or plays something before it answers: one source of early media is passed on."""
