@@ -82,7 +82,7 @@ class Service:
     # --- life ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Listen; from here on calls are taken.
+        """Listen; from here on calls are taken. The media workers are there already (`media.start`).
 
         Raises:
             ConfigError: an address cannot be listened on.
@@ -100,7 +100,6 @@ class Service:
         for each in self.transports.listening:
             self._listening.setdefault(each.transport, each.port)
         self._control.listen(self._reactor)
-        self.media.start()
         self._restore()
         self._driver.run(lambda _now: ())
         self._watch.start()
@@ -116,6 +115,11 @@ class Service:
 
     def _is_device(self, username: Any) -> bool:
         return self.exchange.office.device(username) is not None
+
+    @property
+    def is_stopping(self) -> bool:
+        """`stop` has been called."""
+        return self._stopped is not None
 
     def stop(self) -> "Deferred[None]":
         """End calls in order, then everything else; asked again, wait no longer for phones.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pbx.call.identity import ANONYMOUS_HOST
 from pbx.call.quirks import digest_algorithms, user_agent_of
 from pbx.office.device import Device
 from pbx.office.extension import Extension
@@ -114,6 +115,8 @@ class Gatekeeper:
         """The name in From must be the device's: its user name or its extension's key (product §2)."""
         uri = claimed.uri
         allowed = (sender.device.username, sender.extension.key)
+        if isinstance(uri, SipUri) and field == "From" and uri.host.lower() == ANONYMOUS_HOST:
+            return  # RFC 3323 §4.1.1.3: a phone that withholds its name; its credentials say who it is
         if not isinstance(uri, SipUri) or uri.user not in allowed or not self._is_ours(uri.host):
             text = f'399 {self._authenticator.realm} "{field} is not the authenticated device"'
             raise Refusal(403, "Forbidden", (("Warning", text),))

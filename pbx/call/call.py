@@ -9,7 +9,7 @@ from pbx.call.identity import assert_identity
 from pbx.call.leg import CALLING, UP, Leg, Party
 from pbx.call.renegotiation import Done
 from pbx.call.transfer import Transfer, TransferHost, bridge, offer_of
-from pbx.errors import MediaError, PbxError, PeerError
+from pbx.errors import MediaError, NoPortError, PbxError, PeerError
 from pbx.rtp.statistics import EndpointStats
 from pbx.rules.decision import Reject, Ring
 from pbx.sdp.content import Content, with_direction
@@ -129,6 +129,12 @@ class Call:
             )
             return
         self.hunt = Hunt(self, leg, decision.why)
+        try:
+            leg.media.prepare()
+        except NoPortError as error:
+            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            self.hunt.fail(503)
+            return
         self.ring(self.hunt, decision, content, extra)
 
     def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None:
@@ -273,6 +279,8 @@ class Call:
         if origin.state == CALLING:
             self._drop_all_but(origin)
             extra: Extra = ()
+            if response is None and status == 503:
+                extra = (("Retry-After", "10"),)
             if response is not None:
                 extra = tuple((name, value) for name in PASSED for value in response.headers.get_all(name))
             origin.reject(status, reason, extra)

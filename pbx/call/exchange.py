@@ -15,6 +15,7 @@ from pbx.call.qualify import Qualifier
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.media.orders import EndpointClosed, EndpointFailed, Resumed, Silent, WorkerRestarted
+from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
 from pbx.rules.decision import Reject, Ring
@@ -23,7 +24,7 @@ from pbx.rules.inbound import decide_inbound
 from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter
-from pbx.sip.dialog import DialogId, hop_to
+from pbx.sip.dialog import DialogId, hop_to, next_hop
 from pbx.sip.digest import Authenticator
 from pbx.sip.fields import parse_replaces
 from pbx.sip.flow import Flow
@@ -155,13 +156,23 @@ class Exchange:
         return self._take()
 
     def swap_office(self, office: Office, now: float) -> list[Any]:
-        """A new office is in force from the next call on; phones whose device is gone are forgotten."""
+        """A new office is in force from the next call on.
+
+        Phones whose device is gone are forgotten, and those whose password or transport changed: they have to
+        register anew.
+        """
         self.stack.now = now
-        self.office = office
+        before, self.office = self.office, office
         for username in self.location.usernames():
-            if office.device(username) is None:
-                self.location.clear(username)
-                self._unbound([username], "the device was removed")
+            was, found = before.device(username), office.device(username)
+            if found is None:
+                why = "the device was removed"
+            elif was is not None and _login(was[1]) != _login(found[1]):
+                why = "its password or transport was changed"
+            else:
+                continue
+            self.location.clear(username)
+            self._unbound([username], why)
         return self._take()
 
     def stop(self, now: float) -> list[Any]:
@@ -199,7 +210,7 @@ class Exchange:
             self._invite(request, key, flow)
         elif method == "OPTIONS":
             extra = (("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", SUPPORTED))
-            self.stack.respond(request, key, 200, extra=extra)
+            self.stack.respond_once(request, key, 200, extra=extra)  # anybody may ask: nothing is kept
         elif method == "MESSAGE":
             self._message(request, key, flow)
         else:
@@ -207,7 +218,8 @@ class Exchange:
 
     def is_ours(self, host: str) -> bool:
         """The configured domain, or any address of this server (product §2)."""
-        return host.lower() == self.domain or self._is_host_ours(host)
+        host = host.lower().rstrip(".")
+        return host == self.domain or self._is_host_ours(host)
 
     def _is_for_us(self, request: Request) -> bool:
         uri = parse_uri(request.uri)
@@ -499,9 +511,7 @@ class Exchange:
         return self.entropy.token()
 
     def _hop(self, binding: Binding) -> Flow:
-        if binding.path:
-            return binding.flow
-        return hop_to(binding.contact, binding.flow, binding.behind_nat)
+        return hop_to(next_hop(binding.path, binding.contact), binding.flow, binding.behind_nat)
 
     def _request_to(
         self, binding: Binding, method: str, caller: Party, key: str, origin: Request | None
@@ -529,3 +539,7 @@ def _party(sender: Sender, is_private: bool = False) -> Party:
 def _user(request: Request) -> str:
     uri = parse_uri(request.uri)
     return (uri.user or "") if isinstance(uri, SipUri) else ""
+
+
+def _login(device: Device) -> tuple[str, bool]:
+    return device.ha1_sha256, device.tls

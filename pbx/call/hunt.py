@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from pbx.call.leg import Leg
 from pbx.sdp.content import Content
 from pbx.sip.message import Response
+from pbx.sip.stack import UNREACHABLE
 
 ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 # §16.7: of the 4xx, those that say how the request could be mended come first.
@@ -111,7 +112,7 @@ class Hunt:
         if best is None:
             user.hunt_failed(self, status or 480, None)
             return
-        mapped = PRIVATE.get(best.status, best.status)
+        mapped = 480 if best.reason == UNREACHABLE else PRIVATE.get(best.status, best.status)
         if 300 <= mapped < 400:
             mapped = 480
         user.hunt_failed(self, mapped, best if mapped == best.status else None)

@@ -4,8 +4,10 @@ from typing import Final
 
 from pbx.call.leg import Party
 from pbx.sip.message import Request
+from pbx.sip.uri import SipUri
 
-ANONYMOUS: Final = '"Anonymous" <sip:anonymous@anonymous.invalid>'
+ANONYMOUS_HOST: Final = "anonymous.invalid"  # RFC 3323 §4.1.1.3
+ANONYMOUS: Final = f'"Anonymous" <sip:anonymous@{ANONYMOUS_HOST}>'
 # What a caller's INVITE may carry to the phone that it rings.
 KEPT: Final = ("Diversion", "History-Info", "Subject", "Priority", "Alert-Info", "Call-Info", "Referred-By")
 
@@ -13,7 +15,9 @@ Extra = tuple[tuple[str, str], ...]
 
 
 def wants_privacy(request: Request) -> bool:
-    """The caller asks that its identity is not shown (RFC 3323 §4.2)."""
+    """The caller asks that its identity is not shown (RFC 3323 §4.2), or does not show it (§4.1.1.3)."""
+    if isinstance(request.from_.uri, SipUri) and request.from_.uri.host.lower() == ANONYMOUS_HOST:
+        return True
     wishes = {
         wish.strip().lower() for value in request.headers.get_all("Privacy") for wish in value.split(";")
     }

@@ -125,6 +125,18 @@ class LegMedia:
         """Names of the open endpoints."""
         return tuple(self._endpoints.values())
 
+    def prepare(self) -> None:
+        """Open the endpoints for the peer's pending offer before it is answered: the peer may speak at once.
+
+        Raises:
+            NoPortError: there are none.
+        """
+        offered = self.side.remote_content
+        if self.is_answer_due and offered is not None:
+            for key, line in zip(self._order, offered.lines, strict=True):
+                if not line.rejected:
+                    self._transport(key)
+
     # --- offer and answer ----------------------------------------------------------------------------------
 
     def receive_offer(self, message: Request | Response) -> Content:

@@ -5,7 +5,7 @@ from typing import Final
 
 from pbx.call.quirks import may_be_asked
 from pbx.deadlines import Deadlines
-from pbx.sip.dialog import hop_to
+from pbx.sip.dialog import hop_to, next_hop
 from pbx.sip.headers import Headers
 from pbx.sip.location import Binding, LocationService
 from pbx.sip.message import Request, Response
@@ -72,7 +72,7 @@ class Qualifier:
             ]
         )
         request = Request("OPTIONS", binding.contact, headers, b"")
-        flow = binding.flow if binding.path else hop_to(binding.contact, binding.flow, binding.behind_nat)
+        flow = hop_to(next_hop(binding.path, binding.contact), binding.flow, binding.behind_nat)
         request.headers.add("Contact", f"<{stack.own_uri(flow)}>")
         stack.send(request, flow, partial(self._answered, (username, binding.contact), stack.now))
 

@@ -20,6 +20,7 @@ from pbx.media.wire import Decoder, encode
 log = Logger()
 
 SILENCE_S: Final = 30.0
+START_S: Final = 10.0
 GOODBYE_S: Final = 3.0
 COMMAND: Final = (sys.executable, "-m", "pbx.media.worker")
 
@@ -46,15 +47,28 @@ class MediaControl:
         self._effects: deque[Effect] = deque()
         self._is_stepping = False
         self._stopped: Deferred[None] | None = None
+        self._ready: Deferred[None] | None = None
+        self._unheard: set[int] = set()
 
     @property
     def pids(self) -> tuple[int, ...]:
         """The process ids of the workers, by number."""
         return tuple(process.pid for _, process in sorted(self._processes.items()))
 
-    def start(self) -> None:
-        """Bring the workers up."""
+    def start(self) -> "Deferred[None]":
+        """Bring the workers up. Fires when all of them are there, or have had START_S to come."""
         self._step(self._crew.start(self._reactor.seconds()))
+        self._unheard = set(self._processes)
+        ready: Deferred[None] = Deferred()
+        self._ready = ready
+        late = self._reactor.callLater(START_S, self._go_without)
+        ready.addCallback(lambda _: late.cancel() if late.active() else None)
+        return ready
+
+    def _go_without(self) -> None:
+        log.error("media workers {numbers} have not come up in time", numbers=sorted(self._unheard))
+        self._unheard.clear()
+        self._heard(-1)
 
     def perform(self, order: Order) -> None:
         """Carry out an order; what comes of it is told by events."""
@@ -79,6 +93,7 @@ class MediaControl:
     def _received(self, link: "_Link", data: bytes) -> None:
         if self._links.get(link.number) is not link:
             return
+        self._heard(link.number)
         try:
             messages = list(link.decoder.feed(data))
         except MediaError as error:
@@ -86,6 +101,13 @@ class MediaControl:
             return
         for message in messages:
             self._step(self._crew.receive(link.number, message, self._reactor.seconds()))
+
+    def _heard(self, number: int) -> None:
+        """A worker has spoken for the first time; when all have, audio can flow."""
+        self._unheard.discard(number)
+        if not self._unheard and self._ready is not None:
+            ready, self._ready = self._ready, None
+            ready.callback(None)
 
     def _lost(self, link: "_Link", why: str) -> None:
         """The worker closed its end: it is dead, or as good as dead."""

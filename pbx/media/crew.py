@@ -124,7 +124,7 @@ class Crew:
 
     def start(self, now: float) -> list[Effect]:
         """Bring all workers up."""
-        self._next_ping = now + PING_S
+        self._next_ping = now  # its answer says that the worker is there
         for worker in self._workers:
             worker.is_up, worker.heard = True, now
         return [Spawn(worker.number) for worker in self._workers]

@@ -1,5 +1,6 @@
 """Dialogs (RFC 3261 §12): who talks to whom, in which order, along which way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -52,6 +53,11 @@ def hop_to(uri: str, flow: Flow, behind_nat: bool) -> Flow:
         port = parsed.port or (5061 if transport == "TLS" else 5060)
         return Flow(transport, (parsed.host, port), (flow.local[0], 0))
     return flow
+
+
+def next_hop(route_set: Sequence[str], target: str) -> str:
+    """The URI that a request is sent to: the first Route's, else its target (RFC 3261 §8.1.2)."""
+    return _uri_of(route_set[0]) if route_set else target
 
 
 @dataclass(slots=True, eq=False)
@@ -134,9 +140,7 @@ class Dialog:
 
     def hop(self) -> Flow:
         """Where the next request of this dialog goes."""
-        if self.route_set:
-            return hop_to(_uri_of(self.route_set[0]), self.flow, self.behind_nat)
-        return hop_to(self.target, self.flow, self.behind_nat)
+        return hop_to(next_hop(self.route_set, self.target), self.flow, self.behind_nat)
 
     def _way(self) -> tuple[str, tuple[str, ...]]:
         if not self.route_set:

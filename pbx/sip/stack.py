@@ -26,6 +26,7 @@ METHODS: Final = frozenset(ALLOW.split(", "))
 RECOGNISED: Final = METHODS | {"SUBSCRIBE", "PUBLISH"}
 SUPPORTED: Final = "100rel, replaces, timer, norefersub, outbound, path"
 OPTION_TAGS: Final = frozenset((*SUPPORTED.split(", "), "histinfo", "from-change"))
+UNREACHABLE: Final = "Unreachable"  # reason of the 503 that stands for a lost transport (§8.1.3.1)
 UDP_LIMIT: Final = 1300  # octets; a larger request goes by TCP where the peer has it (§18.1.1)
 
 Extra = Sequence[tuple[str, str]]
@@ -244,6 +245,16 @@ class SipStack:
         self.send_response(key, response)
         return response
 
+    def respond_once(
+        self, request: Request, key: TransactionKey, status: int, reason: str = "", extra: Extra = ()
+    ) -> None:
+        """Answer and forget: a repeated request is answered anew (§8.2.7)."""
+        to_tag = self.entropy.token() if request.to.tag is None else None
+        response = make_response(request, status, reason, to_tag=to_tag)
+        for name, value in extra:
+            response.headers.add(name, value)
+        self._dispatch(self.layer.respond_once(key, response))
+
     def send_response(self, key: TransactionKey, response: Response) -> None:
         """Send a response, or a 2xx once more."""
         if response.status >= 200:
@@ -323,7 +334,8 @@ class SipStack:
             client.flow = client.alternatives.pop(0)
             self._try(client)
             return
-        self._guard(client.owner, client.handler, make_response(client.request, status))
+        reason = UNREACHABLE if status == 503 else ""
+        self._guard(client.owner, client.handler, make_response(client.request, status, reason))
 
     def _receive_request(self, event: RequestIn) -> None:
         request, key, flow = event.request, event.key, event.flow
@@ -366,11 +378,7 @@ class SipStack:
         trying = self.out[before - 1] if before else None
         if isinstance(trying, Send) and trying.data.startswith(b"SIP/2.0 100 "):
             del self.out[before - 1]
-        to_tag = self.entropy.token() if request.to.tag is None else None
-        response = make_response(request, error.status, error.reason, to_tag=to_tag)
-        for name, value in extra:
-            response.headers.add(name, value)
-        self._dispatch(self.layer.respond_once(key, response))
+        self.respond_once(request, key, error.status, error.reason, extra)
 
     def _route(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         if request.to.tag is None:

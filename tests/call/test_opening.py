@@ -2,7 +2,7 @@
 
 import pytest
 
-from pbx.media.orders import Join
+from pbx.media.orders import Join, OpenEndpoint
 from pbx.rtp.port_pool import PortPool
 from tests.call.world import hang_up, talk
 
@@ -379,27 +379,47 @@ def few_ports(world, pairs: int) -> None:
 
 def test_without_a_port_for_the_callee_nothing_rings(world, ann, bob):
     few_ports(world, 1)
+    ann.invite("101")
+    assert ann.statuses()[-1] == 503
+    assert ann.last(503).headers.get("Retry-After")
+    assert "INVITE" not in bob.summary()
+    world.assert_nothing_left()
+
+
+def test_without_a_port_for_the_caller_nothing_rings(world, ann, bob):
+    few_ports(world, 1)
     taken = world.exchange.ports.take(world.now)
     ann.invite("101")
     assert ann.statuses()[-1] == 503
+    assert ann.last(503).headers.get("Retry-After")
     assert "INVITE" not in bob.summary()
     world.exchange.ports.free(taken, world.now)
     world.assert_nothing_left()
 
 
-def test_without_a_port_for_the_caller_the_answered_call_is_hung_up(world, ann, bob):
+def test_without_a_port_for_a_late_offer_the_answered_call_is_hung_up(world, ann, bob):
     few_ports(world, 1)
-    ann.invite("101")
+    ann.invite("101", "")
     bob.answer()
-    assert ann.statuses()[-1] == 503
-    assert bob.summary()[-2:] == ["ACK", "BYE"]
-    bob.ok("BYE")
+    ann.ack(ann.sdp())
+    for phone in (ann, bob):
+        assert phone.summary()[-1] == "BYE"
+        phone.ok("BYE")
     world.assert_nothing_left()
+
+
+def test_the_caller_s_port_is_open_before_anybody_answers(world, ann, bob):
+    ann.invite("101")
+    opened = {order.endpoint.split(".")[1] for order in world.orders if isinstance(order, OpenEndpoint)}
+    assert opened == {"A", "B1"}
+    bob.answer()
+    ann.ack()
+    hang_up(world, ann, bob)
 
 
 def test_phones_of_a_fork_that_get_no_port_leave_the_others_ringing(forked):
     world, ann, phones = forked
-    few_ports(world, 2)
+    few_ports(world, 3)
     ann.invite("101")
     rung = [phone for phone in phones if "INVITE" in phone.summary()]
     assert len(rung) == 2

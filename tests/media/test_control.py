@@ -34,7 +34,11 @@ class Core:
         self.events = []
         self.control = MediaControl(self.reactor, workers, self._take, **more)
         self._awaited = self._found = None
-        self.reactor.callWhenRunning(self.control.start)
+        self.is_ready = False
+        self.reactor.callWhenRunning(lambda: self.control.start().addCallback(self._ready))
+
+    def _ready(self, _):
+        self.is_ready = True
 
     def _take(self, event):
         self.events.append(event)
@@ -122,6 +126,15 @@ def test_an_order_is_on_its_way_before_the_reactor_goes_on(make_core):
     while not is_bound(second) and time.monotonic() < patience:
         time.sleep(0.001)
     assert is_bound(second)
+
+
+def test_the_start_is_over_when_every_worker_has_spoken(make_core):
+    core = make_core(2)
+    core.settle(OpenEndpoint("a", "call", V4, free_pair()))
+    until = time.monotonic() + PATIENCE_S
+    while not core.is_ready and time.monotonic() < until:
+        core.settle()
+    assert core.is_ready
 
 
 def test_orders_are_carried_out_and_events_come_back(make_core, phones):

@@ -200,6 +200,8 @@ def test_deaths_far_apart_are_not_counted_together():
 
 def test_workers_are_asked_how_they_are_and_killed_when_they_say_nothing():
     made = crew()
+    assert made.deadline == 0.0  # at once: the answer says that a worker is there
+    assert made.expire(0.0) == [Tell(0, Ping()), Tell(1, Ping())]
     assert made.deadline == PING_S
     assert made.expire(PING_S - 0.1) == []
     assert made.expire(PING_S) == [Tell(0, Ping()), Tell(1, Ping())]
