@@ -208,7 +208,7 @@ class Leg:
         if content is not None:
             request.headers.set("Content-Type", "application/sdp")
             request.body = self.media.make_offer(content, srtp=srtp)
-        self._uac = InviteUac(self._stack, self, request, flow, alternatives)
+        self._uac = InviteUac(self._stack, self, request, flow, alternatives, by_this_flow=behind_nat)
 
     def acknowledge(self, content: Content) -> None:
         """Answer the offer that came in the 2xx to our offerless INVITE, the first or a later one."""

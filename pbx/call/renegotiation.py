@@ -424,7 +424,7 @@ class Renegotiation:
         if body:
             request.headers.set("Content-Type", "application/sdp")
         self._stack.timers.set((self, "re-INVITE"), self._stack.now + REINVITE_S)
-        self._uac = InviteUac(self._stack, self, request, dialog.hop())
+        self._uac = InviteUac(self._stack, self, request, dialog.hop(), by_this_flow=dialog.behind_nat)
 
     def _reoffer_early(self, content: Content | None, done: Done, extra: Extra) -> None:
         dialog = self._leg.dialog

@@ -186,11 +186,20 @@ class SipStack:
         handler: Callable[[Response], None],
         alternatives: Sequence[Flow] = (),
         owner: StepOwner | None = None,
+        *,
+        by_this_flow: bool = False,
     ) -> ClientRequest:
-        """Send `request` in a client transaction of its own. `handler` gets each response; 408 and 503 stand
-        for a time-out and a lost transport (§8.1.3.1). `owner` is told when the handler fails."""
+        """Send `request` in a client transaction of its own.
+
+        Args:
+            handler: gets each response; 408 and 503 stand for a time-out and a lost transport (§8.1.3.1).
+            alternatives: ways to be tried when `flow` fails.
+            owner: is told when the handler fails.
+            by_this_flow: the peer is behind NAT: a large request has no other way to it than UDP.
+        """
         client = ClientRequest(request, flow, handler, alternatives, owner)
-        if flow.transport == "UDP" and len(request.body) > 300 and self._wants_tcp(request, flow):
+        is_udp = flow.transport == "UDP" and not by_this_flow
+        if is_udp and len(request.body) > 300 and self._wants_tcp(request, flow):
             client.alternatives.insert(0, flow)
             client.flow = Flow("TCP", flow.peer, (flow.local[0], 0))
         self._try(client)

@@ -35,6 +35,8 @@ class InviteUac:
         request: Request,
         flow: Flow,
         alternatives: Sequence[Flow] = (),
+        *,
+        by_this_flow: bool = False,
     ) -> None:
         self.request = request
         self.is_final = False
@@ -48,7 +50,9 @@ class InviteUac:
         self._ack: tuple[bytes, Dialog] | None = None
         self._rseq: dict[str, int] = {}  # the last reliable provisional of each early dialog
         self._forked: dict[str, tuple[bytes, Flow]] = {}  # ACKs of the 2xxs that lost
-        self._client: ClientRequest = stack.send(request, flow, self._receive, alternatives, owner)
+        self._client: ClientRequest = stack.send(
+            request, flow, self._receive, alternatives, owner, by_this_flow=by_this_flow
+        )
 
     @property
     def flow(self) -> Flow:

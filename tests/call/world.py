@@ -102,7 +102,9 @@ class World:
         for effect in effects:
             if isinstance(effect, Send):
                 phone = self.phones.get(effect.flow.peer)
-                if phone is not None:
+                if phone is not None and effect.flow.transport == "TCP" and not phone.takes_tcp:
+                    self.perform(self.exchange.flow_lost(effect.flow, "refused", self.now))
+                elif phone is not None:
                     phone.take(effect.data, effect.flow)
             elif isinstance(effect, Note):
                 self.notes.append(effect.text.format(**effect.fields))
@@ -141,12 +143,20 @@ class Phone:
     """One phone as a list of messages received and methods to send others."""
 
     def __init__(
-        self, world: World, username: str, port: int, host: str = "192.0.2.9", transport: str = "UDP"
+        self,
+        world: World,
+        username: str,
+        port: int,
+        host: str = "192.0.2.9",
+        transport: str = "UDP",
+        via: str = "",
     ) -> None:
         self.world = world
         self.username = username
         self.address = (host, port)
         self.flow = Flow(transport, self.address, SERVER, accepted=transport != "UDP")
+        self.takes_tcp = transport == "TCP"
+        self.came_by: dict[int, str] = {}  # id of a message received -> transport
         self.received: list[Request | Response] = []
         self.cseq = 0
         self.tag = f"tag-{username}-{port}"
@@ -155,11 +165,12 @@ class Phone:
         self.drops = False
         self.user_agent = "test phone"
         self.contact = f"<sip:{username}@{host}:{port}>"
-        self.via = f"SIP/2.0/{transport} {host}:{port}"
+        self.via = via or f"SIP/2.0/{transport} {host}:{port}"
 
     def take(self, data: bytes, flow: Flow) -> None:
         """The exchange sent this."""
         message = parse_datagram(data)
+        self.came_by[id(message)] = flow.transport
         self.received.append(message)
         if isinstance(message, Request) and message.method == "OPTIONS" and not self.drops:
             self.send(make_response(message, 200, to_tag=self.tag))
