@@ -24,7 +24,7 @@ from tests.phones.support.server import PbxServer  # noqa: E402
 from tests.phones.support.sipp import SippCallee, call_all  # noqa: E402
 from tests.phones.support.waiting import wait_until  # noqa: E402
 
-WARM_UP = 1000  # calls before the first look: pools and caches are filled then
+WARM_UP = 3000  # calls before the first look: pools, caches and 32 s of transactions have filled then
 RTP_PORTS = 2000
 ROUND = 1000  # calls of one run of SIPp
 

@@ -16,6 +16,7 @@ from tests.phones.support.ports import Ports
 from tests.phones.support.process import Program
 from tests.phones.support.sip_client import find_challenge, sip_client
 
+CALLEE_S: Final = 3600  # a callee lives as long as whoever uses it; this only ends a forgotten one
 SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
 
 
@@ -54,7 +55,7 @@ class SippCallee:
                 assert reply.status == 200, reply.text
         self._program = Program(
             "sipp callee",
-            sipp(self._server, "callee.xml", self.port, self._folder),
+            sipp(self._server, "callee.xml", self.port, self._folder, CALLEE_S),
             self._folder / "callee.log",
             cwd=self._folder,
         )
@@ -131,13 +132,14 @@ def call_all(
     )
 
 
-def sipp(server: tuple[str, int], scenario: str, port: int, folder: Path) -> list[str]:
+def sipp(server: tuple[str, int], scenario: str, port: int, folder: Path, timeout_s: int = 60) -> list[str]:
+    """The command line; SIPp itself gives up after `timeout_s`."""
     host = f"[{server[0]}]" if ":" in server[0] else server[0]
     return [
         *("sipp", f"{host}:{server[1]}", "-sf", str(SCENARIOS / scenario)),
         *("-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-mp", str(port + 10)),
         *("-nostdin", "-trace_err", "-error_file", str(folder / f"{scenario}.errors")),
-        *("-recv_timeout", "8000", "-timeout", "60", "-timeout_error"),
+        *("-recv_timeout", "8000", "-timeout", str(timeout_s), "-timeout_error"),
     ]
 
 
