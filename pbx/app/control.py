@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
@@ -48,7 +49,7 @@ class ControlServer:
         mask = os.umask(0o177)
         try:
             self._port = reactor.listenUNIX(str(self._path), factory, mode=0o600)
-        except Exception as error:
+        except (CannotListenError, OSError) as error:
             why = getattr(error, "socketError", error)
             raise ConfigError(
                 "server.data",

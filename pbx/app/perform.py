@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from twisted.logger import Logger, LogLevel
 
 from pbx.app.printable import printable
-from pbx.call.effects import CloseFlow, Note, SaveBindings, WriteRecord
+from pbx.call.effects import Note, SaveBindings, WriteRecord
 from pbx.media.orders import CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
 from pbx.sip.flow import Flow
 from pbx.sip.transaction.types import Ignored, Send
@@ -25,7 +25,6 @@ class Wire(Protocol):
     """net.Transports, as far as it is needed here."""
 
     def send(self, data: bytes, flow: Flow) -> None: ...
-    def close(self, flow: Flow) -> None: ...
 
 
 class Performer:
@@ -41,7 +40,6 @@ class Performer:
         self._wire = wire
         self._table: dict[type, Callable[[Any], None]] = {
             Send: self._send,
-            CloseFlow: lambda effect: wire.close(effect.flow),
             Note: _note,
             Ignored: _ignored,
             SaveBindings: lambda effect: save_bindings(effect.username),

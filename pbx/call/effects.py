@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pbx.rtp.statistics import EndpointStats
-from pbx.sip.flow import Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +20,6 @@ class SaveBindings:
     """The bindings of one device changed: they survive a restart."""
 
     username: str
-
-
-@dataclass(frozen=True, slots=True)
-class CloseFlow:
-    """Cut a connection."""
-
-    flow: Flow
 
 
 @dataclass(slots=True)
