@@ -97,10 +97,10 @@ static void md5_hex(char *hex, const char *format, ...) {
 
 static struct {
     const char *host, *domain;
-    int port, first, accounts, calls_at_once, audio;
+    int port, first, accounts, calls_at_once, audio, registers, callee_port;
     double rate, seconds, warm, hold, timeout, lifetime;
     const char *mode; /* register | registrations | calls */
-} option = {"127.0.0.1", "pbx.bench", 5060, 10000, 100, 0, 0, 50, 10, 2, 1, 8, 3600, "calls"};
+} option = {"127.0.0.1", "pbx.bench", 5060, 10000, 100, 0, 0, 1, 0, 50, 10, 2, 1, 8, 3600, "calls"};
 
 static void read_options(int count, char **words) {
     for (int i = 1; i < count; i++) {
@@ -117,6 +117,8 @@ static void read_options(int count, char **words) {
         else if (!strcmp(key, "accounts")) option.accounts = atoi(value);
         else if (!strcmp(key, "concurrent")) option.calls_at_once = atoi(value); /* stop placing calls after so many */
         else if (!strcmp(key, "audio")) option.audio = atoi(value);
+        else if (!strcmp(key, "register")) option.registers = atoi(value); /* 0: the server sends calls to callee_port */
+        else if (!strcmp(key, "callee_port")) option.callee_port = atoi(value);
         else if (!strcmp(key, "rate")) option.rate = atof(value); /* session attempts (or registrations) a second */
         else if (!strcmp(key, "seconds")) option.seconds = atof(value);
         else if (!strcmp(key, "warm")) option.warm = atof(value);
@@ -405,6 +407,8 @@ static void read_sdp(leg_t *leg, const char *text) { /* where the other side's a
     snprintf(host, sizeof host, "%.*s", (int)strcspn(address + 11, "/\r"), address + 11);
     leg->rtp = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(media + 10))};
     inet_pton(AF_INET, host, &leg->rtp.sin_addr);
+    /* The server's ports are below those that the kernel gives us: the phones must not talk past the server. */
+    if (option.audio && ntohs(leg->rtp.sin_port) >= 32768) errno = EPROTO, die("the server does not relay audio");
 }
 
 static int slot_now;
@@ -508,7 +512,7 @@ static void invite(int index, const char *authorization) {
         to, option.domain, sip_port[0], leg->call_id, leg->cseq, from, option.domain, index, to, option.domain,
         leg->call_id, leg->cseq, authorization, from, sip_port[0], length, body);
     leg->state = *authorization ? INVITED : CHALLENGED;
-    if (*authorization) own_time[leg->account * option.accounts + leg->peer] = 0;
+    own_time[leg->account * option.accounts + leg->peer] = 0;
     send_and_keep(index, 0, text, size);
 }
 
@@ -786,6 +790,7 @@ static void expire(ns_t now) {
 static void open_socket(int side) {
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof own;
+    if (side) own.sin_port = htons((uint16_t)option.callee_port);
     int yes = 1, room = 4 << 20;
     sip_fd[side] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
     if (bind(sip_fd[side], (struct sockaddr *)&own, size)) die("bind");
@@ -911,7 +916,7 @@ int main(int count, char **words) {
     struct epoll_event wanted = {.events = EPOLLIN, .data.u64 = 2};
     epoll_ctl(poll_fd, EPOLL_CTL_ADD, timer_fd, &wanted);
 
-    if (!strcmp(option.mode, "calls")) {
+    if (!strcmp(option.mode, "calls") && option.registers) {
         run(REGISTER_ALL, tick);
         if (total.failed) errno = EACCES, die("registrations failed");
         memset(&total, 0, sizeof total);

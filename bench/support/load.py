@@ -88,6 +88,7 @@ class Load:
             "domain": peer.domain,
             "first": FIRST_KEY,
             "accounts": peer.accounts,
+            **peer.load_options(),
             **options,
         }
         self._process = subprocess.Popen(

@@ -72,8 +72,18 @@ class Peer:
         """Write the configuration and `run` what is needed."""
         raise NotImplementedError
 
-    def run(self, name: str, command: Sequence[str]) -> Program:
-        program = Program(name, [*self._under, *command], self.folder / f"{name}.log", cwd=ROOT)
+    def load_options(self) -> dict[str, object]:
+        """What the load generator must know of this server."""
+        return {}
+
+    def run(self, name: str, command: Sequence[str], **environment: str) -> Program:
+        program = Program(
+            name,
+            [*self._under, *command],
+            self.folder / f"{name}.log",
+            environment=environment,
+            cwd=ROOT,
+        )
         self._programs.append(program)
         return program
 
