@@ -66,8 +66,8 @@ def main() -> None:
         finally:
             server.kill()
     line = (
-        f"- {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, `python -m bench.first_call`, seconds since the "
-        f"start of git clone: {', '.join(f'{what} {seconds:.1f}' for what, seconds in steps)}"
+        f"- {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, `python -m bench.first_call`, seconds "
+        f"since the start of git clone: {', '.join(f'{what} {seconds:.1f}' for what, seconds in steps)}"
     )
     print(line)
     with (ROOT / "bench" / "RESULTS.md").open("a") as file:
