@@ -151,7 +151,9 @@ class Bench:
         authorization = credentials(challenged, caller, "INVITE", uri, number)
         out = self.step(request("INVITE", 2, 2, uri, to, (authorization,), sdp), CALLER)
         invite = next(each for each in out if each.startswith("INVITE"))
-        copied = [line for line in invite.split("\r\n") if line.split(":")[0] in ("Via", "From", "Call-ID", "CSeq")]
+        copied = [
+            line for line in invite.split("\r\n") if line.split(":")[0] in ("Via", "From", "Call-ID", "CSeq")
+        ]
 
         def respond(status, lines, body="", to=None):
             return "\r\n".join(
@@ -177,7 +179,9 @@ class Bench:
         def end():
             out = self.step(request("BYE", 4, 3, target, value(ok, "To")), CALLER)
             bye = next(each for each in out if each.startswith("BYE"))
-            lines = [line for line in bye.split("\r\n") if line.split(":")[0] in ("Via", "From", "Call-ID", "CSeq")]
+            lines = [
+                line for line in bye.split("\r\n") if line.split(":")[0] in ("Via", "From", "Call-ID", "CSeq")
+            ]
             self.step(respond("200 OK", lines, to=value(bye, "To")), CALLEE)
 
         if hang_up:
