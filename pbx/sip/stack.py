@@ -4,6 +4,7 @@ Everything it wants done in the world is appended to `out`, in order, for whoeve
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2s
 from typing import Any, Final, Protocol
 
 from pbx.deadlines import Deadlines
@@ -55,6 +56,10 @@ class DialogUser(StepOwner, Protocol):
 
 class StackUser(StepOwner, Protocol):
     """Whoever owns what is outside of dialogs."""
+
+    def screen(self, request: Request, flow: Flow) -> "Refusal | None":
+        """What to answer to `request` before anything is spent on it, None to go on."""
+        ...
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
 
@@ -109,6 +114,7 @@ class SipStack:
         self._clients: dict[TransactionKey, ClientRequest] = {}
         self._invites: dict[TransactionKey, InviteOwner] = {}
         self._no_tcp: dict[tuple[str, int], float] = {}
+        self._tag_key = entropy.secret(16)
 
     # --- steps ---------------------------------------------------------------------------------------------
 
@@ -138,6 +144,11 @@ class SipStack:
         except MalformedMessageError as error:
             self.receive_malformed(error, flow, now)
             return
+        if isinstance(message, Request):
+            refusal = self._user.screen(message, flow)
+            if refusal is not None and not self.layer.is_serving(message):
+                self._refuse(message, flow, refusal)
+                return
         self._dispatch(self.layer.receive(message, flow, now))
 
     def receive_malformed(self, error: MalformedMessageError, flow: Flow, now: float) -> None:
@@ -258,8 +269,7 @@ class SipStack:
         self, request: Request, key: TransactionKey, status: int, reason: str = "", extra: Extra = ()
     ) -> None:
         """Answer and forget: a repeated request is answered anew (§8.2.7)."""
-        to_tag = self.entropy.token() if request.to.tag is None else None
-        response = make_response(request, status, reason, to_tag=to_tag)
+        response = make_response(request, status, reason, to_tag=self._stateless_tag(request))
         for name, value in extra:
             response.headers.add(name, value)
         self._dispatch(self.layer.respond_once(key, response))
@@ -275,6 +285,20 @@ class SipStack:
         self._invites[key] = owner
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _refuse(self, request: Request, flow: Flow, refusal: "Refusal") -> None:
+        """Answer without a transaction: the cheapest answer there is. The ACK to it finds nobody (§8.2.7)."""
+        reply_path = trace_reply_path(request, flow)
+        tag = self._stateless_tag(request)
+        response = make_response(request, refusal.status, refusal.reason, to_tag=tag)
+        for name, value in refusal.headers:
+            response.headers.add(name, value)
+        self.out.append(Send(response.render(), reply_path))
+
+    def _stateless_tag(self, request: Request) -> str:
+        """A To tag that is the same for every copy of a request, with nothing kept of it (§8.2.7)."""
+        named = f"{request.via.branch} {request.call_id} {request.headers.get('CSeq')}"
+        return blake2s(named.encode("utf-8", "surrogateescape"), key=self._tag_key, digest_size=8).hexdigest()
 
     def _try(self, client: ClientRequest) -> None:
         self._add_via(client.request, client.flow)
