@@ -75,7 +75,7 @@ class Service:
             self.exchange,
             self.addresses,
             trusted=trusted,
-            observe=self.exchange.admission.overload.observe,
+            observe=self.exchange.observe,
         )
         self._performer = Performer(
             self.transports, self.media.perform, self._save_bindings, self._write_record

@@ -67,13 +67,12 @@ class Admission:
         )
 
     def screen(self, request: Request, flow: Flow, now: float) -> Refusal | None:
-        """What overload answers to a request at which nobody has looked yet; None to go on with it."""
-        overload = self.overload
-        if not overload.pressure or request.method in UNSHED or request.to.tag is not None:
+        """What overload answers to a request outside of dialogs, looked at by nobody yet; None to go on."""
+        if request.method in UNSHED or not self.overload.sheds(self._kind(request, flow)):
             return None
-        if self.is_emergency(request) or not overload.sheds(self._kind(request, flow)):
+        if self.is_emergency(request):
             return None
-        why = f"overload, requests wait {overload.wait_s * 1000:.0f} ms for their turn"
+        why = f"overload, requests wait {self.overload.wait_s * 1000:.0f} ms for their turn"
         return self._refuse(Cause.OVERLOAD, "", why, request, now)
 
     def check(self, request: Request, device: str, most_calls: int, now: float) -> None:

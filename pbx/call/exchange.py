@@ -139,6 +139,11 @@ class Exchange:
         self.stack.receive_malformed(error, flow, now)
         return self._take()
 
+    def observe(self, wait_s: float) -> None:
+        """What came in had to wait for its turn, at least for so long: every overload.WINDOW_S."""
+        self.admission.overload.observe(wait_s)
+        self.stack.is_screening = self.admission.overload.pressure > 0.0
+
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
         self.stack.flow_lost(flow, why, now)
         if not self.is_stopping:  # registrations outlive the server, which closes the connections itself now

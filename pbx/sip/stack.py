@@ -13,7 +13,7 @@ from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.sip.dialog import DialogId
 from pbx.sip.flow import Flow
 from pbx.sip.headers import Headers
-from pbx.sip.message import Request, Response, make_response
+from pbx.sip.message import Request, Response, is_answerable, make_response
 from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.layer import TransactionLayer
@@ -58,7 +58,11 @@ class StackUser(StepOwner, Protocol):
     """Whoever owns what is outside of dialogs."""
 
     def screen(self, request: Request, flow: Flow) -> "Refusal | None":
-        """What to answer to `request` before anything is spent on it, None to go on."""
+        """What to answer to a request that has no To tag, nor been looked at any further; None to go on.
+
+        Raises:
+            MalformedMessageError: what it looks at cannot be read.
+        """
         ...
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
@@ -115,6 +119,7 @@ class SipStack:
         self._invites: dict[TransactionKey, InviteOwner] = {}
         self._no_tcp: dict[tuple[str, int], float] = {}
         self._tag_key = entropy.secret(16)
+        self.is_screening = False  # the user wants to see requests before anything is spent on them
 
     # --- steps ---------------------------------------------------------------------------------------------
 
@@ -139,16 +144,13 @@ class SipStack:
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take one message, whole."""
         self.now = now
+        if self.is_screening and isinstance(message, Request) and self._is_turned_away(message, flow):
+            return
         try:
             validate(message)
         except MalformedMessageError as error:
             self.receive_malformed(error, flow, now)
             return
-        if isinstance(message, Request):
-            refusal = self._user.screen(message, flow)
-            if refusal is not None and not self.layer.is_serving(message):
-                self._refuse(message, flow, refusal)
-                return
         self._dispatch(self.layer.receive(message, flow, now))
 
     def receive_malformed(self, error: MalformedMessageError, flow: Flow, now: float) -> None:
@@ -286,18 +288,43 @@ class SipStack:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _refuse(self, request: Request, flow: Flow, refusal: "Refusal") -> None:
-        """Answer without a transaction: the cheapest answer there is. The ACK to it finds nobody (§8.2.7)."""
-        reply_path = trace_reply_path(request, flow)
-        tag = self._stateless_tag(request)
-        response = make_response(request, refusal.status, refusal.reason, to_tag=tag)
-        for name, value in refusal.headers:
-            response.headers.add(name, value)
-        self.out.append(Send(response.render(), reply_path))
+    def _is_turned_away(self, request: Request, flow: Flow) -> bool:
+        """Let the user refuse a request at the least cost: neither validated nor with a transaction (§8.2.7).
+
+        The ACK to such an answer, known by its tag, ends here too. Copies of a request that is being served
+        are no new request.
+        """
+        headers = request.headers
+        if not is_answerable(headers):
+            return False
+        to = headers.get("To") or ""
+        try:
+            if request.method == "ACK":
+                return to.endswith(";tag=" + self._stateless_tag(request))
+            if (";" in to and request.to.tag is not None) or self.layer.is_serving(request):
+                return False
+            if (refusal := self._user.screen(request, flow)) is None:
+                return False
+            tag = self._stateless_tag(request)
+            reply_path = trace_reply_path(request, flow)
+        except MalformedMessageError:
+            return False  # `validate` will say what is wrong with it
+        lines = [f"SIP/2.0 {refusal.status} {refusal.reason}"]
+        lines += ["Via: " + via for via in headers.get_all("Via")]
+        lines.append(f"From: {headers.get('From')}\r\nTo: {to};tag={tag}")
+        lines.append(f"Call-ID: {headers.get('Call-ID')}\r\nCSeq: {headers.get('CSeq')}")
+        lines += [f"{name}: {value}" for name, value in refusal.headers]
+        lines.append("Content-Length: 0\r\n\r\n")
+        self.out.append(Send("\r\n".join(lines).encode("utf-8", "surrogateescape"), reply_path))
+        return True
 
     def _stateless_tag(self, request: Request) -> str:
-        """A To tag that is the same for every copy of a request, with nothing kept of it (§8.2.7)."""
-        named = f"{request.via.branch} {request.call_id} {request.headers.get('CSeq')}"
+        """A To tag that is the same for every copy of a request, with nothing kept of it (§8.2.7).
+
+        From an ACK it is that of the response to its INVITE, which has the same branch (§17.1.1.3).
+        """
+        number = (request.headers.get("CSeq") or "").partition(" ")[0]
+        named = f"{request.via.branch} {request.call_id} {number}"
         return blake2s(named.encode("utf-8", "surrogateescape"), key=self._tag_key, digest_size=8).hexdigest()
 
     def _try(self, client: ClientRequest) -> None:
