@@ -55,6 +55,7 @@ class Service:
             domain=config.server.domain,
             srtp=config.rtp.srtp,
             max_calls=config.limits.calls,
+            calls_per_second=config.limits.calls_per_second,
             failed_auth=config.limits.failed_auth,
         )
         self.exchange = Exchange(
@@ -70,7 +71,12 @@ class Service:
         self._driver: Driver[Any] = Driver(self.exchange, reactor, self._perform)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
-            reactor, self._driver, self.exchange, self.addresses, trusted=trusted
+            reactor,
+            self._driver,
+            self.exchange,
+            self.addresses,
+            trusted=trusted,
+            observe=self.exchange.observe,
         )
         self._performer = Performer(
             self.transports, self.media.perform, self._save_bindings, self._write_record
