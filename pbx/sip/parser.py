@@ -265,7 +265,7 @@ def _read_head(head: bytes) -> tuple[str, Headers, MalformedMessageError | None]
     except KeyError:  # also the continuation of a folded line
         return _read_odd_head(text)
     joined = "".join(lines)
-    if "\n" in joined or "\r" in joined or len(lines) > MAX_HEADERS:
+    if "\n" in joined or "\r" in joined or "\n" in start or "\r" in start or len(lines) > MAX_HEADERS:
         return _read_odd_head(text)
     headers = Headers.of_parsed(items, dict(reversed(items)))
     return start, headers, _length_fault(headers) if headers.has_repeated else None
