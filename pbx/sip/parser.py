@@ -265,7 +265,7 @@ def _read_head(head: bytes) -> tuple[str, Headers, MalformedMessageError | None]
     except KeyError:  # also the continuation of a folded line
         return _read_odd_head(text)
     joined = "".join(lines)
-    if "\n" in joined or "\r" in joined or "\n" in start or "\r" in start or len(lines) > MAX_HEADERS:
+    if "\n" in joined or "\r" in joined or len(lines) > MAX_HEADERS:
         return _read_odd_head(text)
     headers = Headers.of_parsed(items, dict(reversed(items)))
     return start, headers, _length_fault(headers) if headers.has_repeated else None
@@ -317,7 +317,13 @@ def _build(
                     return Response(status, start[12:], headers, body)
         else:
             words = start.split(" ")
-            if len(words) == 3 and words[2] == "SIP/2.0" and (words[0] in METHODS or is_token(words[0])):
+            if (
+                "\n" not in start
+                and "\r" not in start
+                and len(words) == 3
+                and words[2] == "SIP/2.0"
+                and (words[0] in METHODS or is_token(words[0]))
+            ):
                 return Request(words[0], words[1], headers, body)
     raise _unusable("start line", start, start, headers, fault)
 
