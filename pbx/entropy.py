@@ -41,7 +41,7 @@ class SystemEntropy:
         return secrets.token_bytes(length)
 
     def below(self, limit: int) -> int:
-        return secrets.randbelow(limit)
+        return int(self.token(), 16) * limit >> 64  # even to one part in 2**64 / limit
 
 
 class SeededEntropy:
