@@ -1,6 +1,6 @@
 """From bytes to messages (RFC 3261 §7, §18.3): framing is strict, what a header says is looked at later.
 
-Only here terseness is bought for speed: bench/parse.py has the numbers.
+Only here terseness is bought for speed: bench/parts/parse.py has the numbers.
 """
 
 import re
