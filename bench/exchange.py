@@ -200,10 +200,10 @@ def credentials(challenged, user, method, uri, count):
         line for line in challenged.split("\r\n") if line.startswith("WWW-Auth") and "SHA-256" not in line
     )
     nonce = line.partition('nonce="')[2].partition('"')[0]
-    ha1 = md5(f"{user}:{DOMAIN}:pw".encode()).hexdigest()  # noqa: S324
-    ha2 = md5(f"{method}:{uri}".encode()).hexdigest()  # noqa: S324
+    ha1 = md5(f"{user}:{DOMAIN}:pw".encode()).hexdigest()
+    ha2 = md5(f"{method}:{uri}".encode()).hexdigest()
     nc, cnonce = f"{count:08x}", "cafe"
-    response = md5(f"{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}".encode()).hexdigest()  # noqa: S324
+    response = md5(f"{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}".encode()).hexdigest()
     return (
         f'Authorization: Digest username="{user}",realm="{DOMAIN}",nonce="{nonce}",uri="{uri}",'
         f'response="{response}",algorithm=MD5,qop=auth,nc={nc},cnonce="{cnonce}"'

@@ -164,10 +164,12 @@ def parse_via(text: str) -> Via:
     if match is not None:
         transport, host, port_text, early, branch, late = match.groups()
         if len(port_text) < 5 or int(port_text) < 65536:
-            params = {"branch": branch} if early is None else {"rport": None, "branch": branch}
-            if late is not None:
-                params["rport"] = None
-            return Via(transport, host, int(port_text), params)
+            plain: dict[str, str | None] = {"branch": branch}
+            if early is not None:
+                plain = {"rport": None, "branch": branch}
+            elif late is not None:
+                plain["rport"] = None
+            return Via(transport, host, int(port_text), plain)
     match = _VIA.fullmatch(text)
     if match is None:
         raise MalformedMessageError("Via", text)

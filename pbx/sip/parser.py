@@ -317,7 +317,13 @@ def _build(
                     return Response(status, start[12:], headers, body)
         else:
             words = start.split(" ")
-            if len(words) == 3 and words[2] == "SIP/2.0" and (words[0] in METHODS or is_token(words[0])):
+            if (
+                "\n" not in start
+                and "\r" not in start
+                and len(words) == 3
+                and words[2] == "SIP/2.0"
+                and (words[0] in METHODS or is_token(words[0]))
+            ):
                 return Request(words[0], words[1], headers, body)
     raise _unusable("start line", start, start, headers, fault)
 
