@@ -166,12 +166,8 @@ class SdpSide:
         """
         self._expect(STABLE)
         session, lines = self._lines, content.lines
-        fellows = pair([each.key for each in session], [line.key for line in lines])
-        order: list[tuple[LocalLine | None, int | None]] = list(zip(session, fellows, strict=True))
-        taken = set(fellows)
-        order += [(None, index) for index in range(len(lines)) if index not in taken]
         offered: list[LocalLine] = []
-        for before, place in order:
+        for before, place in _order(session, lines):
             line = None if place is None else lines[place]
             transport = transports[place] if place is not None and place < len(transports) else None
             if line is not None and transport is not None and not line.rejected:
@@ -270,6 +266,16 @@ class SdpSide:
             self._sent = sent
         text = f"v=0\r\no=- {self._session_id} {self._version} {connection}\r\n{sent}"
         return text.encode("utf-8", "surrogateescape")
+
+
+def _order(
+    session: tuple[LocalLine, ...], lines: tuple[Line, ...]
+) -> list[tuple[LocalLine | None, int | None]]:
+    """An offer's lines: those of the session, each with its fellow's place in `lines`, then the new ones."""
+    fellows = pair([each.key for each in session], [line.key for line in lines]) if session else []
+    order: list[tuple[LocalLine | None, int | None]] = list(zip(session, fellows, strict=True))
+    order += [(None, place) for place in range(len(lines)) if place not in fellows]
+    return order
 
 
 def _has_media(lines: Sequence[LocalLine]) -> bool:
