@@ -198,7 +198,8 @@ class Endpoint:
         self._heard = 0.0  # when RTP or RTCP of the peer came, or could have come first
         self._silent_since: float | None = None
 
-        net.watch(self._rtp, self._take_rtp)
+        self._handler: Handler = self._take_rtp  # of the RTP socket
+        net.watch(self._rtp, self._handler)
         net.watch(self._rtcp, self._take_rtcp)
 
     # Orders.
@@ -256,11 +257,12 @@ class Endpoint:
         """End the join, if there is one."""
         self._settle()
         peer, self._peer = self._peer, None
+        if peer is None:
+            return
+        peer._settle()
+        peer._peer = None
         self._choose_path()
-        if peer is not None:
-            peer._settle()
-            peer._peer = None
-            peer._choose_path()
+        peer._choose_path()
 
     def close(self) -> None:
         """Free the ports."""
@@ -269,6 +271,7 @@ class Endpoint:
             if sock is not None:
                 self._net.close(sock)
         self._stream.clear()
+        self._handler = self._stream.relay
         self._srtp = None
 
     def tick(self, now: float, silence_s: float) -> bool | None:
@@ -582,11 +585,15 @@ class Endpoint:
                 stream.recv_into, stream.send = self._rtp.recv_into, peer._rtp.send
                 stream.send_again, stream.take = peer._send_again, self._receive
                 handler = stream.relay
-        self._net.watch(self._rtp, handler)
+        if handler != self._handler:
+            self._handler = handler
+            self._net.watch(self._rtp, handler)
 
     def _settle(self) -> None:
         """Book what went the short way."""
         stream = self._stream
+        if not stream.packets:
+            return
         packets, octets, stream.packets, stream.octets = stream.packets, stream.octets, 0, 0
         stream.received += packets
         self._packets_in += packets
