@@ -134,10 +134,19 @@ class Exchange:
         self.stack.receive_malformed(error, flow, now)
         return self._take()
 
-    def observe(self, wait_s: float) -> None:
-        """What came in had to wait for its turn, at least for so long: every overload.WINDOW_S."""
-        self.admission.overload.observe(wait_s)
-        self.stack.is_screening = self.admission.overload.pressure > 0.0
+    def end_window(self, least_s: float) -> bool:
+        """What came in had to wait for its turn, at least for so long, in the last overload.WINDOW_S.
+
+        Returns:
+            There is overload: `waited` wants to know the wait of what comes next.
+        """
+        self.admission.overload.end_window(least_s)
+        self.stack.is_screening = self.admission.overload.is_on
+        return self.stack.is_screening
+
+    def waited(self, wait_s: float) -> None:
+        """So long has waited what comes next."""
+        self.admission.overload.wait_s = wait_s
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
         self.stack.flow_lost(flow, why, now)
