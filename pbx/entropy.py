@@ -1,13 +1,10 @@
 """Chance, handed in: tags, branches, Call-IDs, nonces, keys."""
 
 import random
-from os import urandom
+from os import urandom  # what `secrets` uses too; that loads OpenSSL, which media workers go without
 from typing import Final, Protocol
 
 POOL_BYTES: Final = 4096
-_system: Final = (
-    random.SystemRandom()
-)  # what `secrets` uses too; that loads OpenSSL, which media workers go without
 
 
 class Entropy(Protocol):
@@ -44,7 +41,7 @@ class SystemEntropy:
         return urandom(length)
 
     def below(self, limit: int) -> int:
-        return _system.randrange(limit)
+        return int(self.token(), 16) * limit >> 64  # even to one part in 2**64 / limit
 
 
 class SeededEntropy:
