@@ -4,11 +4,12 @@ from typing import Any
 
 from pbx.call.call import Call
 from pbx.call.exchange import Exchange
+from pbx.call.limits import Cause
 from pbx.net.transports import Transports
 
 
 def status_of(exchange: Exchange, now: float, up_s: float, transports: "Transports[Any]") -> dict[str, Any]:
-    """Registrations, calls and listening addresses; times in seconds."""
+    """Registrations, calls, listening addresses, what is turned away; times in seconds."""
     registrations = []
     for username, binding in sorted(exchange.location.all(now), key=lambda each: each[0]):
         found = exchange.office.device(username)
@@ -33,6 +34,8 @@ def status_of(exchange: Exchange, now: float, up_s: float, transports: "Transpor
         "registrations": registrations,
         "calls": [_call(call, now) for call in exchange.calls.values()],
         "trunks": [],
+        "refusing": exchange.admission.refusals.status(now),
+        "refused": {cause.value: exchange.admission.refusals.total[cause] for cause in Cause},
         "counts": {
             "calls": len(exchange.calls),
             "dialogs": len(exchange.stack.dialogs),
