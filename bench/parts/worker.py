@@ -40,8 +40,9 @@ WARM_UP_S = 1.5
 BARE = """
 import sys
 from pbx.media import worker
+from pbx.rtp.relay import _FIRST, _PACKET
 def relay(self, now):
-    self.send(self.recv(2048))
+    self.send(_FIRST[self.recv_into(_PACKET)])
     self.packets += 1
 worker.Stream.relay = relay
 worker.main(int(sys.argv[1]), float(sys.argv[2]))
