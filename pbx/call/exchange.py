@@ -108,17 +108,12 @@ class Exchange:
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called next."""
-        times = [
-            t
-            for t in (
-                self.stack.deadline,
-                self.location.deadline,
-                self.qualifier.deadline,
-                self.admission.deadline,
-            )
-            if t is not None
-        ]
-        return min(times, default=None)
+        first = self.stack.deadline
+        for part in (self.location, self.qualifier, self.admission):
+            when = part.deadline
+            if when is not None and (first is None or when < first):
+                first = when
+        return first
 
     def expire(self, now: float) -> list[Any]:
         self.stack.expire(now)

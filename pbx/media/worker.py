@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, Final
 
 from pbx.errors import MediaError
@@ -65,7 +66,7 @@ class Worker:
         finally:
             for endpoint in self._endpoints.values():
                 endpoint.close()
-            self._loop.close()
+            self._loop.end()
             self._say_goodbye()
 
     # Orders in.
@@ -102,7 +103,7 @@ class Worker:
 
     def _set_remote(self, order: SetRemote, now: float) -> None:
         if (endpoint := self._endpoints.get(order.endpoint)) is not None:
-            endpoint.set_remote(Remote(**{name: getattr(order, name) for name in REMOTE_FIELDS}), now)
+            endpoint.set_remote(Remote(*remote_values(order)), now)
 
     def _restore(self, order: Restore, _now: float) -> None:
         if (endpoint := self._endpoints.get(order.endpoint)) is not None:
@@ -188,7 +189,7 @@ class Worker:
         self._control.close()
 
 
-REMOTE_FIELDS: Final = tuple(field.name for field in fields(Remote))
+remote_values: Final = attrgetter(*(field.name for field in fields(Remote)))
 ACTIONS: Final[dict[type, Callable[[Worker, Any, float], None]]] = {
     OpenEndpoint: Worker._open,
     SetRemote: Worker._set_remote,
