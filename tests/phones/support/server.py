@@ -42,6 +42,7 @@ listen = ""
 
 [limits]
 failed_auth = {failed_auth}
+{limits}
 """
 
 BAD_NEWS: Final = re.compile(r"Traceback \(most recent call last\)|\bcritical\b", re.IGNORECASE)
@@ -56,10 +57,16 @@ class PbxServer:
         rtp_ports: how many ports its calls share; each call takes four, and a freed one rests.
         failed_auth: how many wrong passwords an address has. Many, since all phones have the same one.
         rtp_ports: how many ports its audio has.
+        limits: further lines of [limits].
     """
 
     def __init__(
-        self, folder: Path, office: str = "", failed_auth: int = 10_000, rtp_ports: int = RTP_PORTS
+        self,
+        folder: Path,
+        office: str = "",
+        failed_auth: int = 10_000,
+        rtp_ports: int = RTP_PORTS,
+        limits: str = "",
     ) -> None:
         self.folder = folder
         self._rtp_ports = rtp_ports
@@ -71,6 +78,7 @@ class PbxServer:
         self.log_path = folder / "serve.log"
         self._office = office or office_toml()
         self._failed_auth = failed_auth
+        self._limits = limits
         self._rtp_ports = rtp_ports
         self._program: Program | None = None
         self._mark = 0
@@ -116,6 +124,7 @@ class PbxServer:
                 rtp_first=self.rtp_first,
                 rtp_last=self.rtp_first + self._rtp_ports - 2,
                 failed_auth=self._failed_auth,
+                limits=self._limits,
             )
         )
         self.apply(self._office)
