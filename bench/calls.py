@@ -1,100 +1,110 @@
 """CPU for each call, and the set-up delay, at a given rate of calls.
 
-    python -m bench.calls [--rate 50 --rate 300] [--seconds 15] [--no-audio] [--extensions 100] [--peer NAME]
+    python -m bench.calls [--short] [--rate 50 --rate 300] [--seconds 12] [--audio | --no-audio]
     python -m bench.calls --peer pbx --rate 50 --audio --under "py-spy record -o calls.svg --"
 
-Session attempts (RFC 7501 §3.1) at a steady rate, each an INVITE with a digest challenge, held one second,
-between 100 registered accounts; with audio every call carries 50 packets of G.711 a second each way through
-the server. The set-up delay is from the INVITE with credentials to its 200 at the caller, less the callee's
-own time. CPU is what the server used in the window, divided by the calls that began in it; none is given when
-more than one in a hundred failed.
+Session attempts (RFC 7501) at a steady rate, each an INVITE with a digest challenge, held one second, between
+100 registered accounts; with audio every call carries 50 packets of G.711 a second each way through the
+server. The set-up delay is from the INVITE with credentials to its 200 at the caller, less the callee's own
+time. CPU is what the server used in the window, divided by the calls that began in it; none is given when
+more than one in a hundred failed. SIPp repeats the figure without audio, over its whole run.
 """
 
-import argparse
-
+from bench.support import sipp
 from bench.support.load import Window, measure
-from bench.support.peer import AbsentError
-from bench.support.peers import PEERS, open_peer
-from bench.support.results import Table, ratio
+from bench.support.options import each, parse, parser
+from bench.support.peers import PEERS
+from bench.support.results import Table, ratio, triple
 
 WARM_S = 3.0
-
 COLUMNS = [
     "server",
     "calls/s",
     "audio",
+    "load by",
     "CPU ms/call",
-    "ours",
+    "ours / theirs",
     "set-up delay ms p50 / p95 / p99",
     "failed",
     "retransmissions",
     "audio loss %",
     "audio delay ms p50 / p99",
-    "generator CPU %",
+    "load's CPU %",
 ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rate", type=float, action="append", help="calls a second (50 and 300)")
-    parser.add_argument("--seconds", type=float, default=15.0, help="length of the measured window")
-    parser.add_argument("--hold", type=float, default=1.0, help="how long a call lasts")
-    audio = parser.add_mutually_exclusive_group()
-    audio.add_argument("--no-audio", action="store_true", help="signalling only")
-    audio.add_argument("--audio", action="store_true", help="with audio only")
-    parser.add_argument("--extensions", type=int, default=100)
-    parser.add_argument("--kernel", choices=("off", "auto"), default="off", help="who relays our audio")
-    parser.add_argument("--peer", action="append", choices=sorted(PEERS), help="whom to measure (all)")
-    parser.add_argument("--under", default="", help="run the server under this command")
-    parser.add_argument("--short", action="store_true", help="5 seconds each; ours and one rate only")
-    parser.add_argument("--keep", action="store_true", help="write to RESULTS.md even a partial run")
-    options = parser.parse_args()
-    partial = bool(options.rate or options.under or options.short or options.peer)
-    if options.short:
-        options.seconds, options.peer = 5.0, options.peer or ["pbx"]
+    found = parser(__doc__)
+    found.add_argument("--rate", type=float, action="append", help="calls a second (50 and 300)")
+    found.add_argument("--seconds", type=float, default=12.0, help="length of the measured window")
+    found.add_argument("--hold", type=float, default=1.0, help="how long a call lasts")
+    found.add_argument("--no-audio", action="store_true", help="signalling only")
+    found.add_argument("--audio", action="store_true", help="with audio only")
+    found.add_argument("--no-sipp", action="store_true", help="without the repetition by SIPp")
+    found.add_argument("--extensions", type=int, default=100)
+    found.add_argument("--kernel", choices=("off", "auto"), default="off", help="who relays our audio")
+    options = parse(found)
+    seconds = 4.0 if options.short else options.seconds
+    kinds = [has for has in (True, False) if not (options.no_audio if has else options.audio)]
     table = Table("CPU a call and set-up delay", COLUMNS)
-    kinds = [False] if options.no_audio else [True] if options.audio else [True, False]
     for rate in options.rate or ([50.0] if options.short else [50.0, 300.0]):
         for has_audio in kinds:
-            ours = None
-            for name in options.peer or PEERS:
-                try:
-                    with open_peer(
-                        name, options.extensions, under=options.under, audio=has_audio, kernel=options.kernel
-                    ) as peer:
-                        window = measure(
-                            peer,
-                            rate=rate,
-                            seconds=options.seconds,
-                            warm=max(WARM_S, options.hold + 1),
-                            hold=options.hold,
-                            audio=int(has_audio),
-                        )
-                except AbsentError as absent:
-                    if f"{name}: {absent}" not in table.notes:
-                        table.note(f"{name}: {absent}")
+            ours: dict[str, float | None] = {}
+            needs = {"audio": has_audio, "kernel": options.kernel, "under": options.under}
+            for peer in each(options.peer or tuple(PEERS), table, options.extensions, **needs):
+                window = measure(
+                    peer,
+                    rate=rate,
+                    seconds=seconds,
+                    warm=max(WARM_S, options.hold + 1),
+                    hold=options.hold,
+                    audio=int(has_audio),
+                )
+                cost = window.cpu_per_call_ms
+                mine = ours.setdefault("load", cost) if peer.name == "pbx" else ours.get("load")
+                table.add(*cells(peer.name, rate, has_audio, window, ratio(mine, cost)))
+                if has_audio or options.no_sipp:
                     continue
-                ours = window.cpu_per_call_ms if name == "pbx" else ours
-                table.add(*cells(peer.name, rate, has_audio, window, ours))
-    table.write(keep=options.keep or not partial)
+                with sipp.SippCallees(peer):
+                    run = sipp.call(peer, rate, seconds, options.hold)
+                cost = run.cpu_per_call_ms
+                mine = ours.setdefault("sipp", cost) if peer.name == "pbx" else ours.get("sipp")
+                table.add(*sipp_cells(peer.name, rate, run, ratio(mine, cost)))
+    table.write(options.full or options.keep)
 
 
-def cells(name: str, rate: float, has_audio: bool, window: Window, ours: float | None) -> list[object]:
+def cells(name: str, rate: float, has_audio: bool, window: Window, compared: str) -> list[object]:
     load = window.load
     return [
         name,
         f"{rate:g}",
         "relayed" if has_audio else "no",
+        "load.c",
         window.cpu_per_call_ms,
-        ratio(ours, window.cpu_per_call_ms),
-        " / ".join(f"{value:.2f}" for value in load["delay_ms"]),
+        compared,
+        triple(load["delay_ms"]),
         f"{load['failed']} of {load['attempts']}",
         load["retransmissions"],
-        100 * window.loss if has_audio else None,
-        " / ".join(f"{value:.2f}" for value in load["audio_delay_ms"]) if has_audio else None,
+        f"{100 * window.loss:.3f}" if has_audio else None,
+        triple(load["audio_delay_ms"]) if has_audio else None,
         100 * window.load_share,
+    ]
+
+
+def sipp_cells(name: str, rate: float, run: sipp.SippRun, compared: str) -> list[object]:
+    return [
+        name,
+        f"{rate:g}",
+        "no",
+        "SIPp",
+        run.cpu_per_call_ms,
+        compared,
+        None,
+        f"{run.attempts - run.successful} of {run.attempts}",
+        run.retransmissions,
+        None,
+        None,
+        100 * run.sipp_cpu_s / run.took_s,
     ]
 
 

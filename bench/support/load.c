@@ -96,11 +96,11 @@ static void md5_hex(char *hex, const char *format, ...) {
 /* ---- options ---- */
 
 static struct {
-    const char *host, *domain;
+    const char *host, *domain, *agent;
     int port, first, accounts, calls_at_once, audio, registers, callee_port;
     double rate, seconds, warm, hold, timeout, lifetime;
     const char *mode; /* register | registrations | calls */
-} option = {"127.0.0.1", "pbx.bench", 5060, 10000, 100, 0, 0, 1, 0, 50, 10, 2, 1, 8, 3600, "calls"};
+} option = {"127.0.0.1", "pbx.bench", "load", 5060, 10000, 100, 0, 0, 1, 0, 50, 10, 2, 1, 8, 3600, "calls"};
 
 static void read_options(int count, char **words) {
     for (int i = 1; i < count; i++) {
@@ -112,6 +112,7 @@ static void read_options(int count, char **words) {
             char *colon = strchr(value, ':');
             *colon = 0, option.host = value, option.port = atoi(colon + 1);
         } else if (!strcmp(key, "domain")) option.domain = value;
+        else if (!strcmp(key, "agent")) option.agent = value; /* what the phones call themselves */
         else if (!strcmp(key, "mode")) option.mode = value;
         else if (!strcmp(key, "first")) option.first = atoi(value); /* the accounts are first, first + 1, ... */
         else if (!strcmp(key, "accounts")) option.accounts = atoi(value);
@@ -144,7 +145,8 @@ typedef struct { /* one side's audio of one call */
 enum { FREE, CHALLENGED, INVITED, TALKING, LEAVING, ANSWERED, CONFIRMED, REGISTERING };
 
 typedef struct {
-    int state, account, peer, cseq, measured, tries, generation, chain;
+    ns_t began;
+    int state, account, peer, cseq, measured, repeated, tries, generation, chain;
     ns_t sent, due, due_again; /* due: the state's own deadline; due_again: the next retransmission */
     int interval_ms;
     char *text; /* what is retransmitted */
@@ -163,7 +165,7 @@ static int poll_fd, timer_fd;
 static int heads[SLOTS];
 static char (*ha1)[33], realm_of_ha1[128];
 static ns_t *own_time; /* of the callee, by pair of accounts */
-static ns_t window_from, window_to;
+static ns_t window_from, window_to, last_bad;
 static uint32_t run_id;
 static int active, placed;
 
@@ -526,7 +528,7 @@ static void place_call(ns_t now) {
     leg_t *leg = &legs[index];
     /* Every pair of caller and callee comes up before one comes again. */
     leg->peer = (option.accounts > 1 ? callers : 0) + (number + number / callers) % callees;
-    leg->measured = in_window(now);
+    leg->began = now, leg->measured = in_window(now);
     snprintf(leg->call_id, sizeof leg->call_id, "%x-%d-%d", run_id, index, number++);
     leg->due = now + (ns_t)(option.timeout * 1e9);
     heap_push(leg->due, index);
@@ -538,6 +540,7 @@ static void place_call(ns_t now) {
 static void finish(int index, int good) {
     leg_t *leg = &legs[index];
     if (leg->measured) good ? total.completed++ : total.failed++;
+    if (leg->measured && (!good || leg->repeated) && leg->began > last_bad) last_bad = leg->began;
     active--;
     leg_close(index);
 }
@@ -584,9 +587,9 @@ static void register_account(int index, const char *authorization) {
     int size = snprintf(out, sizeof out,
         "REGISTER sip:%s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%d;rport;branch=z9hG4bK%s-%d\r\nMax-Forwards: 70\r\n"
         "From: <sip:%d@%s>;tag=c%d\r\nTo: <sip:%d@%s>\r\nCall-ID: %s\r\nCSeq: %d REGISTER\r\n%s"
-        "Contact: <sip:%d@127.0.0.1:%d>\r\nExpires: %.0f\r\nUser-Agent: load\r\nContent-Length: 0\r\n\r\n",
+        "Contact: <sip:%d@127.0.0.1:%d>\r\nExpires: %.0f\r\nUser-Agent: %s\r\nContent-Length: 0\r\n\r\n",
         option.domain, sip_port[0], leg->call_id, leg->cseq, user, option.domain, index, user, option.domain, leg->call_id,
-        leg->cseq, authorization, user, sip_port[side], option.lifetime);
+        leg->cseq, authorization, user, sip_port[side], option.lifetime, option.agent);
     send_and_keep(index, 0, out, size);
 }
 
@@ -594,7 +597,7 @@ static void place_registration(ns_t now, int account) {
     static int number;
     int index = leg_open(REGISTERING, account);
     leg_t *leg = &legs[index];
-    leg->measured = in_window(now);
+    leg->began = now, leg->measured = in_window(now);
     snprintf(leg->call_id, sizeof leg->call_id, "%x-%d-%d", run_id, index, number++);
     leg->due = now + (ns_t)(option.timeout * 1e9);
     heap_push(leg->due, index);
@@ -777,7 +780,7 @@ static void expire(ns_t now) {
             }
         } else if (leg->due_again == due.at && leg->text) {
             int is_callee = leg->state == ANSWERED || leg->state == CONFIRMED, is_invite = !strncmp(leg->text, "INVITE", 6);
-            total.retransmissions++;
+            total.retransmissions++, leg->repeated = 1;
             sip_send(is_callee, leg->text, leg->size);
             leg->interval_ms *= 2;
             if (!is_invite && leg->interval_ms > T2_MS) leg->interval_ms = T2_MS;
@@ -848,6 +851,8 @@ static void report(double took) {
            "\"stray\": %ld, \"unmatched\": %ld, \"seconds\": %.3f, \"load_cpu_s\": %.3f, \"load_took_s\": %.3f, ",
            total.attempts, total.completed, total.failed, total.rejected, total.timeouts, total.retransmissions, total.stray,
            unmatched, option.seconds, cpu, took);
+    /* When, in the window, the last attempt began that failed or needed a retransmission; -1: none. */
+    printf("\"last_bad_s\": %.2f, ", last_bad ? (double)(last_bad - window_from) / 1e9 : -1);
     printf("\"delay_ms\": [%.3f, %.3f, %.3f], \"callee_ms\": [%.3f, %.3f, %.3f], ", quantile(setup_ms, setup_count, .5),
            quantile(setup_ms, setup_count, .95), quantile(setup_ms, setup_count, .99), quantile(own_ms, setup_count, .5),
            quantile(own_ms, setup_count, .95), quantile(own_ms, setup_count, .99));

@@ -105,6 +105,10 @@ class Load:
         self._process.kill()
         self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def wait(self, word: str) -> None:
         """Until the generator says `word`: "measure" or "measured"."""
         assert self._process.stdout is not None
@@ -119,6 +123,20 @@ class Load:
                 found: dict[str, Any] = json.loads(line)
                 return found
         raise AssertionError(f"the load generator ended with {self._process.wait()}")
+
+
+def hold(calls: int, ramp: float, settle: float, seconds: float, **options: object) -> dict[str, object]:
+    """Options for `calls` calls that are up together for `seconds`, placed `ramp` a second before."""
+    up_s = calls / ramp + settle
+    return {
+        "concurrent": calls,
+        "rate": ramp,
+        "warm": up_s,
+        "seconds": seconds,
+        "hold": up_s + seconds + 1.0,
+        "audio": 1,
+        **options,
+    }
 
 
 def measure(peer: Peer, **options: object) -> Window:

@@ -43,6 +43,10 @@ class Table:
         print(text, flush=True)
         self.notes.append(text)
 
+    def absent(self, name: str, why: str) -> None:
+        if (line := f"absent: {name}, {why}") not in self.notes:
+            self.note(line)
+
     def write(self, keep: bool = True) -> None:
         """Print it as a whole, and append it to RESULTS.md unless this was only a look."""
         text = self.text()
@@ -76,6 +80,11 @@ def shown(cell: object) -> str:
 def ratio(ours: float | None, theirs: float | None) -> str:
     """How many times theirs ours is."""
     return "–" if not ours or not theirs else f"× {ours / theirs:.2f}"
+
+
+def triple(values: Sequence[float]) -> str:
+    """Percentiles."""
+    return " / ".join(f"{value:.2f}" for value in values)
 
 
 def where() -> str:

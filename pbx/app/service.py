@@ -76,7 +76,7 @@ class Service:
             self.exchange,
             self.addresses,
             trusted=trusted,
-            observe=self.exchange.observe,
+            load=self.exchange,
         )
         self._performer = Performer(
             self.transports, self.media.perform, self._save_bindings, self._write_record

@@ -108,17 +108,12 @@ class Exchange:
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called next."""
-        times = [
-            t
-            for t in (
-                self.stack.deadline,
-                self.location.deadline,
-                self.qualifier.deadline,
-                self.admission.deadline,
-            )
-            if t is not None
-        ]
-        return min(times, default=None)
+        first = self.stack.deadline
+        for part in (self.location, self.qualifier, self.admission):
+            when = part.deadline
+            if when is not None and (first is None or when < first):
+                first = when
+        return first
 
     def expire(self, now: float) -> list[Any]:
         self.stack.expire(now)
@@ -139,10 +134,19 @@ class Exchange:
         self.stack.receive_malformed(error, flow, now)
         return self._take()
 
-    def observe(self, wait_s: float) -> None:
-        """What came in had to wait for its turn, at least for so long: every overload.WINDOW_S."""
-        self.admission.overload.observe(wait_s)
-        self.stack.is_screening = self.admission.overload.pressure > 0.0
+    def end_window(self, least_s: float) -> bool:
+        """What came in had to wait for its turn, at least for so long, in the last overload.WINDOW_S.
+
+        Returns:
+            There is overload: `waited` wants to know the wait of what comes next.
+        """
+        self.admission.overload.end_window(least_s)
+        self.stack.is_screening = self.admission.overload.is_on
+        return self.stack.is_screening
+
+    def waited(self, wait_s: float) -> None:
+        """So long has waited what comes next."""
+        self.admission.overload.wait_s = wait_s
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
         self.stack.flow_lost(flow, why, now)
@@ -220,6 +224,13 @@ class Exchange:
         """From the stack."""
         return self.admission.screen(request, flow, self.stack.now)
 
+    def challenge(self, request: Request, flow: Flow) -> Refusal | None:
+        """From the stack."""
+        if not self._is_for_us(request) or request.headers.first.get("Max-Forwards") == "0":
+            return None
+        is_emergency = self.admission.is_emergency(request)
+        return self._gate.challenge(request, flow, self.stack.now, is_emergency=is_emergency)
+
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """From the stack."""
         method = request.method
@@ -248,7 +259,7 @@ class Exchange:
         return host == self.domain or self._is_host_ours(host)
 
     def _is_for_us(self, request: Request) -> bool:
-        uri = parse_uri(request.uri)
+        uri = request.parsed_uri
         return isinstance(uri, SipUri) and self.is_ours(uri.host)
 
     def _register(self, request: Request, key: TransactionKey, flow: Flow) -> None:

@@ -13,7 +13,7 @@ UDP: Final = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 TICK_S: Final = 0.005
 ROUNDS: Final = 4  # of reading in one tick, as long as more has come meanwhile
 PERIOD_S: Final = 0.25
-BUSY_A_SECOND: Final = 3_000  # packets; from here on ticks save more than they delay (bench/relay.py)
+BUSY_A_SECOND: Final = 3_000  # packets; from here on ticks save more than they delay (bench/parts/worker.py)
 CALM_A_SECOND: Final = 2_000
 RECEIVE_BUFFER: Final = 512 * 1024  # bytes; a tick of a busy worker must not lose a burst of video
 

@@ -1,7 +1,7 @@
 """Every SIP socket of the server: listens where the configuration says, sends where a flow leads."""
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -10,7 +10,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from pbx.net.addresses import LocalAddresses
 from pbx.net.driver import Driver, SipMachine
-from pbx.net.load import LoadGauge
+from pbx.net.load import LoadGauge, LoadUser
 from pbx.net.locate import DEFAULT_PORT, Reach, Target
 from pbx.net.pool import StreamPool
 from pbx.net.sockets import Endpoint, listen, parse_endpoint
@@ -45,7 +45,7 @@ class Transports(Generic[EffectT]):
         addresses: chooses the source address towards a peer.
         trusted: verifies the TLS servers that we connect to.
         limits: see StreamLimits.
-        observe: is told again and again how long what comes in waits for its turn (LoadGauge).
+        load: is told how long what comes in waits for its turn.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Transports(Generic[EffectT]):
         *,
         trusted: TrustedServers | None = None,
         limits: StreamLimits | None = None,
-        observe: Callable[[float], None] = lambda _: None,
+        load: LoadUser | None = None,
     ) -> None:
         self._reactor, self._driver, self._machine = reactor, driver, machine
         self._addresses = addresses
@@ -66,7 +66,7 @@ class Transports(Generic[EffectT]):
         self._udp_of: dict[tuple[str, int], UdpPort] = {}  # what _udp_port found, by Flow.local
         self._ports: list[Any] = []  # IListeningPort, of streams
         self._names: dict[tuple[str, int], str] = {}
-        self._gauge = LoadGauge(reactor, observe)
+        self._gauge = None if load is None else LoadGauge(reactor, load)
         self.listening: tuple[Listening, ...] = ()
 
     def listen(
@@ -92,7 +92,8 @@ class Transports(Generic[EffectT]):
             self._stop_listening()
             self._close_udp()
             raise
-        self._gauge.start(self._udp)
+        if self._gauge is not None:
+            self._gauge.start(self._udp)
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Send one rendered message; a failure comes back as the machine's `flow_lost`."""
@@ -151,7 +152,8 @@ class Transports(Generic[EffectT]):
 
     def stop(self) -> "Deferred[None]":
         """Stop in order: accept nothing new, flush and close the streams, close UDP. Fires at the end."""
-        self._gauge.stop()
+        if self._gauge is not None:
+            self._gauge.stop()
         stopped = self._stop_listening()
         stopped.addCallback(lambda _: self._streams.stop())
         stopped.addCallback(self._close_udp)

@@ -75,6 +75,7 @@ class UdpPort:
         self.port: int = self._socket.getsockname()[1]
         self.is_wildcard = endpoint.is_wildcard
         self.dropped = 0  # datagrams that the system had no room to send
+        self.watch: Callable[[float], None] | None = None  # is told how long each batch has waited
         self._wait_s: float | None = None  # the least since `take_wait`
         self._lost = 0
         self._flows: dict[tuple[Address, bytes], Flow] = {}
@@ -96,6 +97,7 @@ class UdpPort:
     def doRead(self) -> None:  # noqa: N802
         """Take what has come in, at most a batch of it."""
         receive, recvmsg = self._receive, self._socket.recvmsg
+        watch = self.watch
         for _ in range(BATCH):
             try:
                 data, controls, _, peer = recvmsg(MAX_DATAGRAM, _ROOM)
@@ -107,12 +109,16 @@ class UdpPort:
                     continue  # an ICMP answer to something sent earlier
                 log.error("UDP port {port} cannot read: {why}", port=self.port, why=str(error))
                 return
+            if watch is not None:
+                watch(self._age())
+                watch = None
             if len(data) < SHORTEST:
                 continue
             info = controls[0][2] if controls else b""
             flow = self._flows.get((peer, info)) or self._make_flow(peer, info)
             receive(data, flow)
-        self._measure_wait()
+        age_s = self._age()  # others wait behind it
+        self._wait_s = age_s if self._wait_s is None else min(self._wait_s, age_s)
 
     def take_wait(self) -> float:
         """How long datagrams waited in the socket since this was asked last, the least of all: seconds."""
@@ -163,11 +169,11 @@ class UdpPort:
             self._reactor.removeReader(self)
             self._socket.close()
 
-    def _measure_wait(self) -> None:
-        """The age of the datagram taken last, when others wait behind it; when none does, nothing waits."""
-        stamp = _TIMESPEC.unpack(ioctl(self._socket, SIOCGSTAMPNS, bytes(_TIMESPEC.size)))
-        age_s = max(0.0, time.time() - stamp[0] - stamp[1] * 1e-9)
-        self._wait_s = age_s if self._wait_s is None else min(self._wait_s, age_s)
+    def _age(self) -> float:
+        """How long the datagram that was taken last has been here, seconds."""
+        seconds, nanoseconds = _TIMESPEC.unpack(ioctl(self._socket, SIOCGSTAMPNS, bytes(_TIMESPEC.size)))
+        age_s: float = time.time() - seconds - nanoseconds * 1e-9
+        return max(0.0, age_s)
 
     def _send_from_anywhere(self, data: bytes, peer: Address) -> str | None:
         """The flow's local address is no longer ours (a restored flow, a new lease): take the route's."""

@@ -1,25 +1,18 @@
-"""Overload control (RFC 3261 §21.5.4, RFC 7339): what share of each kind of request is turned away.
+"""Overload control (RFC 3261 §21.5.4): whom to turn away so that the others are answered in time.
 
-The input is how long requests wait for their turn, the least of each window (CoDel's idea, RFC 8289 §3): a
-garbage collection or a burst makes some wait, overload makes all wait. The share follows from its excess over
-a target and from its trend (PIE, RFC 8033 §4.2): a short queue stays, so that no capacity is lost.
+The measure is how long a request has waited for its turn. What decides whether there is overload is a queue
+that stands (CoDel, RFC 8289 §3): the least wait of each window. A garbage collection or a burst makes some
+wait, overload makes all wait. Then each request is judged by its own wait and kind when its turn comes, so
+that nothing is decided on old news: nothing swings, and when the load ends so does the refusing.
 """
 
 from enum import IntEnum
 from typing import Final
 
-WINDOW_S: Final = 0.1  # one `observe` for each
-TARGET_S: Final = (
-    0.04  # the wait that is aimed at in overload: far below timer A (T1), which would repeat requests
-)
-LONGEST_S: Final = 0.5  # more says no more, and would be remembered for long
-PATIENCE: Final = 3  # windows over the target before anything is turned away
-EXCESS_GAIN: Final = 0.5  # per second over the target, in each window
-TREND_GAIN: Final = 1.0  # per second that the wait grew since the last window
-STEP: Final = 0.2  # the most that one window adds or takes
-# Without a queue it falls in each window, so that the heaviest overload is forgotten in 5 s.
-REST: Final = 0.95
-REST_STEP: Final = 0.02
+WINDOW_S: Final = 0.1
+TARGET_S: Final = 0.04  # what the queue may cost in overload: far below timer A (T1), which repeats requests
+PATIENCE: Final = 3  # windows over the target, one after the other, that make an overload
+CALM: Final = 10  # windows under the target, one after the other, that end it
 
 
 class Kind(IntEnum):
@@ -31,37 +24,26 @@ class Kind(IntEnum):
     REFRESH = 3  # the same from a phone that is registered
 
 
+# The wait from which on each is turned away in overload. The queue gets as long as the next one only where
+# turning away those before is not enough.
+LIMITS_S: Final = (TARGET_S, 0.12, 0.2, 0.3)
+
+
 class Overload:
-    """One figure, the pressure, says it all: between 0 and 1 it is the share of the first kind that is turned
-    away; between 1 and 2 the first kind is turned away altogether, and so much of the second; and so on.
-    """
+    """Knows whether there is overload, and how long the request whose turn it is has waited (`wait_s`)."""
 
     def __init__(self) -> None:
-        self.pressure = 0.0
-        self.wait_s = 0.0  # in the last window
-        self._late = 0  # windows in a row over the target
-        self._owed = [0.0] * len(Kind)
+        self.is_on = False
+        self.wait_s = 0.0
+        self._count = 0  # windows in a row that speak against `is_on`
 
-    def observe(self, wait_s: float) -> None:
+    def end_window(self, least_s: float) -> None:
         """Take the least wait of the window that has just ended, seconds."""
-        before, wait_s = self.wait_s, min(max(wait_s, 0.0), LONGEST_S)
-        self.wait_s = wait_s
-        self._late = self._late + 1 if wait_s > TARGET_S else 0
-        if not self.pressure and self._late < PATIENCE:
-            return
-        if wait_s <= TARGET_S / 2:
-            self.pressure = max(0.0, self.pressure * REST - REST_STEP)
-            return
-        change = EXCESS_GAIN * (wait_s - TARGET_S) + TREND_GAIN * (wait_s - before)
-        self.pressure = min(max(0.0, self.pressure + min(max(change, -STEP), STEP)), float(len(Kind)))
-
-    def share(self, kind: Kind) -> float:
-        """How much of `kind` is turned away, from 0 to 1."""
-        return min(max(0.0, self.pressure - kind), 1.0)
+        self.wait_s = least_s  # the last that is known of streams
+        self._count = self._count + 1 if (least_s > TARGET_S) is not self.is_on else 0
+        if self._count >= (CALM if self.is_on else PATIENCE):
+            self.is_on, self._count = not self.is_on, 0
 
     def sheds(self, kind: Kind) -> bool:
-        """Whether to turn this one away. Spread evenly, with no dice: at a third it is every third."""
-        owed = self._owed[kind] + self.share(kind)
-        is_shed = owed >= 1.0
-        self._owed[kind] = owed - 1.0 if is_shed else owed
-        return is_shed
+        """Whether to turn away a request of this kind whose turn has come."""
+        return self.is_on and self.wait_s > LIMITS_S[kind]

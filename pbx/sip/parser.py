@@ -1,6 +1,6 @@
 """From bytes to messages (RFC 3261 §7, §18.3): framing is strict, what a header says is looked at later.
 
-Only here terseness is bought for speed: bench/parse.py has the numbers.
+Only here terseness is bought for speed: bench/parts/parse.py has the numbers.
 """
 
 import re
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
+from pbx.sip.fields import parse_name_addr
 from pbx.sip.grammar import MalformedMessageError, is_token
 from pbx.sip.headers import NAMES, Headers, canonical_name
 from pbx.sip.message import MANDATORY, Request, Response, is_answerable
@@ -24,6 +25,7 @@ __all__ = [
     "validate",
 ]
 
+_MANDATORY: Final = frozenset(MANDATORY)
 MAX_MESSAGE: Final = 65536  # bytes, head and body
 MAX_HEADERS: Final = 256  # lines
 
@@ -228,25 +230,32 @@ def validate(message: Request | Response) -> None:
 
 def _check(message: Request | Response) -> None:
     headers = message.headers
-    if not is_answerable(headers):
+    first, memo = headers.first, headers.memo
+    if not first.keys() >= _MANDATORY:
         raise MalformedMessageError(next(name for name in MANDATORY if name not in headers), "missing")
     if headers.has_repeated:
         for name in SINGLE:
-            if name in headers and len(values := headers.get_all(name)) > 1:
+            if name in first and len(values := headers.get_all(name)) > 1:
                 raise MalformedMessageError(name, " | ".join(values))
     cseq = message.cseq
-    _ = message.via, message.from_, message.to
-    call_id = headers.get("Call-ID")
+    _ = message.via
+    if "From" not in memo:
+        memo["From"] = parse_name_addr(first["From"], "From")
+    if "To" not in memo:
+        memo["To"] = parse_name_addr(first["To"], "To")
+    call_id = first["Call-ID"]
     if not call_id or " " in call_id or "\t" in call_id:
-        raise MalformedMessageError("Call-ID", call_id or "")
-    if "Contact" in headers:
+        raise MalformedMessageError("Call-ID", call_id)
+    if "Contact" in first:
         _ = message.contacts
-    if "Expires" in headers:
+    if "Expires" in first:
         _ = message.expires
     if isinstance(message, Request):
         if cseq.method != message.method:
             raise MalformedMessageError("CSeq", f"{cseq.method} in a {message.method}")
-        uri, _ = message.parsed_uri, message.max_forwards
+        uri = message.parsed_uri
+        if first.get("Max-Forwards", "70") != "70":
+            _ = message.max_forwards
         if isinstance(uri, SipUri) and uri.headers:  # RFC 3261 §19.1.1, table 1
             raise MalformedMessageError("Request-URI", message.uri)
 

@@ -27,6 +27,9 @@ METHODS: Final = frozenset(ALLOW.split(", "))
 RECOGNISED: Final = METHODS | {"SUBSCRIBE", "PUBLISH"}
 SUPPORTED: Final = "100rel, replaces, timer, norefersub, outbound, path"
 OPTION_TAGS: Final = frozenset((*SUPPORTED.split(", "), "histinfo", "from-change"))
+CHALLENGED: Final = frozenset({"INVITE", "REGISTER", "MESSAGE"})  # outside of dialogs
+# Headers whose requests are looked at more closely before anybody asks for a password (§8.2.2.3, §8.2.3).
+UNCHALLENGED: Final = frozenset({"Authorization", "Proxy-Authorization", "Require", "Content-Encoding"})
 UNREACHABLE: Final = "Unreachable"  # reason of the 503 that stands for a lost transport (§8.1.3.1)
 UDP_LIMIT: Final = 1300  # octets; a larger request goes by TCP where the peer has it (§18.1.1)
 
@@ -63,6 +66,10 @@ class StackUser(StepOwner, Protocol):
         Raises:
             MalformedMessageError: what it looks at cannot be read.
         """
+        ...
+
+    def challenge(self, request: Request, flow: Flow) -> "Refusal | None":
+        """What to answer to a request of CHALLENGED without credentials; None to look at it further."""
         ...
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
@@ -154,6 +161,8 @@ class SipStack:
             validate(message)
         except MalformedMessageError as error:
             self.receive_malformed(error, flow, now)
+            return
+        if isinstance(message, Request) and self._is_challenged(message, flow):
             return
         self._dispatch(self.layer.receive(message, flow, now))
 
@@ -313,14 +322,40 @@ class SipStack:
             reply_path = trace_reply_path(request, flow)
         except MalformedMessageError:
             return False  # `validate` will say what is wrong with it
+        self._refuse_once(request, refusal, tag, reply_path)
+        return True
+
+    def _is_challenged(self, request: Request, flow: Flow) -> bool:
+        """Answer a request without credentials by a challenge, keeping nothing (§8.2.7, §26.3.2.4).
+
+        Every call and registration begins so. The ACK to the challenge, known by its tag, ends here too.
+        """
+        first = request.headers.first
+        if request.method == "ACK":
+            return first["To"].endswith(self._stateless_tag(request))
+        if (
+            request.method not in CHALLENGED
+            or not first.keys().isdisjoint(UNCHALLENGED)
+            or request.to.tag is not None
+        ):
+            return False
+        refusal = self._user.challenge(request, flow)
+        if refusal is None:
+            return False
+        reply_path = trace_reply_path(request, flow)
+        self._refuse_once(request, refusal, self._stateless_tag(request), reply_path)
+        return True
+
+    def _refuse_once(self, request: Request, refusal: "Refusal", tag: str, reply_path: Flow) -> None:
+        headers = request.headers
+        first = headers.first
         lines = [f"SIP/2.0 {refusal.status} {refusal.reason}"]
         lines += ["Via: " + via for via in headers.get_all("Via")]
-        lines.append(f"From: {headers.get('From')}\r\nTo: {to};tag={tag}")
-        lines.append(f"Call-ID: {headers.get('Call-ID')}\r\nCSeq: {headers.get('CSeq')}")
+        lines.append(f"From: {first['From']}\r\nTo: {first['To']};tag={tag}")
+        lines.append(f"Call-ID: {first['Call-ID']}\r\nCSeq: {first['CSeq']}")
         lines += [f"{name}: {value}" for name, value in refusal.headers]
         lines.append("Content-Length: 0\r\n\r\n")
         self.out.append(Send("\r\n".join(lines).encode("utf-8", "surrogateescape"), reply_path))
-        return True
 
     def _stateless_tag(self, request: Request) -> str:
         """A To tag that is the same for every copy of a request, with nothing kept of it (§8.2.7).
@@ -348,7 +383,8 @@ class SipStack:
     def _wants_tcp(self, request: Request, flow: Flow) -> bool:
         if self._no_tcp.get(flow.peer, 0.0) > self.now:
             return False
-        return len(request.render()) + 120 > UDP_LIMIT  # the Via that is added counts too
+        size = len(request.body) + sum([len(name) + len(value) + 4 for name, value in request.headers])
+        return size + len(request.uri) + 160 > UDP_LIMIT  # with the Via and Content-Length that are added
 
     def _guard(self, owner: StepOwner | None, step: Callable[[Any], None], argument: Any) -> None:
         """Take a step on behalf of `owner`: when it fails, the owner ends, and nobody else is hurt."""
