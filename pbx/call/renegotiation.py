@@ -300,13 +300,16 @@ class Renegotiation:
     def close(self) -> list[Done]:
         """The dialog is over; returns who still waits and has to be told."""
         self.refresh.stop()
-        for timer in ("glare", "re-INVITE"):
-            self._stack.timers.set((self, timer), None)
-        waiting = [done for done in (self._done, self._waiting, *(done for _, done in self._queue)) if done]
-        self._queue.clear()
+        waiting = [done for done in (self._done, self._waiting) if done is not None]
+        if self._waiting is not None:
+            self._stack.timers.set((self, "glare"), None)
+        if self._queue:
+            waiting += [done for _, done in self._queue]
+            self._queue.clear()
         if self._uas is not None:
             self._uas.stop()
         if self._uac is not None:
+            self._stack.timers.set((self, "re-INVITE"), None)
             self._uac.stop()
         self._uas = self._uac = None
         self._done = self._waiting = self._again = None
