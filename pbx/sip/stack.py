@@ -108,6 +108,10 @@ class ClientRequest:
         self.key: TransactionKey | None = None
         self.has_provisional = False  # of the transaction in progress
 
+    def release(self) -> None:
+        """Nothing comes any more. Who sent it may still hold it: it holds its sender no longer."""
+        self.handler, self.owner = _ignore, None
+
 
 class SipStack:
     """RFC 3261's layers below the transaction user. `now` is the time of the step in progress."""
@@ -432,7 +436,9 @@ class SipStack:
                 if client is not None:
                     self._fail(client, 408 if kind is TimedOut else 503)
             elif kind is Ended:
-                self._clients.pop(effect.key, None)
+                client = self._clients.pop(effect.key, None)
+                if client is not None:
+                    client.release()
                 self._invites.pop(effect.key, None)
             else:
                 self.out.append(effect)
@@ -456,7 +462,9 @@ class SipStack:
             self._try(client)
             return
         reason = UNREACHABLE if status == 503 else ""
-        self._guard(client.owner, client.handler, make_response(client.request, status, reason))
+        owner, handler = client.owner, client.handler
+        client.release()
+        self._guard(owner, handler, make_response(client.request, status, reason))
 
     def _receive_request(self, event: RequestIn) -> None:
         request, key, flow = event.request, event.key, event.flow
