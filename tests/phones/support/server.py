@@ -36,6 +36,7 @@ tls = ["127.0.0.1:{tls_port}", "[::1]:{tls_port}"]
 
 [rtp]
 ports = [{rtp_first}, {rtp_last}]
+kernel = "{kernel}"
 
 [web]
 listen = ""
@@ -56,10 +57,16 @@ class PbxServer:
         rtp_ports: how many ports its calls share; each call takes four, and a freed one rests.
         failed_auth: how many wrong passwords an address has. Many, since all phones have the same one.
         rtp_ports: how many ports its audio has.
+        kernel: "auto" only in a network namespace of the test's own: what the kernel does, it does for all in it.
     """
 
     def __init__(
-        self, folder: Path, office: str = "", failed_auth: int = 10_000, rtp_ports: int = RTP_PORTS
+        self,
+        folder: Path,
+        office: str = "",
+        failed_auth: int = 10_000,
+        rtp_ports: int = RTP_PORTS,
+        kernel: str = "off",
     ) -> None:
         self.folder = folder
         self._rtp_ports = rtp_ports
@@ -71,6 +78,7 @@ class PbxServer:
         self.log_path = folder / "serve.log"
         self._office = office or office_toml()
         self._failed_auth = failed_auth
+        self._kernel = kernel
         self._rtp_ports = rtp_ports
         self._program: Program | None = None
         self._mark = 0
@@ -116,6 +124,7 @@ class PbxServer:
                 rtp_first=self.rtp_first,
                 rtp_last=self.rtp_first + self._rtp_ports - 2,
                 failed_auth=self._failed_auth,
+                kernel=self._kernel,
             )
         )
         self.apply(self._office)
