@@ -7,7 +7,9 @@ their values as written, quotes too, so that what is passed on stays exact; `par
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from pbx.sip.grammar import (
     HOST,
@@ -26,6 +28,7 @@ from pbx.sip.grammar import (
 )
 from pbx.sip.uri import OpaqueUri, SipUri, parse_uri
 
+MAX_REMEMBERED: Final = 200  # characters of a value worth remembering
 MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
 MAX_SECONDS: Final = 2**32 - 1  # RFC 3261 §20.19
 
@@ -43,11 +46,16 @@ _VIA = re.compile(
     rf"{SWS}(;.*+)?",
     re.DOTALL,
 )
+# The same as nearly every phone writes it.
+_PLAIN_VIA = re.compile(
+    rf"SIP/2\.0/(UDP|TCP|TLS) ([0-9.]++):([0-9]{{1,5}})(;rport)?;branch=({TOKEN})(;rport)?"
+)
 _CSEQ = re.compile(rf"([0-9]++)[ \t]++({TOKEN})")
 _RACK = re.compile(rf"([0-9]++)[ \t]++([0-9]++)[ \t]++({TOKEN})")
 _AUTH_PARAM = re.compile(rf"{SWS}({TOKEN}){SWS}={SWS}({QUOTED}|[^\", \t]*+){SWS}(?:,|$)", re.DOTALL)
 _WARNING = re.compile(rf"([0-9]{{3}})[ \t]++([^ \t\"]++)[ \t]++({QUOTED})", re.DOTALL)
 _LEADING_TOKEN = re.compile(rf"({TOKEN}(?:/{TOKEN})?){SWS}")
+_NO_PARAMS: Final[Mapping[str, Any]] = MappingProxyType({})
 _DISPLAY_TOKENS = re.compile(rf"{TOKEN}(?: {TOKEN})*").fullmatch
 
 
@@ -86,17 +94,29 @@ class NameAddr:
 
 
 def parse_name_addr(text: str, field: str = "name-addr") -> NameAddr:
+    # The same From and To come with every message of a dialog, the same Contact with every call of a phone.
+    return (
+        _remembered_name_addr(text, field) if len(text) <= MAX_REMEMBERED else _parse_name_addr(text, field)
+    )
+
+
+def _parse_name_addr(text: str, field: str) -> NameAddr:
     match = _NAME_ADDR.fullmatch(text)
     if match is None:
         raise MalformedMessageError(field, text)
     quoted, words, bracketed, bare, params = match.groups()
     display = unquote_matched(quoted) if quoted else words.strip(" \t") if words else ""
     uri = parse_uri(bracketed if bare is None else bare, field)
-    return NameAddr(display, uri, parse_params(field, params) if params else {})
+    return NameAddr(display, uri, MappingProxyType(parse_params(field, params)) if params else _NO_PARAMS)
+
+
+_remembered_name_addr = lru_cache(maxsize=2048)(_parse_name_addr)
 
 
 def parse_name_addrs(lines: list[str], field: str) -> list[NameAddr]:
     """All values of a header that may be a comma list, given its lines."""
+    if len(lines) == 1 and "," not in lines[0]:
+        return [parse_name_addr(lines[0], field)]
     return [parse_name_addr(value, field) for line in lines for value in split_commas(field, line)]
 
 
@@ -140,6 +160,16 @@ class Via:
 
 def parse_via(text: str) -> Via:
     """Read one via-parm (split a line that holds several first)."""
+    match = _PLAIN_VIA.fullmatch(text)
+    if match is not None:
+        transport, host, port_text, early, branch, late = match.groups()
+        if len(port_text) < 5 or int(port_text) < 65536:
+            plain: dict[str, str | None] = {"branch": branch}
+            if early is not None:
+                plain = {"rport": None, "branch": branch}
+            elif late is not None:
+                plain["rport"] = None
+            return Via(transport, host, int(port_text), plain)
     match = _VIA.fullmatch(text)
     if match is None:
         raise MalformedMessageError("Via", text)

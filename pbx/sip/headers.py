@@ -208,6 +208,25 @@ class Headers:
             self._items[:] = [item for item in self._items if _key(item[0]) != key]
             self.memo.pop(key, None)
 
+    def set_length(self, octets: int) -> None:
+        """Make Content-Length say so."""
+        length = str(octets)
+        said = self._first.get("Content-Length")
+        if said is None:
+            self._items.append(("Content-Length", length))
+            self._first["Content-Length"] = length
+        elif said != length:
+            self.set("Content-Length", length)
+
+    def select(self, names: tuple[str, ...]) -> "Headers":
+        """New headers with the lines of these names, known and canonical, in the order of `names`."""
+        first = self._first
+        if len(first) == len(self._items):
+            items = [(name, first[name]) for name in names if name in first]
+        else:
+            items = [(name, value) for name in names for value in self.get_all(name)]
+        return Headers.of_parsed(items, {name: first[name] for name in names if name in first})
+
     def has_all(self, names: frozenset[str]) -> bool:
         """Whether each of `names`, all known and canonical, is there."""
         return self._first.keys() >= names

@@ -44,9 +44,7 @@ class Message:
             UsageError: a line break in the start line.
         """
         headers, body, start = self.headers, self.body, self.start_line
-        length = str(len(body))
-        if headers.get("Content-Length") != length:
-            headers.set("Content-Length", length)
+        headers.set_length(len(body))
         if "\r" in start or "\n" in start:
             raise UsageError(f"line break in start line: {start!r}")
         return f"{start}\r\n{headers.render()}\r\n".encode("utf-8", "surrogateescape") + body
@@ -248,17 +246,14 @@ def make_response(request: Request, status: int, reason: str = "", to_tag: str |
         to_tag: added to To when that has no tag and this is no 100.
     """
     source = request.headers
-    items = [("Via", value) for value in source.get_all("Via")]
-    first: dict[str, str] = {"Via": items[0][1]} if items else {}
-    for name in ("From", "To", "Call-ID", "CSeq"):
-        if (value := source.get(name)) is not None:
-            first[name] = value
-            items.append((name, value))
-    headers = Headers.of_parsed(items, first)
+    known = source.memo
+    headers = source.select(MANDATORY)
     memo: dict[str, Any] = headers.memo
-    memo.update((name, source.memo[name]) for name in MANDATORY if name in source.memo)
+    for name in MANDATORY:
+        if name in known:
+            memo[name] = known[name]
     if to_tag is not None and status > 100 and not _has_tag(request):
-        headers.set("To", f"{first.get('To', '')};tag={to_tag}")
+        headers.set("To", f"{headers.get('To') or ''};tag={to_tag}")
     if status == 100 and (timestamp := source.get("Timestamp")) is not None:
         headers.add("Timestamp", timestamp)
     return Response(status, reason or REASONS.get(status, "Unknown"), headers, b"")

@@ -236,9 +236,9 @@ def _check(message: Request | Response) -> None:
                 raise MalformedMessageError(name, " | ".join(values))
     cseq = message.cseq
     _ = message.via, message.from_, message.to
-    call_id = message.call_id
+    call_id = headers.get("Call-ID")
     if not call_id or " " in call_id or "\t" in call_id:
-        raise MalformedMessageError("Call-ID", call_id)
+        raise MalformedMessageError("Call-ID", call_id or "")
     if "Contact" in headers:
         _ = message.contacts
     if "Expires" in headers:
