@@ -57,7 +57,7 @@ class PbxServer:
         rtp_ports: how many ports its calls share; each call takes four, and a freed one rests.
         failed_auth: how many wrong passwords an address has. Many, since all phones have the same one.
         rtp_ports: how many ports its audio has.
-        kernel: "auto" only in a network namespace of the test's own: what the kernel does, it does for all in it.
+        kernel: "auto" only in a network namespace of its own: the kernel does it for all in it.
     """
 
     def __init__(
