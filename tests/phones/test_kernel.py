@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pbx.app.doctor import Finding, examine
+from pbx.config import load_config
 from pbx.rtp.kernel.conntrack import Entry
 from tests.kernel.namespaces import Namespace, make_namespace
 from tests.kernel.seen import entries, tables
@@ -82,7 +84,8 @@ def test_status_and_doctor_say_so(server, shop):
     one, other = talk(shop, server)
     assert server.status()["kernel"] == {"active": True, "why": ""}
     assert "kernel" in server.command("status")
-    assert "active: the kernel relays" in server.command("doctor")
+    findings = examine(load_config(server.folder / "pbx.toml"))
+    assert Finding(True, "rtp.kernel", "active: the kernel relays the audio of plain calls") in findings
     one[0].hold(one[1])
     wait_until("the call is back in user space", lambda: audio(server) == ["user space: on hold"], 10.0)
     one[0].resume(one[1])

@@ -22,6 +22,7 @@ HOW_TO_ALLOW: Final = "CAP_NET_ADMIN is needed (AmbientCapabilities=CAP_NET_ADMI
 WHY: Final = {
     errno.EPERM: HOW_TO_ALLOW,
     errno.EACCES: HOW_TO_ALLOW,
+    errno.EROFS: f"packets cannot be counted: {COUNTING} is read-only",
     errno.EPROTONOSUPPORT: "this kernel has no netfilter",
     errno.EEXIST: "a table of that name is somebody else's",
 }
@@ -50,14 +51,17 @@ class KernelTable:
     def set_up(self) -> None:
         """Make the table, if that can be; what a server that crashed has left in the kernel is removed."""
         try:
-            self._link = Link()
-            self._make(self._link)
+            link = Link()
         except OSError as error:
-            self.remove()
-            self.why_not = WHY.get(error.errno or 0) or f"{TOO_OLD}: {error.strerror}"
-        except MediaError as error:
-            self.remove()
-            self.why_not = f"the kernel answers strangely: {error}"
+            self.why_not = _why(error)
+            return
+        try:
+            self._make(link)
+        except (OSError, MediaError) as error:
+            link.close()  # and with it goes what there is of the table
+            self.why_not = _why(error)
+        else:
+            self._link = link
 
     def remove(self) -> None:
         """Remove it all. The workers have taken their streams back before."""
@@ -85,6 +89,12 @@ class KernelTable:
         """Whether there is another server, which needs the counters still."""
         names = [unpack_table_name(each.body) for each in link.ask(pack_list_tables()) if each.kind > 0x10]
         return any(name.startswith(TABLES) and name != self.name for name in names)
+
+
+def _why(error: OSError | MediaError) -> str:
+    if isinstance(error, MediaError):
+        return f"the kernel answers strangely: {error}"
+    return WHY.get(error.errno or 0) or f"{TOO_OLD}: {error.strerror}"
 
 
 def may_administer(status: str) -> bool:
