@@ -1,136 +1,85 @@
-"""Many calls through the whole server, then a look at what they left behind.
+"""Many calls through the server, then a look at what they left behind.
 
-Usage: bench/soak.py [calls] [calls a second]      (10,000 at 40 a second take four minutes)
+    python -m bench.soak [--short] [--calls 60000] [--rate 100] [--hold 1]
 
-SIPp registers phones, calls with digest authentication, talks for 200 ms and hangs up. Afterwards no call,
-dialog, transaction, timer or port may be left, no file descriptor more be open than before, and memory flat.
-Appends a line to bench/RESULTS.md.
+Memory is compared after a warm-up (pools, caches and 32 s of transactions have filled then) and after all
+calls, each time when nothing is going on any more. No call, dialog, transaction, port or file may be left;
+exits 1 when something is, or when a call failed.
 """
 
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from bench.support.load import measure
+from bench.support.options import each, parse, parser
+from bench.support.pbx import Pbx
+from bench.support.peer import Peer
+from bench.support.processes import files
+from bench.support.results import Table
+from tests.phones.support.waiting import wait_until
 
-from tests.phones.support.server import PbxServer  # noqa: E402
-from tests.phones.support.sipp import SippCallee, call_all  # noqa: E402
-from tests.phones.support.waiting import wait_until  # noqa: E402
-
-WARM_UP = 3000  # calls before the first look: pools, caches and 32 s of transactions have filled then
-RTP_PORTS = 2000
-ROUND = 1000  # calls of one run of SIPp
-
-
-def tree(pid: int) -> list[int]:
-    """A process and its descendants."""
-    found = [pid]
-    for each in found:
-        for task in Path(f"/proc/{each}/task").iterdir():
-            found += [int(child) for child in (task / "children").read_text().split()]
-    return found
-
-
-def look(server: PbxServer) -> dict[str, Any]:
-    """What the server holds now."""
-    pids = tree(server.pid)
-    rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
-    pss = sum(
-        int(line.split()[1]) for text in rollups for line in text.splitlines() if line.startswith("Pss:")
-    )
-    cpu = sum(
-        sum(int(each) for each in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])
-        for pid in pids
-    )
-    counts = json.loads(server.command("status", "--json"))["counts"]
-    files = sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
-    return {"pss_kb": pss, "files": files, "cpu_s": cpu / os.sysconf("SC_CLK_TCK"), **counts}
-
-
-def is_quiet(server: PbxServer) -> bool:
-    counts = json.loads(server.command("status", "--json"))["counts"]
-    return not any(counts[name] for name in ("calls", "dialogs", "transactions", "ports"))
+LEFT = ("calls", "dialogs", "transactions", "ports")
+QUIET_S = 120.0
+WARM_UP = 3000
+SHORT, SHORT_RATE = 300, 30.0  # too few to say much about memory, enough to find what is left behind
+COLUMNS = [
+    "calls",
+    "calls/s",
+    "failed",
+    "PSS MB before",
+    "PSS MB after",
+    "growth MB",
+    "CPU ms/call",
+    "left behind",
+]
 
 
 def main() -> None:
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    rate = float(sys.argv[2]) if len(sys.argv) > 2 else 40.0
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        server = PbxServer(folder, rtp_ports=RTP_PORTS)
-        server.start()
-        try:
-            pairs = [(server.extensions.plain(), server.extensions.plain()) for _ in range(20)]
-            address = ("127.0.0.1", server.port)
-            good = bad = again = 0
-
-            def run(count: int) -> None:
-                nonlocal good, bad, again
-                todo = [pairs[each % len(pairs)] for each in range(count)]
-                result = call_all(folder / "caller", address, todo, rate=rate, hold_ms=200)
-                good, bad, again = (
-                    good + result.successful,
-                    bad + result.failed,
-                    again + result.retransmissions,
-                )
-                if result.failed or result.exit_code:
-                    print(result)
-
-            with SippCallee(folder / "callee", address, [callee for _, callee in pairs]):
-                run(min(WARM_UP, calls))
-                wait_until("everything has ended", lambda: is_quiet(server), 60.0, poll=1.0)
-                before = look(server)
-                started = time.monotonic()
-                done = 0
-                while done < calls:
-                    run(min(ROUND, calls - done))
-                    done += min(ROUND, calls - done)
-                    print(f"{done} calls, {bad} failed, {look(server)}", flush=True)
-                took = time.monotonic() - started
-                wait_until("everything has ended", lambda: is_quiet(server), 60.0, poll=1.0)
-                after = look(server)
-            server.assert_well()
-        finally:
-            server.stop()
-    report(calls, rate, took, good, bad, again, before, after)
+    found = parser(__doc__, ("pbx",))
+    found.add_argument("--calls", type=int, default=60_000)
+    found.add_argument("--rate", type=float, default=100.0)
+    found.add_argument("--hold", type=float, default=1.0)
+    found.add_argument("--audio", action="store_true", help="with audio; without it is quicker")
+    options = parse(found)
+    calls, rate = (SHORT, SHORT_RATE) if options.short else (options.calls, options.rate)
+    table = Table("Memory after many calls", COLUMNS)
+    bad = False
+    for server in each(["pbx"], table, 100, under=options.under):
+        # Phones of this name are not asked by OPTIONS whether they are there: afterwards they are not.
+        load = {"agent": "sipp", "rate": rate, "hold": options.hold, "warm": 0, "audio": int(options.audio)}
+        measure(server, **load, seconds=min(WARM_UP, calls) / rate)
+        before = look(server)
+        window = measure(server, **load, seconds=calls / rate)
+        after = look(server)
+        left = {name: after[name] - before[name] for name in (*LEFT, "files") if after[name] > before[name]}
+        table.add(
+            window.attempts,
+            f"{rate:g}",
+            window.load["failed"],
+            before["pss_mb"],
+            after["pss_mb"],
+            f"{after['pss_mb'] - before['pss_mb']:+.1f}",
+            window.cpu_per_call_ms,
+            ", ".join(f"{count} {name}" for name, count in left.items()) or "nothing",
+        )
+        bad = bool(left or window.load["failed"])
+    table.write(options.full or options.keep)
+    sys.exit(bad)
 
 
-def report(
-    calls: int,
-    rate: float,
-    took: float,
-    good: int,
-    bad: int,
-    again: int,
-    before: dict[str, Any],
-    after: dict[str, Any],
-) -> None:
-    """Print, append to RESULTS.md, and fail when something was left behind."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    leaks = {
-        name: after[name] - before[name] for name in ("files", "calls", "dialogs", "transactions", "ports")
-    }
-    line = (
-        f"- {datetime.now(UTC):%Y-%m-%d} {commit}, {os.cpu_count()} cores, `bench/soak.py {calls} {rate:g}`: "
-        f"{good} calls good, {bad} failed, {again} retransmissions in {took:.0f} s; left behind: "
-        f"{', '.join(f'{name} {value:+d}' for name, value in leaks.items())}; memory (PSS) "
-        f"{before['pss_kb'] / 1024:.1f} MB before, {after['pss_kb'] / 1024:.1f} MB after; CPU of the server "
-        f"{(after['cpu_s'] - before['cpu_s']) / calls * 1000:.2f} ms a call"
-    )
-    print(line)
-    with (ROOT / "bench" / "RESULTS.md").open("a") as file:
-        file.write(line + "\n")
-    if bad or any(value > 0 for value in leaks.values()):
-        sys.exit("something failed or was left behind")
+def look(server: Peer) -> dict[str, Any]:
+    """What the server holds when all has come to its end."""
+    assert isinstance(server, Pbx)
+
+    def counts() -> dict[str, int]:
+        found: dict[str, int] = json.loads(server.command("status", "--json"))["counts"]
+        return found
+
+    wait_until("everything has ended", lambda: not any(counts()[name] for name in LEFT), QUIET_S, poll=1.0)
+    time.sleep(1.0)
+    return {**counts(), "pss_mb": server.pss_kb() / 1024, "files": files(server.pids())}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Chance, handed in: tags, branches, Call-IDs, nonces, keys."""
 
 import random
-import secrets
+from os import urandom  # what `secrets` uses too; that loads OpenSSL, which media workers go without
 from typing import Final, Protocol
 
 POOL_BYTES: Final = 4096
@@ -33,15 +33,15 @@ class SystemEntropy:
     def token(self) -> str:
         at = self._at
         if at >= len(self._pool):
-            self._pool, at = secrets.token_hex(POOL_BYTES), 0
+            self._pool, at = urandom(POOL_BYTES).hex(), 0
         self._at = at + 16
         return self._pool[at : at + 16]
 
     def secret(self, length: int) -> bytes:
-        return secrets.token_bytes(length)
+        return urandom(length)
 
     def below(self, limit: int) -> int:
-        return secrets.randbelow(limit)
+        return int(self.token(), 16) * limit >> 64  # even to one part in 2**64 / limit
 
 
 class SeededEntropy:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -19,9 +20,9 @@ from pbx.app.watch import OfficeWatch
 from pbx.call.effects import WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
-from pbx.entropy import SystemEntropy
+from pbx.entropy import Entropy, SystemEntropy
 from pbx.media.control import MediaControl
-from pbx.media.probe import is_pair_free
+from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.net.addresses import Advertiser, LocalAddresses
 from pbx.net.driver import Driver
 from pbx.net.tls import ServerCertificate, TrustedServers, ensure_certificate
@@ -55,13 +56,14 @@ class Service:
             domain=config.server.domain,
             srtp=config.rtp.srtp,
             max_calls=config.limits.calls,
+            calls_per_second=config.limits.calls_per_second,
             failed_auth=config.limits.failed_auth,
         )
         self.exchange = Exchange(
             settings,
             office,
             entropy,
-            PortPool(config.rtp.ports.low, config.rtp.ports.high, entropy, is_free=is_pair_free),
+            self._port_pool(entropy),
             self.addresses.is_local_host,
             self._own_address,
         )
@@ -71,7 +73,12 @@ class Service:
         self._driver: Driver[Any] = Driver(self.exchange, reactor, self._perform)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
-            reactor, self._driver, self.exchange, self.addresses, trusted=trusted
+            reactor,
+            self._driver,
+            self.exchange,
+            self.addresses,
+            trusted=trusted,
+            load=self.exchange,
         )
         self._performer = Performer(
             self.transports, self.media.perform, self._save_bindings, self._write_record
@@ -80,6 +87,18 @@ class Service:
         self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         self._stopped: Deferred[None] | None = None
         self._give_up_at = 0.0
+
+    def _port_pool(self, entropy: Entropy) -> PortPool:
+        in_use = ports_in_use()
+        ports = self.config.rtp.ports
+        return PortPool(
+            ports.low,
+            ports.high,
+            entropy,
+            is_free=is_pair_free,
+            looked_at=-inf if in_use is None else self._reactor.seconds(),
+            in_use=in_use or (),
+        )
 
     # --- life ----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,13 @@ def show_status(status: dict[str, Any]) -> None:
     """Print the answer of the status command."""
     console = Console()
     console.print(f"up {_time(status['up_s'])}, listening on {', '.join(status['listening'])}")
+    for row in status.get("refusing", ()):
+        console.print(
+            _text(f"turning calls away for {row['since_s']} s: {row['why']}; {row['refused']} so far")
+        )
+    refused = [f"{count} by {cause}" for cause, count in status.get("refused", {}).items() if count]
+    if refused:
+        console.print(f"turned away since the start: {', '.join(refused)}")
     phones = Table(title=f"{len(status['registrations'])} registrations", title_justify="left")
     for column in ("extension", "device", "address", "over", "round trip", "expires", "phone"):
         phones.add_column(column, overflow="fold")

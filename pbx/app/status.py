@@ -5,13 +5,14 @@ from typing import Any
 
 from pbx.call.call import Call
 from pbx.call.exchange import Exchange
+from pbx.call.limits import Cause
 from pbx.net.transports import Transports
 
 
 def status_of(
     exchange: Exchange, now: float, up_s: float, transports: "Transports[Any]", paths: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Registrations, calls and listening addresses; times in seconds.
+    """Registrations, calls, listening addresses, what is turned away; times in seconds.
 
     Args:
         paths: who passes the audio of joined endpoints on.
@@ -40,6 +41,8 @@ def status_of(
         "registrations": registrations,
         "calls": [_call(call, now, paths) for call in exchange.calls.values()],
         "trunks": [],
+        "refusing": exchange.admission.refusals.status(now),
+        "refused": {cause.value: exchange.admission.refusals.total[cause] for cause in Cause},
         "counts": {
             "calls": len(exchange.calls),
             "dialogs": len(exchange.stack.dialogs),

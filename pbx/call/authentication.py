@@ -44,8 +44,12 @@ class Gatekeeper:
         self._is_registered_from = is_registered_from
         self._note = note
 
-    def admit(self, request: Request, flow: Flow, now: float) -> Sender:
+    def admit(self, request: Request, flow: Flow, now: float, *, is_emergency: bool = False) -> Sender:
         """The sender of `request`.
+
+        Args:
+            is_emergency: an emergency number is dialled: no other phone's mistakes keep it from being heard,
+                only those of the account itself.
 
         Raises:
             Refusal: 401 with challenges, or 403 saying why.
@@ -59,7 +63,7 @@ class Gatekeeper:
             request.uri,
             client=address,
         )
-        is_registered = self._is_registered_from(address)
+        is_registered = is_emergency or self._is_registered_from(address)
         if self._limiter.is_refused(address, outcome.username, now, is_registered):
             minutes = self._limiter.window_s / 60
             text = f"Too many wrong passwords from this address: wait {minutes:.0f} minutes"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper, Sender
 from pbx.call.call import Call
 from pbx.call.effects import Note, SaveBindings, WriteRecord
@@ -48,6 +49,7 @@ class Settings:
     domain: str
     srtp: SrtpPolicy = "optional"
     max_calls: int = 500
+    calls_per_second: int = 0
     failed_auth: int = 10
 
 
@@ -77,6 +79,13 @@ class Exchange:
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
         self.is_stopping = False
+        self.admission = Admission(
+            lambda: self.office,
+            self.location,
+            self.calls,
+            self.warn,
+            settings.calls_per_second,
+        )
         self._is_host_ours = is_ours
         self._registrar = Registrar(self.location)
         self._gate = Gatekeeper(
@@ -99,15 +108,18 @@ class Exchange:
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called next."""
-        times = [
-            t for t in (self.stack.deadline, self.location.deadline, self.qualifier.deadline) if t is not None
-        ]
-        return min(times, default=None)
+        first = self.stack.deadline
+        for part in (self.location, self.qualifier, self.admission):
+            when = part.deadline
+            if when is not None and (first is None or when < first):
+                first = when
+        return first
 
     def expire(self, now: float) -> list[Any]:
         self.stack.expire(now)
         self._unbound(self.location.expire(now), "expired")
         self.qualifier.expire(now)
+        self.admission.expire(now)
         return self._take()
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Any]:
@@ -121,6 +133,20 @@ class Exchange:
     def receive_malformed(self, error: MalformedMessageError, flow: Flow, now: float) -> list[Any]:
         self.stack.receive_malformed(error, flow, now)
         return self._take()
+
+    def end_window(self, least_s: float) -> bool:
+        """What came in had to wait for its turn, at least for so long, in the last overload.WINDOW_S.
+
+        Returns:
+            There is overload: `waited` wants to know the wait of what comes next.
+        """
+        self.admission.overload.end_window(least_s)
+        self.stack.is_screening = self.admission.overload.is_on
+        return self.stack.is_screening
+
+    def waited(self, wait_s: float) -> None:
+        """So long has waited what comes next."""
+        self.admission.overload.wait_s = wait_s
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
         self.stack.flow_lost(flow, why, now)
@@ -194,6 +220,10 @@ class Exchange:
 
     # --- requests outside of dialogs -----------------------------------------------------------------------
 
+    def screen(self, request: Request, flow: Flow) -> Refusal | None:
+        """From the stack."""
+        return self.admission.screen(request, flow, self.stack.now)
+
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """From the stack."""
         method = request.method
@@ -244,13 +274,16 @@ class Exchange:
             )
 
     def _invite(self, request: Request, key: TransactionKey, flow: Flow) -> None:
-        sender = self._gate.admit(request, flow, self.stack.now)
-        if self.is_stopping or (self.settings.max_calls and len(self.calls) >= self.settings.max_calls):
+        is_emergency = self.admission.is_emergency(request)
+        sender = self._gate.admit(request, flow, self.stack.now, is_emergency=is_emergency)
+        if self.is_stopping:
             raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
         party = _party(sender, wants_privacy(request))
         dialled = _user(request)
         replaces = request.headers.get("Replaces")
         old = self._replaced(replaces) if replaces is not None else None
+        if old is None:  # else it takes a place in a call that is up
+            self.admission.check(request, sender.device.username, self.settings.max_calls, self.stack.now)
         call = old[0] if old is not None else Call(self, self._new_id(), party, dialled)
         name = call.next_name()
         media = self._media(call, name, flow, sender)
@@ -262,6 +295,7 @@ class Exchange:
                 call.replace(old[1], leg, content)
                 return
             self.calls[call.id] = call
+            self.admission.began(party.device, call.id)
             call.add(leg)
             self.note("call {call}: {caller} dials {callee}", call=call.id, caller=party.key, callee=dialled)
             call.start(leg, content, self.route(party, dialled), kept_headers(request))
@@ -418,6 +452,10 @@ class Exchange:
     def note(self, text: str, **fields: object) -> None:
         """A milestone for the log."""
         self.stack.out.append(Note("info", text, fields))
+
+    def warn(self, text: str, **fields: object) -> None:
+        """What an administrator should look at, in the log."""
+        self.stack.out.append(Note("warn", text, fields))
 
     # --- endpoints -----------------------------------------------------------------------------------------
 

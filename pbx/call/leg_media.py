@@ -13,6 +13,7 @@ from pbx.sdp.body import extract_sdp
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
 from pbx.sdp.offer_answer import SdpSide, SrtpPolicy, Stream, Transport, pair_streams, payload_map
+from pbx.sdp.pairing import Key
 from pbx.sip.message import Request, Response
 
 ACCEPT_SDP: Final = (("Accept", "application/sdp"),)
@@ -59,12 +60,10 @@ class LegMedia:
         self._bind = bind
         self._shown = shown
         self._source = source
-        self._transports: dict[tuple[str, int], Transport] = {}
-        self._endpoints: dict[tuple[str, int], str] = {}
+        self._transports: dict[Key, Transport] = {}
+        self._endpoints: dict[Key, str] = {}
         self._count = 0
-        self._order: tuple[
-            tuple[str, int], ...
-        ] = ()  # kind and ordinal of each line of the peer's pending offer
+        self._order: tuple[Key, ...] = ()  # of each line of the peer's pending offer
         self._joined: dict[str, str] = {}
         self._said: dict[str, SetRemote] = {}
         self._offered_before: Content | None = None
@@ -101,7 +100,7 @@ class LegMedia:
     @property
     def is_secure(self) -> bool:
         """The media that is settled is SRTP."""
-        return any(stream.srtp is not None for stream in self.side.streams() if stream.active)
+        return bool([stream for stream in self.side.streams() if stream.active and stream.srtp is not None])
 
     @property
     def is_held(self) -> bool:
@@ -148,12 +147,12 @@ class LegMedia:
         before = self.side.remote_content if self.side.streams() else None
         content = self.side.receive_offer(_sdp_of(message))
         self._offered_before = before
-        self._order = tuple((line.kind, line.ordinal) for line in content.lines)
+        self._order = tuple([line.key for line in content.lines])
         return content
 
     def make_answer(self, content: Content, relatch: bool = True) -> bytes:
         """Answer the pending offer; the endpoints follow."""
-        wanted = {line.kind for line in content.lines if not line.rejected}
+        wanted = [line.kind for line in content.lines if not line.rejected]
         offered = self.side.remote_content
         assert offered is not None  # an answer follows an offer
         transports = [
@@ -173,9 +172,7 @@ class LegMedia:
         """Offer `content`."""
         policy = self._policy
         secure = True if policy == "required" else False if policy == "off" else srtp
-        transports = [
-            None if line.rejected else self._transport((line.kind, line.ordinal)) for line in content.lines
-        ]
+        transports = [None if line.rejected else self._transport(line.key) for line in content.lines]
         self._offered = content
         return self.side.make_offer(content, transports, srtp=secure)
 
@@ -226,8 +223,8 @@ class LegMedia:
     def join(self, other: "LegMedia") -> None:
         """Relay between this leg and `other`, line by line."""
         for mine, theirs in pair_streams(self.side.streams(), other.side.streams()):
-            a = self._endpoints.get((mine.kind, mine.ordinal))
-            b = other._endpoints.get((theirs.kind, theirs.ordinal))
+            a = self._endpoints.get(mine.key)
+            b = other._endpoints.get(theirs.key)
             if a is None or b is None:
                 continue
             self._map(a, mine, theirs)
@@ -255,7 +252,7 @@ class LegMedia:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _transport(self, key: tuple[str, int]) -> Transport:
+    def _transport(self, key: Key) -> Transport:
         if (known := self._transports.get(key)) is not None:
             return known
         port = self._host.ports.take(self._host.time())
@@ -269,16 +266,13 @@ class LegMedia:
         return transport
 
     def _apply(self, relatch: bool = True) -> None:
+        told = []
         for stream in self.side.streams():
-            endpoint = self._endpoints.get((stream.kind, stream.ordinal))
-            if endpoint is None:
-                continue
-            if not stream.active:
-                self._close_one((stream.kind, stream.ordinal))
-                continue
-            self._tell(endpoint, stream, relatch)
-        settled = {(s.kind, s.ordinal) for s in self.side.streams() if s.active}
-        for key in [key for key in self._endpoints if key not in settled]:
+            key = stream.key
+            if stream.active and (endpoint := self._endpoints.get(key)) is not None:
+                told.append(key)
+                self._tell(endpoint, stream, relatch)
+        for key in [key for key in self._endpoints if key not in told]:
             self._close_one(key)
 
     def _tell(self, endpoint: str, stream: Stream, relatch: bool) -> None:
@@ -292,7 +286,7 @@ class LegMedia:
             may_receive=stream.may_receive,
             is_direct=stream.remote_rtp is not None and _is_same_host(stream.remote_rtp[0], self._source),
             srtp=stream.srtp,
-            clock_rates=tuple((f.payload_type, f.rate_hz) for f in stream.receive),
+            clock_rates=stream.clock_rates,
             telephone_event=stream.telephone_event,
             payload_map=before.payload_map if before is not None else (),
             relatch=relatch and before is not None,  # a renegotiation may come with a new source
@@ -302,13 +296,14 @@ class LegMedia:
             self._host.order(said)
 
     def _map(self, endpoint: str, source: Stream, sink: Stream) -> None:
-        mapping = tuple(sorted(payload_map(source, sink).items()))
+        changed = payload_map(source, sink)
+        mapping = tuple(sorted(changed.items())) if changed else ()
         before = self._said.get(endpoint)
         if before is not None and before.payload_map != mapping:
-            self._said[endpoint] = said = _with_map(before, mapping)
+            self._said[endpoint] = said = replace(before, payload_map=mapping, relatch=False)
             self._host.order(said)
 
-    def _close_one(self, key: tuple[str, int]) -> None:
+    def _close_one(self, key: Key) -> None:
         endpoint = self._endpoints.pop(key)
         self._transports.pop(key)
         self._said.pop(endpoint, None)
@@ -319,10 +314,6 @@ class LegMedia:
     def _close_all(self) -> None:
         for key in tuple(self._endpoints):
             self._close_one(key)
-
-
-def _with_map(said: SetRemote, mapping: tuple[tuple[int, int], ...]) -> SetRemote:
-    return replace(said, payload_map=mapping, relatch=False)
 
 
 def _is_same_host(one: str, other: str) -> bool:

@@ -9,14 +9,13 @@ from socket import AF_UNIX, SOCK_STREAM, socketpair
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from pbx.errors import MediaError
 from pbx.media.crew import Crew, Effect, Kill, Report, Spawn, Tell
-from pbx.media.orders import Event, Order
-from pbx.media.wire import Decoder, PathsRead, ReadPaths, encode
+from pbx.media.link import Link
+from pbx.media.orders import Event, OpenEndpoint, Order
+from pbx.media.wire import PathsRead, ReadPaths, encode
 from pbx.rtp.kernel.marks import Mark
 
 log = Logger()
@@ -45,7 +44,7 @@ class MediaControl:
         self._command = command
         self._crew = Crew(workers)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._links: dict[int, _Link] = {}
+        self._links: dict[int, Link] = {}
         self._timer: Any = None
         self._effects: deque[Effect] = deque()
         self._is_stepping = False
@@ -68,6 +67,7 @@ class MediaControl:
         """
         self._mark = mark
         self._step(self._crew.start(self._reactor.seconds()))
+        self._arm()
         self._unheard = set(self._processes)
         ready: Deferred[None] = Deferred()
         self._ready = ready
@@ -95,7 +95,7 @@ class MediaControl:
             self._census = _Census(set(self._links))
             self._census.late = self._reactor.callLater(CENSUS_S, self._count, None)
             for link in self._links.values():
-                link.send(encode(ReadPaths()))
+                link.tell(encode(ReadPaths()))
         asked: Deferred[tuple[dict[str, str], str]] = Deferred()
         self._census.asked.append(asked)
         if not self._links:
@@ -134,7 +134,7 @@ class MediaControl:
 
     # What the links report.
 
-    def _received(self, link: "_Link", data: bytes) -> None:
+    def _received(self, link: Link, data: bytes) -> None:
         if self._links.get(link.number) is not link:
             return
         self._heard(link.number)
@@ -156,7 +156,7 @@ class MediaControl:
             ready, self._ready = self._ready, None
             ready.callback(None)
 
-    def _lost(self, link: "_Link", why: str) -> None:
+    def _lost(self, link: Link, why: str) -> None:
         """The worker closed its end: it is dead, or as good as dead."""
         if self._links.get(link.number) is not link:
             return
@@ -171,6 +171,7 @@ class MediaControl:
             )
             why = f"media worker {link.number} died ({why}, exit code {code})"
             self._step(self._crew.died(link.number, why, self._reactor.seconds()))
+            self._arm()
         elif not self._links:
             self._arm()
             self._stopped.callback(None)
@@ -188,12 +189,15 @@ class MediaControl:
                 self._perform(self._effects.popleft())
         finally:
             self._is_stepping = False
-            self._arm()
 
     def _perform(self, effect: Effect) -> None:
         if isinstance(effect, Tell):
             if (link := self._links.get(effect.worker)) is not None:
-                link.send(encode(effect.message))
+                link.tell(encode(effect.message))
+                # A port must be open when the SDP sent next names it, or the first packet of a quick phone
+                # meets nobody. All else can wait for what more this turn of the reactor has to say.
+                if isinstance(effect.message, OpenEndpoint):
+                    link.flush()
         elif isinstance(effect, Report):
             with log.failuresHandled("media event {event} failed", event=effect.event):
                 self._on_event(effect.event)
@@ -204,8 +208,7 @@ class MediaControl:
 
     def _spawn(self, number: int) -> None:
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-        with ours, theirs:
-            ours.setblocking(False)
+        with theirs:
             mark = [] if self._mark is None else self._mark.of_worker(number).arguments()
             command = [*self._command, str(theirs.fileno()), str(self._silence_s), *mark]
             try:
@@ -213,16 +216,17 @@ class MediaControl:
                     command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
                 )
             except OSError as error:
+                ours.close()
                 self._reactor.callLater(0, self._died, number, f"cannot be started: {error}")
                 return
-            link = self._links[number] = _Link(number, self._received, self._lost)
-            self._reactor.adoptStreamConnection(ours.fileno(), AF_UNIX, Factory.forProtocol(lambda: link))
+        self._links[number] = Link(number, ours, self._reactor, self._received, self._lost)
 
     def _died(self, number: int, why: str) -> None:
         if self._stopped is None:
             log.error("media worker {number} died: {why}", number=number, why=why)
             why = f"media worker {number} died: {why}"
             self._step(self._crew.died(number, why, self._reactor.seconds()))
+            self._arm()
 
     def _kill_all(self) -> None:
         for link in list(self._links.values()):
@@ -238,6 +242,7 @@ class MediaControl:
 
     def _expire(self) -> None:
         self._step(self._crew.expire(self._reactor.seconds()))
+        self._arm()
 
 
 @dataclass
@@ -249,35 +254,3 @@ class _Census:
     trouble: str = ""
     asked: "list[Deferred[tuple[dict[str, str], str]]]" = field(default_factory=list)
     late: Any = None
-
-
-class _Link(Protocol):
-    """The core's end of one worker's socket."""
-
-    transport: Any
-
-    def __init__(
-        self, number: int, received: Callable[["_Link", bytes], None], lost: Callable[["_Link", str], None]
-    ) -> None:
-        self.number = number
-        self.decoder = Decoder()
-        self._received, self._lost = received, lost
-
-    def send(self, data: bytes) -> None:
-        """Send at once what the socket takes: a port must be open when the SDP sent next names it, or the
-        first packet of a quick phone meets nobody."""
-        self.transport.write(data)
-        self.transport.doWrite()  # what it cannot send, and any failure, is left to the reactor
-
-    def finish(self) -> None:
-        """Say that no order follows; the worker then ends."""
-        self.transport.loseWriteConnection()
-
-    def abort(self) -> None:
-        self.transport.abortConnection()
-
-    def dataReceived(self, data: bytes) -> None:  # noqa: N802
-        self._received(self, data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
-        self._lost(self, reason.getErrorMessage())

@@ -75,6 +75,7 @@ Effect: TypeAlias = Spawn | Kill | Tell | Report
 class _Worker:
     number: int
     is_up: bool = False
+    load: int = 0  # endpoints
     heard: float = 0.0
     deaths: list[float] = field(default_factory=list)
     again: float | None = None  # when to start it once more
@@ -154,6 +155,7 @@ class Crew:
         if worker is None:
             return [Report(EndpointFailed(order.endpoint, "no media worker can be kept running"))]
         endpoint = _Endpoint(order, worker)
+        worker.load += 1
         self._endpoints[order.endpoint] = endpoint
         for port in (order.rtp_port, order.rtp_port + 1):
             self._ports[order.address, port] = endpoint
@@ -222,11 +224,8 @@ class Crew:
         for name in self._calls.get(call, ()):
             endpoint = self._endpoints[name]
             return endpoint.moving_to or endpoint.worker
-        load = dict.fromkeys((worker.number for worker in self._workers), 0)
-        for endpoint in self._endpoints.values():
-            load[endpoint.worker.number] += 1
         able = [worker for worker in self._workers if worker.is_up]
-        return min(able, key=lambda worker: load[worker.number], default=None)
+        return min(able, key=lambda worker: worker.load, default=None)
 
     # Media that would go round and round.
 
@@ -271,7 +270,9 @@ class Crew:
 
     def _arrived(self, endpoint: _Endpoint) -> list[Effect]:
         assert endpoint.moving_to is not None
+        endpoint.worker.load -= 1
         endpoint.worker, endpoint.moving_to = endpoint.moving_to, None
+        endpoint.worker.load += 1
         return self._replay([endpoint])
 
     def _replay(self, endpoints: Iterable[_Endpoint]) -> list[Effect]:
@@ -343,6 +344,7 @@ class Crew:
 
     def _forget(self, endpoint: _Endpoint) -> None:
         del self._endpoints[endpoint.name]
+        endpoint.worker.load -= 1
         order = endpoint.order
         for port in (order.rtp_port, order.rtp_port + 1):
             if self._ports.get((order.address, port)) is endpoint:

@@ -1,9 +1,13 @@
-"""Orders and events between core and worker: length (4 bytes, big-endian) and JSON, both ways."""
+"""Orders and events between core and worker: length (4 bytes, big-endian) and a marshalled tuple, both ways.
 
-import json
-from collections.abc import Iterator
+The tuple is the message's kind as a number and its fields; keys and counters are tuples in it. Both ends are
+the same program and interpreter, so the format needs neither a version nor names (see docs/decisions).
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from types import MappingProxyType
+from marshal import dumps, loads
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from pbx.errors import MediaError
@@ -73,24 +77,59 @@ class PathsRead:
 
 Message: TypeAlias = Order | Event | Ping | Pong | Counted | Restore | ReadPaths | PathsRead
 
-_KIND: Final = "="
-_BYTES: Final = "bytes"
-_TYPES: Final = MappingProxyType(
-    {
-        kind.__name__: kind
-        for kind in (
-            *(orders.OpenEndpoint, orders.SetRemote, orders.Join, orders.Part, orders.CloseEndpoint),
-            *(orders.ReadStats, orders.EndpointFailed, orders.Latched, orders.EndpointClosed),
-            *(orders.StatsRead, orders.Silent, orders.Resumed, orders.WorkerRestarted),
-            *(EndpointStats, SrtpKeys, Ping, Pong, Counted, Restore, ReadPaths, PathsRead),
-        )
-    }
+_KINDS: Final[tuple[type, ...]] = (
+    *(orders.OpenEndpoint, orders.SetRemote, orders.Join, orders.Part, orders.CloseEndpoint),
+    *(orders.ReadStats, orders.EndpointFailed, orders.Latched, orders.EndpointClosed),
+    *(orders.StatsRead, orders.Silent, orders.Resumed, orders.WorkerRestarted),
+    *(Ping, Pong, Counted, Restore, ReadPaths, PathsRead),
 )
+_NESTED: Final[dict[type, tuple[str, type]]] = {  # the field that is a value type itself
+    orders.SetRemote: ("srtp", SrtpKeys),
+    orders.EndpointClosed: ("stats", EndpointStats),
+    orders.StatsRead: ("stats", EndpointStats),
+    Counted: ("keys", SrtpKeys),
+}
+_MARSHAL_VERSION: Final = 2  # the later ones look for repeated values: slower, and here there are none
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How one kind of message is taken apart: its `values`, of which number `at` is a `nested` type."""
+
+    number: int
+    kind: type
+    values: Callable[[Any], tuple[Any, ...]]
+    at: int | None
+    nested: type | None
+    nested_values: Callable[[Any], tuple[Any, ...]]
+
+
+def _values_of(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+    names = [field.name for field in fields(kind)]
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda message: tuple(getattr(message, name) for name in names)
+
+
+def _form(number: int, kind: type) -> _Form:
+    if kind not in _NESTED:
+        return _Form(number, kind, _values_of(kind), None, None, tuple)
+    name, nested = _NESTED[kind]
+    at = [field.name for field in fields(kind)].index(name)
+    return _Form(number, kind, _values_of(kind), at, nested, _values_of(nested))
+
+
+_BY_NUMBER: Final = tuple(_form(number, kind) for number, kind in enumerate(_KINDS))
+_BY_KIND: Final = {form.kind: form for form in _BY_NUMBER}
 
 
 def encode(message: Message) -> bytes:
     """One frame."""
-    body = json.dumps(_plain(message), separators=(",", ":")).encode()
+    form = _BY_KIND[type(message)]
+    values = form.values(message)
+    if (at := form.at) is not None and values[at] is not None:
+        values = (*values[:at], form.nested_values(values[at]), *values[at + 1 :])
+    body = dumps((form.number, *values), _MARSHAL_VERSION)
     return len(body).to_bytes(4, "big") + body
 
 
@@ -123,26 +162,11 @@ class Decoder:
 
 def _decode(body: bytes) -> Any:
     try:
-        return _rich(json.loads(body))
-    except (ValueError, TypeError, KeyError) as error:
+        number, *values = loads(body)  # noqa: S302  # from a process of ours
+        form = _BY_NUMBER[number]
+        if (at := form.at) is not None and values[at] is not None:
+            assert form.nested is not None
+            values[at] = form.nested(*values[at])
+        return form.kind(*values)
+    except (EOFError, ValueError, TypeError, IndexError) as error:
         raise MediaError(f"not a message: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if type(value).__name__ in _TYPES:
-        named = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-        return {_KIND: type(value).__name__, **named}
-    if isinstance(value, bytes):
-        return {_KIND: _BYTES, "hex": value.hex()}
-    return value
-
-
-def _rich(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_rich(item) for item in value)
-    if isinstance(value, dict):
-        kind = value.pop(_KIND)
-        if kind == _BYTES:
-            return bytes.fromhex(value["hex"])
-        return _TYPES[kind](**{name: _rich(item) for name, item in value.items()})
-    return value

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, Final
 
 from pbx.errors import MediaError
@@ -92,7 +93,7 @@ class Worker:
                 endpoint.close()
             if self._kernel is not None:
                 self._kernel.close()
-            self._loop.close()
+            self._loop.end()
             self._say_goodbye()
 
     # Orders in.
@@ -129,7 +130,7 @@ class Worker:
 
     def _set_remote(self, order: SetRemote, now: float) -> None:
         if (endpoint := self._endpoints.get(order.endpoint)) is not None:
-            endpoint.set_remote(Remote(**{name: getattr(order, name) for name in REMOTE_FIELDS}), now)
+            endpoint.set_remote(Remote(*remote_values(order)), now)
 
     def _restore(self, order: Restore, _now: float) -> None:
         if (endpoint := self._endpoints.get(order.endpoint)) is not None:
@@ -226,7 +227,7 @@ class Worker:
         self._control.close()
 
 
-REMOTE_FIELDS: Final = tuple(field.name for field in fields(Remote))
+remote_values: Final = attrgetter(*(field.name for field in fields(Remote)))
 ACTIONS: Final[dict[type, Callable[[Worker, Any, float], None]]] = {
     OpenEndpoint: Worker._open,
     SetRemote: Worker._set_remote,

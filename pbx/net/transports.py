@@ -10,6 +10,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from pbx.net.addresses import LocalAddresses
 from pbx.net.driver import Driver, SipMachine
+from pbx.net.load import LoadGauge, LoadUser
 from pbx.net.locate import DEFAULT_PORT, Reach, Target
 from pbx.net.pool import StreamPool
 from pbx.net.sockets import Endpoint, listen, parse_endpoint
@@ -44,6 +45,7 @@ class Transports(Generic[EffectT]):
         addresses: chooses the source address towards a peer.
         trusted: verifies the TLS servers that we connect to.
         limits: see StreamLimits.
+        load: is told how long what comes in waits for its turn.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Transports(Generic[EffectT]):
         *,
         trusted: TrustedServers | None = None,
         limits: StreamLimits | None = None,
+        load: LoadUser | None = None,
     ) -> None:
         self._reactor, self._driver, self._machine = reactor, driver, machine
         self._addresses = addresses
@@ -63,6 +66,7 @@ class Transports(Generic[EffectT]):
         self._udp_of: dict[tuple[str, int], UdpPort] = {}  # what _udp_port found, by Flow.local
         self._ports: list[Any] = []  # IListeningPort, of streams
         self._names: dict[tuple[str, int], str] = {}
+        self._gauge = None if load is None else LoadGauge(reactor, load)
         self.listening: tuple[Listening, ...] = ()
 
     def listen(
@@ -88,6 +92,8 @@ class Transports(Generic[EffectT]):
             self._stop_listening()
             self._close_udp()
             raise
+        if self._gauge is not None:
+            self._gauge.start(self._udp)
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Send one rendered message; a failure comes back as the machine's `flow_lost`."""
@@ -146,6 +152,8 @@ class Transports(Generic[EffectT]):
 
     def stop(self) -> "Deferred[None]":
         """Stop in order: accept nothing new, flush and close the streams, close UDP. Fires at the end."""
+        if self._gauge is not None:
+            self._gauge.stop()
         stopped = self._stop_listening()
         stopped.addCallback(lambda _: self._streams.stop())
         stopped.addCallback(self._close_udp)

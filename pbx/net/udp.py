@@ -3,7 +3,9 @@
 import errno
 import socket
 import struct
+import time
 from collections.abc import Callable
+from fcntl import ioctl
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -24,6 +26,16 @@ IP_PKTINFO: Final = 8
 _PKTINFO: Final = struct.Struct("=I4s4s")  # interface, local address, address in the IP header
 _PKTINFO6: Final = struct.Struct("=16sI")  # address, interface
 _ROOM: Final = socket.CMSG_SPACE(max(_PKTINFO.size, _PKTINFO6.size))
+
+# <linux/sockios.h> and <asm-generic/socket.h>: when the datagram taken last came in; figures of the socket.
+SIOCGSTAMPNS: Final = 0x8907
+SO_MEMINFO: Final = 55
+_TIMESPEC: Final = struct.Struct("@ll")
+_MEMINFO: Final = struct.Struct("@9I")
+_DROPS: Final = 8  # its index
+OVERFLOW_S: Final = (
+    0.2  # datagrams are lost for want of room: a smaller buffer must not look like less of a load
+)
 
 _TRANSIENT: Final = frozenset({errno.ECONNREFUSED, errno.EINTR, errno.EHOSTUNREACH, errno.ENETUNREACH})
 _AGAIN: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
@@ -63,6 +75,9 @@ class UdpPort:
         self.port: int = self._socket.getsockname()[1]
         self.is_wildcard = endpoint.is_wildcard
         self.dropped = 0  # datagrams that the system had no room to send
+        self.watch: Callable[[float], None] | None = None  # is told how long each batch has waited
+        self._wait_s: float | None = None  # the least since `take_wait`
+        self._lost = 0
         self._flows: dict[tuple[Address, bytes], Flow] = {}
         self._scopes: dict[str, int] = {}  # of link-local peers, which a Flow does not carry
         self._origins: dict[str, list[tuple[int, int, bytes]]] = {}
@@ -82,21 +97,36 @@ class UdpPort:
     def doRead(self) -> None:  # noqa: N802
         """Take what has come in, at most a batch of it."""
         receive, recvmsg = self._receive, self._socket.recvmsg
+        watch = self.watch
         for _ in range(BATCH):
             try:
                 data, controls, _, peer = recvmsg(MAX_DATAGRAM, _ROOM)
             except BlockingIOError:
+                self._wait_s = 0.0
                 return
             except OSError as error:
                 if error.errno in _TRANSIENT:
                     continue  # an ICMP answer to something sent earlier
                 log.error("UDP port {port} cannot read: {why}", port=self.port, why=str(error))
                 return
+            if watch is not None:
+                watch(self._age())
+                watch = None
             if len(data) < SHORTEST:
                 continue
             info = controls[0][2] if controls else b""
             flow = self._flows.get((peer, info)) or self._make_flow(peer, info)
             receive(data, flow)
+        age_s = self._age()  # others wait behind it
+        self._wait_s = age_s if self._wait_s is None else min(self._wait_s, age_s)
+
+    def take_wait(self) -> float:
+        """How long datagrams waited in the socket since this was asked last, the least of all: seconds."""
+        wait_s, self._wait_s = self._wait_s or 0.0, None
+        lost = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size))[_DROPS]
+        is_losing, self._lost = lost > self._lost, lost
+        # What is lost while the socket empties time and again is a burst, or has a wrong checksum.
+        return max(wait_s, OVERFLOW_S) if is_losing and wait_s else wait_s
 
     def connectionLost(self, reason: Failure) -> None:  # noqa: N802
         """The reactor saw an error on the descriptor: not expected of an unconnected socket."""
@@ -138,6 +168,12 @@ class UdpPort:
         if self._socket.fileno() >= 0:
             self._reactor.removeReader(self)
             self._socket.close()
+
+    def _age(self) -> float:
+        """How long the datagram that was taken last has been here, seconds."""
+        seconds, nanoseconds = _TIMESPEC.unpack(ioctl(self._socket, SIOCGSTAMPNS, bytes(_TIMESPEC.size)))
+        age_s: float = time.time() - seconds - nanoseconds * 1e-9
+        return max(0.0, age_s)
 
     def _send_from_anywhere(self, data: bytes, peer: Address) -> str | None:
         """The flow's local address is no longer ours (a restored flow, a new lease): take the route's."""

@@ -14,6 +14,7 @@ next source of any rank gets it.
 """
 
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, TypeAlias
 
@@ -34,13 +35,17 @@ class Rank(IntEnum):
 def normalize(address: Address) -> Address | None:
     """The address as the kernel writes it; None where nobody can be: port 0, a wildcard, no literal."""
     host, port = address
+    literal = _compressed(host)
+    return None if port == 0 or literal is None else (literal, port)
+
+
+@lru_cache(maxsize=4096)  # phones stay where they are, and the same few are asked about in every call
+def _compressed(host: str) -> str | None:
     try:
         literal = ip_address(host)
     except ValueError:
         return None
-    if port == 0 or literal.is_unspecified:
-        return None
-    return literal.compressed, port
+    return None if literal.is_unspecified else literal.compressed
 
 
 class Latch:

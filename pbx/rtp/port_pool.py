@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Collection
 from heapq import heappop, heappush
+from math import inf
 from typing import Final
 
 from pbx.entropy import Entropy
@@ -10,6 +11,7 @@ from pbx.errors import NoPortError, UsageError
 
 REST_S: Final = 5.0
 QUARANTINE_S: Final = 60.0
+TRUST_S: Final = 600.0  # a pair that was ours, or nobody's, so short a time ago is not looked at again
 
 
 class PortPool:
@@ -28,20 +30,28 @@ class PortPool:
         rest_s: float = REST_S,
         occupied: Collection[int] = (),
         is_free: Callable[[int], bool] = lambda _port: True,
+        looked_at: float = -inf,
+        in_use: Collection[int] = (),
     ) -> None:
         """
         Args:
             first, last: both ports of a pair lie between them.
             occupied: ports never to use.
-            is_free: whether nobody else has a pair right now; a pair that is not free is passed over.
+            is_free: whether nobody else has a pair right now; a pair that is not free is passed over. It is
+                asked about pairs that neither were ours nor were found free within TRUST_S: to ask takes
+                longer than all else here.
+            looked_at, in_use: when all ports were looked at, and which of them somebody had then.
         """
         ports = [port for port in range(first + first % 2, last, 2) if not {port, port + 1} & set(occupied)]
         for index in range(len(ports) - 1, 0, -1):  # Fisher and Yates: the next port cannot be guessed
             other = entropy.below(index + 1)
             ports[index], ports[other] = ports[other], ports[index]
         self._rest_s, self._is_free = rest_s, is_free
-        self._free = deque(ports)
-        self._resting: list[tuple[float, int]] = []
+        known = {port for port in ports if port not in in_use and port + 1 not in in_use}
+        self._free = deque(  # and until when each is trusted
+            (port, looked_at + TRUST_S if port in known else -inf) for port in ports
+        )
+        self._resting: list[tuple[float, int, float]] = []  # from when it is free, until when it is trusted
         self._taken: set[int] = set()
 
     def __len__(self) -> int:
@@ -61,27 +71,28 @@ class PortPool:
         """
         self._wake(now)
         while self._free:
-            port = self._free.popleft()
-            if self._is_free(port):
+            port, trusted = self._free.popleft()
+            if now < trusted or self._is_free(port):
                 self._taken.add(port)
                 return port
-            heappush(self._resting, (now + QUARANTINE_S, port))
+            heappush(self._resting, (now + QUARANTINE_S, port, -inf))
         raise NoPortError(f"all RTP ports are in use: {len(self._taken)} taken, {len(self._resting)} resting")
 
     def free(self, port: int, now: float) -> None:
         """Give a pair back; it rests first."""
-        self._rest(port, now + self._rest_s)
+        self._rest(port, now + self._rest_s, now + TRUST_S)
 
     def quarantine(self, port: int, now: float, seconds: float = QUARANTINE_S) -> None:
         """Give back a pair that could not be bound: somebody else has it for now."""
-        self._rest(port, now + seconds)
+        self._rest(port, now + seconds, -inf)
 
-    def _rest(self, port: int, until: float) -> None:
+    def _rest(self, port: int, until: float, trusted: float) -> None:
         if port not in self._taken:
             raise UsageError(f"port {port} was not taken")
         self._taken.remove(port)
-        heappush(self._resting, (until, port))
+        heappush(self._resting, (until, port, trusted))
 
     def _wake(self, now: float) -> None:
         while self._resting and self._resting[0][0] <= now:
-            self._free.append(heappop(self._resting)[1])
+            _, port, trusted = heappop(self._resting)
+            self._free.append((port, trusted))

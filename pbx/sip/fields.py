@@ -193,6 +193,7 @@ class CSeq(NamedTuple):
         return f"{self.number} {self.method}"
 
 
+@lru_cache(maxsize=1024)
 def parse_cseq(text: str) -> CSeq:
     match = _CSEQ.fullmatch(text)
     if match is None or len(match[1]) > 32 or (number := int(match[1])) > MAX_CSEQ:

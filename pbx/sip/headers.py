@@ -100,13 +100,14 @@ class Headers:
     """Ordered header fields. Names are given in their canonical spelling ("Call-ID"); others work, slower.
 
     `memo` keeps what message.py parsed from a header, under its name; every change to that header drops it.
+    `first` has the first value of each name, by `_key`: to be read by whoever cannot afford a call for it.
     """
 
-    __slots__ = ("_first", "_items", "memo")
+    __slots__ = ("_items", "first", "memo")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items: list[tuple[str, str]] = []
-        self._first: dict[str, str] = {}
+        self.first: dict[str, str] = {}
         self.memo: dict[str, Any] = {}
         for name, value in items:
             self.add(name, value)
@@ -115,23 +116,23 @@ class Headers:
     def of_parsed(cls, items: list[tuple[str, str]], first: dict[str, str]) -> "Headers":
         """Around lists that the parser made: canonical names, stripped values, `first` by `_key`."""
         self = cls.__new__(cls)
-        self._items, self._first, self.memo = items, first, {}
+        self._items, self.first, self.memo = items, first, {}
         return self
 
     def get(self, name: str) -> str | None:
         """The first value of `name`, raw (a whole line: it may be a comma list)."""
-        value = self._first.get(name)
+        value = self.first.get(name)
         if value is None and name not in KNOWN:
-            return self._first.get(_key(name))
+            return self.first.get(_key(name))
         return value
 
     def get_all(self, name: str) -> list[str]:
         """The raw values of `name`, one a line."""
         key = _key(name)
-        first = self._first.get(key)
+        first = self.first.get(key)
         if first is None:
             return []
-        if len(self._first) == len(self._items):
+        if len(self.first) == len(self._items):
             return [first]
         if key in KNOWN:
             return [value for other, value in self._items if other == key]
@@ -161,7 +162,7 @@ class Headers:
         else:
             name, key = _checked(name, value)
         self._items.append((name, value))
-        self._first.setdefault(key, value)
+        self.first.setdefault(key, value)
         self.memo.pop(key, None)
 
     def prepend(self, name: str, value: str) -> None:
@@ -171,7 +172,7 @@ class Headers:
         else:
             name, key = _checked(name, value)
         self._items.insert(0, (name, value))
-        self._first[key] = value
+        self.first[key] = value
         self.memo.pop(key, None)
 
     def set(self, name: str, value: str) -> None:
@@ -180,13 +181,13 @@ class Headers:
             key = name
         else:
             name, key = _checked(name, value)
-        if key not in self._first:
+        if key not in self.first:
             self._items.append((name, value))
         else:
             where = self._where(key)
             tail = [item for item in self._items[where + 1 :] if _key(item[0]) != key]
             self._items[where:] = [(name, value), *tail]
-        self._first[key] = value
+        self.first[key] = value
         self.memo.pop(key, None)
 
     def set_first(self, name: str, value: str) -> None:
@@ -195,32 +196,32 @@ class Headers:
             key = name
         else:
             name, key = _checked(name, value)
-        if key not in self._first:
+        if key not in self.first:
             raise UsageError(f"no {name} to replace")
         self._items[self._where(key)] = (name, value)
-        self._first[key] = value
+        self.first[key] = value
         self.memo.pop(key, None)
 
     def remove(self, name: str) -> None:
         """Take out every line of `name`; none is fine too."""
         key = _key(name)
-        if self._first.pop(key, None) is not None:
+        if self.first.pop(key, None) is not None:
             self._items[:] = [item for item in self._items if _key(item[0]) != key]
             self.memo.pop(key, None)
 
     def set_length(self, octets: int) -> None:
         """Make Content-Length say so."""
         length = str(octets)
-        said = self._first.get("Content-Length")
+        said = self.first.get("Content-Length")
         if said is None:
             self._items.append(("Content-Length", length))
-            self._first["Content-Length"] = length
+            self.first["Content-Length"] = length
         elif said != length:
             self.set("Content-Length", length)
 
     def select(self, names: tuple[str, ...]) -> "Headers":
         """New headers with the lines of these names, known and canonical, in the order of `names`."""
-        first = self._first
+        first = self.first
         if len(first) == len(self._items):
             items = [(name, first[name]) for name in names if name in first]
         else:
@@ -229,10 +230,10 @@ class Headers:
 
     def has_all(self, names: frozenset[str]) -> bool:
         """Whether each of `names`, all known and canonical, is there."""
-        return self._first.keys() >= names
+        return self.first.keys() >= names
 
     def copy(self) -> "Headers":
-        other = Headers.of_parsed(self._items.copy(), self._first.copy())
+        other = Headers.of_parsed(self._items.copy(), self.first.copy())
         other.memo = self.memo.copy()
         return other
 
@@ -243,10 +244,10 @@ class Headers:
     @property
     def has_repeated(self) -> bool:
         """Whether any name has more than one line."""
-        return len(self._first) != len(self._items)
+        return len(self.first) != len(self._items)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._first or (name not in KNOWN and _key(name) in self._first)
+        return name in self.first or (name not in KNOWN and _key(name) in self.first)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._items)

@@ -43,22 +43,21 @@ class Message:
         Raises:
             UsageError: a line break in the start line.
         """
-        headers, body, start = self.headers, self.body, self.start_line
-        headers.set_length(len(body))
+        body, start = self.body, self.start_line
+        self.headers.set_length(len(body))
         if "\r" in start or "\n" in start:
             raise UsageError(f"line break in start line: {start!r}")
-        return f"{start}\r\n{headers.render()}\r\n".encode("utf-8", "surrogateescape") + body
+        return f"{start}\r\n{self.headers.render()}\r\n".encode("utf-8", "surrogateescape") + body
 
     @property
     def via(self) -> Via:
         """The top Via."""
-        memo = self.headers.memo
-        via: Via | None = memo.get("Via")
+        via: Via | None = self.headers.memo.get("Via")
         if via is None:
             value = self._require("Via")
             if "," in value:
                 value = first_of_commas("Via", value)
-            via = memo["Via"] = parse_via(value)
+            via = self.headers.memo["Via"] = parse_via(value)
         return via
 
     def set_top_via(self, via: Via) -> None:
@@ -71,27 +70,31 @@ class Message:
 
     @property
     def from_(self) -> NameAddr:
-        return self._name_addr("From")
+        value: NameAddr | None = self.headers.memo.get("From")
+        return self._name_addr("From") if value is None else value
 
     @property
     def to(self) -> NameAddr:
-        return self._name_addr("To")
+        value: NameAddr | None = self.headers.memo.get("To")
+        return self._name_addr("To") if value is None else value
 
     @property
     def call_id(self) -> str:
-        return self._require("Call-ID")
+        return self.headers.first.get("Call-ID") or self._require("Call-ID")
 
     @property
     def cseq(self) -> CSeq:
-        memo = self.headers.memo
-        cseq: CSeq | None = memo.get("CSeq")
+        cseq: CSeq | None = self.headers.memo.get("CSeq")
         if cseq is None:
-            cseq = memo["CSeq"] = parse_cseq(self._require("CSeq"))
+            cseq = self.headers.memo["CSeq"] = parse_cseq(self._require("CSeq"))
         return cseq
 
     @property
     def contacts(self) -> list[NameAddr]:
         """All Contact values; none for "*"."""
+        values: list[NameAddr] | None = self.headers.memo.get("Contact")
+        if values is not None:
+            return values.copy()
         return [] if self.is_star_contact else self._name_addrs("Contact")
 
     @property
@@ -131,10 +134,7 @@ class Message:
         return value
 
     def _name_addr(self, name: str) -> NameAddr:
-        memo = self.headers.memo
-        value: NameAddr | None = memo.get(name)
-        if value is None:
-            value = memo[name] = parse_name_addr(self._require(name), name)
+        value = self.headers.memo[name] = parse_name_addr(self._require(name), name)
         return value
 
     def _name_addrs(self, name: str) -> list[NameAddr]:

@@ -1,6 +1,6 @@
 """From bytes to messages (RFC 3261 §7, §18.3): framing is strict, what a header says is looked at later.
 
-Only here terseness is bought for speed: bench/parse.py has the numbers.
+Only here terseness is bought for speed: bench/parts/parse.py has the numbers.
 """
 
 import re
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
+from pbx.sip.fields import parse_name_addr
 from pbx.sip.grammar import MalformedMessageError, is_token
 from pbx.sip.headers import NAMES, Headers, canonical_name
 from pbx.sip.message import MANDATORY, Request, Response, is_answerable
@@ -228,25 +229,32 @@ def validate(message: Request | Response) -> None:
 
 def _check(message: Request | Response) -> None:
     headers = message.headers
+    first, memo = headers.first, headers.memo
     if not is_answerable(headers):
         raise MalformedMessageError(next(name for name in MANDATORY if name not in headers), "missing")
     if headers.has_repeated:
         for name in SINGLE:
-            if name in headers and len(values := headers.get_all(name)) > 1:
+            if name in first and len(values := headers.get_all(name)) > 1:
                 raise MalformedMessageError(name, " | ".join(values))
     cseq = message.cseq
-    _ = message.via, message.from_, message.to
-    call_id = headers.get("Call-ID")
+    _ = message.via
+    if "From" not in memo:
+        memo["From"] = parse_name_addr(first["From"], "From")
+    if "To" not in memo:
+        memo["To"] = parse_name_addr(first["To"], "To")
+    call_id = first["Call-ID"]
     if not call_id or " " in call_id or "\t" in call_id:
-        raise MalformedMessageError("Call-ID", call_id or "")
-    if "Contact" in headers:
+        raise MalformedMessageError("Call-ID", call_id)
+    if "Contact" in first:
         _ = message.contacts
-    if "Expires" in headers:
+    if "Expires" in first:
         _ = message.expires
     if isinstance(message, Request):
         if cseq.method != message.method:
             raise MalformedMessageError("CSeq", f"{cseq.method} in a {message.method}")
-        uri, _ = message.parsed_uri, message.max_forwards
+        uri = message.parsed_uri
+        if first.get("Max-Forwards", "70") != "70":
+            _ = message.max_forwards
         if isinstance(uri, SipUri) and uri.headers:  # RFC 3261 §19.1.1, table 1
             raise MalformedMessageError("Request-URI", message.uri)
 
@@ -317,7 +325,13 @@ def _build(
                     return Response(status, start[12:], headers, body)
         else:
             words = start.split(" ")
-            if len(words) == 3 and words[2] == "SIP/2.0" and (words[0] in METHODS or is_token(words[0])):
+            if (
+                "\n" not in start
+                and "\r" not in start
+                and len(words) == 3
+                and words[2] == "SIP/2.0"
+                and (words[0] in METHODS or is_token(words[0]))
+            ):
                 return Request(words[0], words[1], headers, body)
     raise _unusable("start line", start, start, headers, fault)
 

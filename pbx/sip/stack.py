@@ -4,6 +4,7 @@ Everything it wants done in the world is appended to `out`, in order, for whoeve
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2s
 from typing import Any, Final, Protocol
 
 from pbx.deadlines import Deadlines
@@ -12,7 +13,7 @@ from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.sip.dialog import DialogId
 from pbx.sip.flow import Flow
 from pbx.sip.headers import Headers
-from pbx.sip.message import Request, Response, make_response
+from pbx.sip.message import Request, Response, is_answerable, make_response
 from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.layer import TransactionLayer
@@ -55,6 +56,14 @@ class DialogUser(StepOwner, Protocol):
 
 class StackUser(StepOwner, Protocol):
     """Whoever owns what is outside of dialogs."""
+
+    def screen(self, request: Request, flow: Flow) -> "Refusal | None":
+        """What to answer to a request that has no To tag, nor been looked at any further; None to go on.
+
+        Raises:
+            MalformedMessageError: what it looks at cannot be read.
+        """
+        ...
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
 
@@ -109,6 +118,8 @@ class SipStack:
         self._clients: dict[TransactionKey, ClientRequest] = {}
         self._invites: dict[TransactionKey, InviteOwner] = {}
         self._no_tcp: dict[tuple[str, int], float] = {}
+        self._tag_key = entropy.secret(16)
+        self.is_screening = False  # the user wants to see requests before anything is spent on them
 
     # --- steps ---------------------------------------------------------------------------------------------
 
@@ -133,6 +144,8 @@ class SipStack:
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take one message, whole."""
         self.now = now
+        if self.is_screening and isinstance(message, Request) and self._is_turned_away(message, flow):
+            return
         try:
             validate(message)
         except MalformedMessageError as error:
@@ -258,8 +271,7 @@ class SipStack:
         self, request: Request, key: TransactionKey, status: int, reason: str = "", extra: Extra = ()
     ) -> None:
         """Answer and forget: a repeated request is answered anew (§8.2.7)."""
-        to_tag = self.entropy.token() if request.to.tag is None else None
-        response = make_response(request, status, reason, to_tag=to_tag)
+        response = make_response(request, status, reason, to_tag=self._stateless_tag(request))
         for name, value in extra:
             response.headers.add(name, value)
         self._dispatch(self.layer.respond_once(key, response))
@@ -275,6 +287,45 @@ class SipStack:
         self._invites[key] = owner
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _is_turned_away(self, request: Request, flow: Flow) -> bool:
+        """Let the user refuse a request at the least cost: neither validated nor with a transaction (§8.2.7).
+
+        The ACK to such an answer, known by its tag, ends here too. Copies of a request that is being served
+        are no new request.
+        """
+        headers = request.headers
+        if not is_answerable(headers):
+            return False
+        to = headers.get("To") or ""
+        try:
+            if request.method == "ACK":
+                return to.endswith(";tag=" + self._stateless_tag(request))
+            if (";" in to and request.to.tag is not None) or self.layer.is_serving(request):
+                return False
+            if (refusal := self._user.screen(request, flow)) is None:
+                return False
+            tag = self._stateless_tag(request)
+            reply_path = trace_reply_path(request, flow)
+        except MalformedMessageError:
+            return False  # `validate` will say what is wrong with it
+        lines = [f"SIP/2.0 {refusal.status} {refusal.reason}"]
+        lines += ["Via: " + via for via in headers.get_all("Via")]
+        lines.append(f"From: {headers.get('From')}\r\nTo: {to};tag={tag}")
+        lines.append(f"Call-ID: {headers.get('Call-ID')}\r\nCSeq: {headers.get('CSeq')}")
+        lines += [f"{name}: {value}" for name, value in refusal.headers]
+        lines.append("Content-Length: 0\r\n\r\n")
+        self.out.append(Send("\r\n".join(lines).encode("utf-8", "surrogateescape"), reply_path))
+        return True
+
+    def _stateless_tag(self, request: Request) -> str:
+        """A To tag that is the same for every copy of a request, with nothing kept of it (§8.2.7).
+
+        From an ACK it is that of the response to its INVITE, which has the same branch (§17.1.1.3).
+        """
+        number = (request.headers.get("CSeq") or "").partition(" ")[0]
+        named = f"{request.via.branch} {request.call_id} {number}"
+        return blake2s(named.encode("utf-8", "surrogateescape"), key=self._tag_key, digest_size=8).hexdigest()
 
     def _try(self, client: ClientRequest) -> None:
         self._add_via(client.request, client.flow)

@@ -9,9 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.util.exc import CommandError
 from pydantic import TypeAdapter
 from sqlalchemy import (
     URL,
@@ -23,7 +20,9 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    inspect,
     select,
+    text,
     true,
     update,
 )
@@ -34,7 +33,7 @@ from pbx.errors import StoreError
 from pbx.office.snapshot import Office
 from pbx.store.schema import binding, call_record, member_password, office_item, revision
 
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
+VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 MIGRATION_LOCK: Final = 0x70627831  # of PostgreSQL's advisory locks; any number that nobody else takes
 BUSY_MS: Final = 5000
 ROWS: Final = frozenset(
@@ -214,7 +213,14 @@ def open_store(url: str, make: bool = True) -> Store:
             event.listen(engine, "connect", _tune_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         with engine.execution_options(writing=True).begin() as connection:
-            _migrate(connection)
+            if (
+                connection.dialect.name == "postgresql"
+            ):  # two first starts at once; SQLite has one writer anyway
+                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            if not _is_current(connection):
+                from pbx.store.migrate import migrate  # noqa: PLC0415  # half a second, and 8 MB from then on
+
+                migrate(connection)
     return Store(engine)
 
 
@@ -241,13 +247,13 @@ def _make_private(path: Path, make: bool) -> None:
         os.close(handle)
 
 
-def _migrate(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":  # two first starts at once; SQLite has one writer anyway
-        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def _is_current(connection: Connection) -> bool:
+    """Whether no migration is due, found out without Alembic."""
+    newest = max(path.name for path in VERSIONS.glob("v*.py"))
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return [f"v{version}" for version in found] == [newest.partition("_")[0]]
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
@@ -303,7 +309,7 @@ def _failures(url: URL | None) -> Iterator[None]:
     """Turns what the database throws into a StoreError of one line, without the database's password."""
     try:
         yield
-    except (SQLAlchemyError, CommandError, ValueError, TypeError, OSError) as error:
+    except (SQLAlchemyError, ValueError, TypeError, OSError) as error:
         is_row = isinstance(error, (IntegrityError, DataError, ValueError, TypeError)) or (
             isinstance(error, StatementError) and not isinstance(error, DBAPIError)
         )
@@ -316,6 +322,4 @@ def _plain(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     said = str(error.orig if isinstance(error, StatementError) and error.orig is not None else error)
-    if isinstance(error, CommandError):
-        said = f"made by another version of this program ({said})"
     return next((line.strip() for line in said.splitlines() if line.strip()), type(error).__name__)

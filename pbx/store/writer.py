@@ -15,6 +15,7 @@ from pbx.store.store import Store, UnusableError
 log: Final = Logger()
 
 BATCH: Final = 200
+GATHER_S: Final = 0.25  # call records wait so long for others: one transaction for all costs a tenth
 RETRY_S: Final = 1.0
 MOST_RECORDS: Final = 100_000  # a database that is gone for days must not eat all memory
 STOP_S: Final = 10.0
@@ -31,13 +32,21 @@ class Writer:
     newest bindings of each device wait for it, and call records up to a limit.
     """
 
-    def __init__(self, store: Store, retry_s: float = RETRY_S, most_records: int = MOST_RECORDS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        retry_s: float = RETRY_S,
+        most_records: int = MOST_RECORDS,
+        gather_s: float = GATHER_S,
+    ) -> None:
         self._store, self._retry_s, self._most_records = store, retry_s, most_records
+        self._gather_s = gather_s
         self._changed = threading.Condition()
         self._bindings: dict[str, Sequence[Row]] = {}
         self._records: deque[Row] = deque()
         self._questions: list[tuple[int, Then]] = []
         self._lost = 0
+        self._is_idle = False  # the thread waits for work
         self._stopping = False
         self._gone_since: float | None = None  # the database does not answer
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -49,7 +58,7 @@ class Writer:
         """Replace a device's saved bindings."""
         with self._changed:
             self._bindings[username] = rows
-            self._changed.notify()
+            self._wake()
 
     def write_record(self, row: Row) -> None:
         """Add a finished call."""
@@ -58,7 +67,7 @@ class Writer:
                 self._records.popleft()
                 self._lost += 1
             self._records.append(row)
-            self._changed.notify()
+            self._wake()
 
     def look(self, known: int, then: Then) -> None:
         """Ask for the office if its revision is no longer `known`.
@@ -91,7 +100,10 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._changed:
+                self._is_idle = True
                 self._changed.wait_for(self._has_work, None)
+                self._is_idle = False
+                self._changed.wait_for(self._is_urgent, self._gather_s)
                 bindings = self._take_bindings()
                 records = [self._records.popleft() for _ in range(min(BATCH, len(self._records)))]
                 questions, self._questions = self._questions, []
@@ -104,8 +116,17 @@ class Writer:
             if (not done or is_last) and self._end(bindings, records, done):
                 return
 
+    def _wake(self) -> None:
+        """Waking a thread for each record of a busy hour costs more than the record."""
+        if self._is_idle or len(self._records) == BATCH:
+            self._is_idle = False
+            self._changed.notify()
+
     def _has_work(self) -> bool:
         return bool(self._bindings or self._records or self._questions or self._stopping)
+
+    def _is_urgent(self) -> bool:
+        return bool(self._questions or self._stopping or len(self._records) >= BATCH)
 
     def _take_bindings(self) -> dict[str, Sequence[Row]]:
         taken = dict(list(self._bindings.items())[:BATCH])

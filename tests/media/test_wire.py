@@ -1,3 +1,4 @@
+import marshal
 from itertools import pairwise
 
 import pytest
@@ -14,7 +15,7 @@ MESSAGES = [
     orders.OpenEndpoint("a", "call", "::1", 10000),
     orders.SetRemote("a", None),
     orders.SetRemote(
-        *("a", ("192.0.2.1", 4000), ("192.0.2.1", 4001), True, False, True, False, KEYS, True),
+        *("a", ("192.0.2.1", 4000), ("192.0.2.1", 4001), True, False, True, False, True, KEYS, True),
         clock_rates=((0, 8000), (101, 8000)),
         telephone_event=101,
         payload_map=((101, 96),),
@@ -58,11 +59,20 @@ def test_however_the_stream_is_cut_the_messages_are_the_same(cuts):
     assert found == MESSAGES
 
 
+def framed(value):
+    body = marshal.dumps(value)
+    return len(body).to_bytes(4, "big") + body
+
+
 BROKEN = {
     "a frame too long": b"\xff\xff\xff\xff",
-    "no JSON": b"\0\0\0\1x",
-    "an unknown kind": b'\0\0\0\x0b{"=":"Boom"}',
-    "a kind without its fields": b'\0\0\0\x0c{"=":"Latched"}'.replace(b"\x0c", b"\x0f"),
+    "no marshalled value": b"\0\0\0\1x",
+    "a value cut short": b"\0\0\0\1(",
+    "no tuple": framed(7),
+    "an empty one": framed(()),
+    "an unknown kind": framed((99,)),
+    "a kind that is no number": framed(("Latched", "a")),
+    "a kind without its fields": framed((7,)),
 }
 
 

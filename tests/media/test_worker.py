@@ -25,7 +25,7 @@ from pbx.media.orders import (
     SrtpKeys,
     StatsRead,
 )
-from pbx.media.probe import is_pair_free
+from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.media.wire import Decoder, Ping, Pong, encode
 from pbx.rtp.rtcp import Report, ReportBlock
 from pbx.rtp.srtp import Srtp
@@ -375,3 +375,5 @@ def test_a_pair_is_free_when_neither_port_is_anybodys(phones):
             with socket.socket(family, socket.SOCK_DGRAM) as other:
                 other.bind((host, number))
                 assert not is_pair_free(port)
+                assert number in ports_in_use()
+        assert not {port, port + 1} & ports_in_use()

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pbx.entropy import SeededEntropy
 from pbx.errors import NoPortError, UsageError
-from pbx.rtp.port_pool import QUARANTINE_S, PortPool
+from pbx.rtp.port_pool import QUARANTINE_S, TRUST_S, PortPool
 
 
 def pool(first=10000, last=10007, **more):
@@ -64,6 +64,49 @@ def test_a_pair_that_somebody_else_has_is_passed_over_for_a_while():
     busy.clear()
     assert take_all(ports, QUARANTINE_S - 0.1) == []
     assert sorted(take_all(ports, QUARANTINE_S)) == [10002, 10006]
+
+
+def asked_about(taken, freed, again, **more):
+    """Which pairs are looked at when a pool of one is used."""
+    asked = []
+    ports = pool(10000, 10001, is_free=lambda port: not asked.append(port), **more)
+    ports.take(taken)
+    first = bool(asked)
+    ports.free(10000, freed)
+    ports.take(again)
+    return first, len(asked) - first
+
+
+TRUST = {
+    "of a pair never looked at nothing is known": ({}, 0.0, 1.0, 9.0, (True, False)),
+    "what was just nobody's still is": (
+        {"looked_at": 0.0},
+        TRUST_S - 1,
+        TRUST_S,
+        TRUST_S + 9,
+        (False, False),
+    ),
+    "what was somebody's is asked about": (
+        {"looked_at": 0.0, "in_use": {10001}},
+        *(1.0, 2.0, 9.0),
+        (True, False),
+    ),
+    "but not for ever": ({"looked_at": 0.0}, TRUST_S, TRUST_S, TRUST_S + 9, (True, False)),
+    "nor is what was ours": ({}, 0.0, 1.0, 1.0 + TRUST_S, (True, True)),
+}
+
+
+@pytest.mark.parametrize(("more", "taken", "freed", "again", "expected"), TRUST.values(), ids=TRUST)
+def test_what_is_known_is_not_asked(more, taken, freed, again, expected):
+    assert asked_about(taken, freed, again, **more) == expected
+
+
+def test_a_pair_that_could_not_be_bound_is_looked_at_before_it_is_used_again():
+    busy = set()
+    ports = pool(10000, 10001, is_free=lambda port: port not in busy, looked_at=0.0)
+    ports.quarantine(ports.take(1.0), 1.0)
+    busy.add(10000)
+    assert take_all(ports, 1.0 + QUARANTINE_S) == []
 
 
 def test_what_was_not_taken_cannot_be_freed():

@@ -1,3 +1,5 @@
+from statistics import mean
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -64,6 +66,20 @@ def test_jitter_nears_the_mean_deviation():
     for sequence in range(400):  # every other packet 5 ms late: each spacing is off by 5 ms
         reception.receive(7, sequence, sequence * 160, sequence * 0.02 + 0.005 * (sequence % 2))
     assert reception.jitter_s == pytest.approx(0.005, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "late_ms", [(0, 5), (0, 0, 6), (0, 0, 0, 8), (0, 3, 6, 9), (9, 0, 0, 0, 0, 0)], ids=str
+)
+def test_jitter_is_seen_in_patterns_though_few_packets_are_looked_at(late_ms):
+    reception, period = Reception(8000), len(late_ms)
+    deviations = [abs(late_ms[at] - late_ms[at - 1]) / 1000 for at in range(period)]
+    found = []
+    for sequence in range(4000):
+        late_s = late_ms[sequence % period] / 1000
+        reception.receive(7, sequence, sequence * 160, sequence * 0.02 + late_s)
+        found.append(reception.jitter_s)
+    assert mean(found[1000:]) == pytest.approx(mean(deviations), rel=0.05)
 
 
 def test_timestamps_that_go_round_or_begin_anew_are_no_jitter():

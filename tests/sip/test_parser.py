@@ -422,6 +422,10 @@ def touch_everything(message: Request | Response) -> None:
 @example(data=b"\r\n\r\n")
 @example(data=b"SIP/2.0 200\r\n\r\n")
 @example(data=b" \r\n \r\n\r\n")
+@example(
+    data=b"OPTIONS \nsip:1@a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@a>;tag=1\r\n"
+    b"To: <sip:1@a>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+)
 def test_any_bytes_raise_only_malformed_message(data):
     try:
         message = parse_datagram(data)

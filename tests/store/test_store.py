@@ -112,6 +112,16 @@ def test_an_office_that_was_broken_by_hand_is_one_clear_line(store, url):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("is_current", [True, False])
+def test_alembic_is_loaded_only_when_a_migration_is_due(url, is_current):
+    if is_current:
+        open_store(url).close()
+    program = f"import sys; from pbx.store.store import open_store; open_store({url!r}).close()"
+    program += "; print('alembic' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [str(not is_current)]
+
+
 def test_a_database_of_a_later_version_is_left_alone(store, url):
     engine = create_engine(url)
     with engine.begin() as connection:

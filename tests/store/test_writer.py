@@ -101,7 +101,7 @@ def test_only_the_newest_bindings_of_a_device_wait(store):
 
 def test_what_fails_is_tried_again_until_it_works_and_complained_of_once(store, said):
     store.gone = True
-    writer = Writer(store, retry_s=0.001)
+    writer = Writer(store, retry_s=0.001, gather_s=0.0)
     writer.write_record(row("call-1"))
     writer.save_bindings("100", [{"contact": "old"}])
     for _ in range(5):

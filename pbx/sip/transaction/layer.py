@@ -55,6 +55,10 @@ class TransactionLayer:
             effects += self._settle(transaction, transaction.expire(now))
         return effects
 
+    def is_serving(self, request: Request) -> bool:
+        """Whether `request` belongs to a server transaction: it is a copy of one that was let in."""
+        return server_key(request) in self._servers
+
     def receive(self, message: Request | Response, flow: Flow, now: float) -> list[Effect]:
         """Take a whole, valid message; a new request's source is written into its top Via (§18.2.1)."""
         if isinstance(message, Response):

@@ -4,6 +4,9 @@
 repetition sends the same octets again (RFC 3261 §17.1.1.2). Whoever sends outside of any transaction (the
 ACK of a 2xx, a stateless response) renders by itself: `Send(ack.render(), flow)`.
 
+They are values, and nobody changes them; but not frozen, which makes each three times as dear to make, and a
+call makes fifty.
+
 `Ended` is the last that is heard of a transaction, whatever went before it.
 """
 
@@ -28,7 +31,7 @@ class State(IntEnum):
     TERMINATED = 7
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Put `data` on the wire."""
 
@@ -36,7 +39,7 @@ class Send:
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestIn:
     """To the transaction user: a new request; answer it with `respond(key, ...)`.
 
@@ -53,7 +56,7 @@ class RequestIn:
     merged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ResponseIn:
     """To the transaction user: a provisional or final response; of an INVITE each 2xx, repeated ones too."""
 
@@ -61,14 +64,14 @@ class ResponseIn:
     key: TransactionKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TimedOut:
     """No (final) response came, or no ACK for a non-2xx response (timers B, F, H)."""
 
     key: TransactionKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TransportFailed:
     """The transport could not deliver. A client transaction is over, a server transaction goes on."""
 
@@ -76,14 +79,14 @@ class TransportFailed:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """The transaction is gone and forgotten."""
 
     key: TransactionKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ignored:
     """Something came that the transaction has no use for, or that belongs to none."""
 

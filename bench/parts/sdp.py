@@ -1,6 +1,6 @@
 """What offer and answer of one call cost: microseconds, best of several runs.
 
-python bench/sdp.py
+python -m bench.parts.sdp
 """
 
 import sys

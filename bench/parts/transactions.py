@@ -134,7 +134,7 @@ def measure_calls(calls, flow):
 
 @contextmanager
 def unrendered():
-    """Rendering costs nothing meanwhile: it is bench/parse.py's matter."""
+    """Rendering costs nothing meanwhile: it is bench/parts/parse.py's matter."""
     real = Request.render, Response.render
     Request.render = Response.render = lambda _message: b""
     try:

@@ -1,6 +1,6 @@
 """What authentication and registration cost: CPU microseconds each, best of several runs.
 
-python bench/digest.py
+python -m bench.parts.digest
 """
 
 import gc

@@ -1,6 +1,6 @@
 """What one datagram costs the server: received, handed to a machine, answered. Prints microseconds of CPU.
 
-Usage: bench/udp.py [BURST ...]
+Usage: python -m bench.parts.udp [BURST ...]
 
 A client process sends bursts of 600-byte datagrams and waits for their answers. The server is measured: its
 reactor, UdpPort, Driver and Transports, with a machine that sends each datagram back. "wildcard" listens on

@@ -1,0 +1,127 @@
+"""The door: overload and limits turn requests away here, each with its answer, its count, its log line."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+from zlib import crc32
+
+from pbx.call.call import Call
+from pbx.call.limits import SET_UPS, Brake, CallFacts, Cause, refuse_call
+from pbx.call.refusals import Refusals
+from pbx.office.snapshot import Office
+from pbx.sip.flow import Flow
+from pbx.sip.location import LocationService
+from pbx.sip.message import Request
+from pbx.sip.overload import Kind, Overload
+from pbx.sip.stack import Refusal
+from pbx.sip.uri import SipUri
+
+# They complete or end what goes on: to turn them away would cost more than to take them.
+UNSHED: Final = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})
+RETRY_S: Final = range(5, 16)  # when those turned away come back: not all at once
+
+
+class Admission:
+    """What may begin.
+
+    Args:
+        office: the one in force.
+        location: tells phones that are registered.
+        calls: in progress, by their names.
+        warn: takes lines for the log.
+        calls_per_second: of [limits].
+    """
+
+    def __init__(
+        self,
+        office: Callable[[], Office],
+        location: LocationService,
+        calls: Mapping[str, Call],
+        warn: Callable[..., None],
+        calls_per_second: int,
+    ) -> None:
+        self.overload = Overload()
+        self.refusals = Refusals()
+        self._office, self._location, self._calls, self._warn = office, location, calls, warn
+        self._brake = Brake(calls_per_second)
+        self._set_ups: dict[str, list[str]] = {}  # calls of each device, some of which are answered or over
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` wants to be called, None for never."""
+        return self.refusals.deadline
+
+    def expire(self, now: float) -> None:
+        for episode in self.refusals.expire(now):
+            counts = ", ".join(f"{count} {method}" for method, count in episode.counts.most_common())
+            text = "no longer turning calls away ({why}): {counts} refused in {seconds:.1f} s"
+            lasted_s = episode.last - episode.since
+            self._warn(text, why=episode.why, counts=counts, seconds=lasted_s)
+
+    def is_emergency(self, request: Request) -> bool:
+        """Whether an emergency number is dialled (office.emergency)."""
+        uri = request.parsed_uri
+        return (
+            request.method == "INVITE"
+            and isinstance(uri, SipUri)
+            and uri.user in self._office().settings.emergency
+        )
+
+    def screen(self, request: Request, flow: Flow, now: float) -> Refusal | None:
+        """What overload answers to a request outside of dialogs, looked at by nobody yet; None to go on."""
+        if request.method in UNSHED or not self.overload.sheds(self._kind(request, flow)):
+            return None
+        if self.is_emergency(request):
+            return None
+        why = f"overload, requests wait {self.overload.wait_s * 1000:.0f} ms for their turn"
+        return self._refuse(Cause.OVERLOAD, "", why, request, now)
+
+    def check(self, request: Request, device: str, most_calls: int, now: float) -> None:
+        """Whether a new call of `device` may begin.
+
+        Raises:
+            Refusal: it may not; says when to try again.
+        """
+        facts = CallFacts(
+            is_emergency=self.is_emergency(request),
+            calls=len(self._calls),
+            most_calls=most_calls,
+            is_braked=self._brake.is_on(now),
+            set_ups=self._count_set_ups(device),
+        )
+        cause = refuse_call(facts)
+        if cause is None:
+            self._brake.take()
+            return
+        who, why = {
+            Cause.CALLS: ("", f"limits.calls = {most_calls} are in progress"),
+            Cause.CALLS_PER_SECOND: ("", f"more than limits.calls_per_second = {self._brake.rate}"),
+            Cause.DEVICE: (device, f"{facts.set_ups} calls of {device} wait for an answer"),
+        }[cause]
+        raise self._refuse(cause, who, why, request, now)
+
+    def began(self, device: str, call_id: str) -> None:
+        """A call that was let in is there."""
+        self._set_ups.setdefault(device, []).append(call_id)
+
+    def _kind(self, request: Request, flow: Flow) -> Kind:
+        if request.method == "INVITE":
+            headers = request.headers
+            is_answer = "Authorization" in headers or "Proxy-Authorization" in headers
+            return Kind.ANSWERED_CALL if is_answer else Kind.CALL
+        return Kind.REFRESH if self._location.by_flow(flow) else Kind.OTHER
+
+    def _count_set_ups(self, device: str) -> int:
+        """How many calls of a device wait for an answer; too high while that is below the limit."""
+        held = self._set_ups.get(device, [])
+        if len(held) >= SET_UPS:
+            held[:] = [each for each in held if (call := self._calls.get(each)) is not None and not call.talk]
+        return len(held)
+
+    def _refuse(self, cause: Cause, who: str, why: str, request: Request, now: float) -> Refusal:
+        if self.refusals.add(cause, who, why, request.method, now):
+            self._warn("turning new calls away: {why}", why=why)
+        retry_s = RETRY_S[crc32(request.call_id.encode("utf-8", "surrogateescape")) % len(RETRY_S)]
+        headers = (("Retry-After", str(retry_s)),)
+        if cause is Cause.DEVICE:  # a 503 would speak of the server, and send the phone to another one
+            return Refusal(480, "Too Many Calls From This Device", headers)
+        return Refusal(503, "Service Unavailable", headers)
