@@ -228,7 +228,7 @@ class Exchange:
         """From the stack."""
         if not self._is_for_us(request) or request.headers.first.get("Max-Forwards") == "0":
             return None
-        is_emergency = self.admission.is_emergency(request)
+        is_emergency = request.method == "INVITE" and self.admission.is_emergency(_user(request))
         return self._gate.challenge(request, flow, self.stack.now, is_emergency=is_emergency)
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
