@@ -237,18 +237,20 @@ class SdpSide:
     def _take_answer(self, body: bytes) -> Content:
         offered = self._offered
         remotes, content = read(body, [each.key for each in offered])
-        kinds = [each.line.kind for each in remotes]
-        # Some old adaptors leave out the lines they do not know instead of refusing them: missing is refused.
-        if kinds != [each.kind for each in offered][: len(kinds)]:
-            raise SdpError(f"answer with lines {' '.join(kinds)!r} to another offer")
         settled: list[LocalLine] = []
         refusals: list[Refusal] = []
-        for ours, remote in zip(offered, remotes, strict=False):
-            line, refusal = settle_line(ours, remote)
+        for place, remote in enumerate(remotes):
+            if place >= len(offered) or offered[place].kind != remote.line.kind:
+                kinds = " ".join([each.line.kind for each in remotes])
+                raise SdpError(f"answer with lines {kinds!r} to another offer")
+            line, refusal = settle_line(offered[place], remote)
             settled.append(line)
             if refusal is not None:
                 refusals.append(refusal)
-        lines = (*settled, *[switch_off(ours) for ours in offered[len(remotes) :]])
+        # Some old adaptors leave out the lines they do not know instead of refusing them: missing is refused.
+        for ours in offered[len(remotes) :]:
+            settled.append(switch_off(ours))
+        lines = tuple(settled)
         if refusals and not _has_media(lines):
             raise _refuse(refusals)
         said = tuple([ours.remote.line if ours.remote else Line(*ours.key, rejected=True) for ours in lines])

@@ -15,8 +15,8 @@ from pbx.sdp.pairing import Key
 from pbx.sdp.remote import RemoteLine, read_lines
 from pbx.sdp.session import SessionDescription
 
-REMEMBERED: Final = 1024  # phones
-LONGEST: Final = 2000  # octets of a description that is remembered: 4 MB for all of them
+REMEMBERED: Final = 2048  # some 2 kB each; 12 where a phone fills `LONGEST` with the shortest lines there are
+LONGEST: Final = 1000  # octets
 # One m= line with a port: what stands between the o= line and it, its kind, the port, the rest.
 _USUAL: Final = re.compile(
     rb"v=0\r\no=[!-~]+(?: [!-~]+){5}\r\n((?:[a-ln-z]=[^\r\n]*\r\n)*)m=([a-z]+) ([1-9]\d{0,4}) (.*)", re.S
