@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
 
+from pbx.immutable import immutable
 from pbx.rtp.statistics import EndpointStats
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Note:
     """A milestone for the log; `fields` are values of its format `text`."""
 
@@ -17,7 +18,7 @@ class Note:
     fields: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SaveBindings:
     """The bindings of one device changed: they survive a restart."""
 
@@ -79,7 +80,7 @@ _fields_of_leg = _reader(LegRecord)
 _fields_of_call = _reader(CallRecord)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WriteRecord:
     """A call is over and every statistic of its legs has come in."""
 
