@@ -379,8 +379,7 @@ class Exchange:
                 media = self._media(call, name, binding.flow, sender)
                 leg = Leg(self.stack, call, name, _party(sender), media)
                 request = self._request_to(binding, "INVITE", origin, decision.key, hunt.origin.opening)
-                for header, value in (*assert_identity(origin, self.domain), *extra):
-                    request.headers.add(header, value)
+                request.headers.extend((*assert_identity(origin, self.domain), *extra))
                 call.add(leg)
                 hunt.add(leg)
                 legs.append((leg, request, binding, self._policy(sender) == "required"))

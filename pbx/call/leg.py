@@ -205,12 +205,17 @@ class Leg:
         self.opening = request
         self._renegotiation.srtp = srtp
         self._attempt = Attempt(request, flow, behind_nat, content, alternatives)
-        supported = SUPPORTED if content is not None else SUPPORTED.replace("100rel, ", "")
-        for name, value in (*self._contact_of(flow), *self._renegotiation.refresh.timer.first_headers()):
-            request.headers.set(name, value)
-        request.headers.set("Supported", supported)
+        lines = {**dict(self._contact_of(flow)), **dict(self._renegotiation.refresh.timer.first_headers())}
         if content is not None:
-            request.headers.set("Content-Type", "application/sdp")
+            lines["Content-Type"] = "application/sdp"
+        else:
+            lines["Supported"] = SUPPORTED.replace("100rel, ", "")
+        if request.headers.first.keys().isdisjoint(lines):
+            request.headers.extend(lines.items())
+        else:  # it calls once more
+            for name, value in lines.items():
+                request.headers.set(name, value)
+        if content is not None:
             request.body = self.media.make_offer(content, srtp=srtp)
         self._uac = InviteUac(self._stack, self, request, flow, alternatives, by_this_flow=behind_nat)
 
@@ -631,10 +636,9 @@ class Leg:
         assert self.dialog is not None
         request = self.dialog.make_request(method)
         if method != "BYE":
-            for name, value in self.own_contact:
-                request.headers.add(name, value)
-        for name, value in extra:
-            request.headers.add(name, value)
+            request.headers.extend(self.own_contact)
+        if extra:
+            request.headers.extend(extra)
         return request
 
     def _send_bye(self) -> None:

@@ -109,8 +109,8 @@ class Headers:
         self._items: list[tuple[str, str]] = []
         self.first: dict[str, str] = {}
         self.memo: dict[str, Any] = {}
-        for name, value in items:
-            self.add(name, value)
+        if items:
+            self.extend(items)
 
     @classmethod
     def of_parsed(cls, items: list[tuple[str, str]], first: dict[str, str]) -> "Headers":
@@ -164,6 +164,20 @@ class Headers:
         self._items.append((name, value))
         self.first.setdefault(key, value)
         self.memo.pop(key, None)
+
+    def extend(self, items: Iterable[tuple[str, str]]) -> None:
+        """Append lines; raises as `add`, and then may have appended some."""
+        items = list(items)
+        added = dict(reversed(items))
+        text = "".join(added.values())
+        if len(added) == len(items) and KNOWN.issuperset(added) and "\n" not in text and "\r" not in text:
+            self._items += items
+            self.first = {**added, **self.first}
+            for name in self.memo.keys() & added:
+                del self.memo[name]
+        else:
+            for name, value in items:
+                self.add(name, value)
 
     def prepend(self, name: str, value: str) -> None:
         """Insert a line before all others (Via, Record-Route); raises as `add`."""

@@ -1,6 +1,6 @@
 """Requests and responses (RFC 3261 §7): start line, headers, body. Typed values are made when asked for."""
 
-from typing import Any, Final
+from typing import Final
 
 from pbx.errors import UsageError
 from pbx.sip.fields import (
@@ -246,12 +246,7 @@ def make_response(request: Request, status: int, reason: str = "", to_tag: str |
         to_tag: added to To when that has no tag and this is no 100.
     """
     source = request.headers
-    known = source.memo
     headers = source.select(MANDATORY)
-    memo: dict[str, Any] = headers.memo
-    for name in MANDATORY:
-        if name in known:
-            memo[name] = known[name]
     if to_tag is not None and status > 100 and not _has_tag(request):
         headers.set("To", f"{headers.get('To') or ''};tag={to_tag}")
     if status == 100 and (timestamp := source.get("Timestamp")) is not None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
-from pbx.sip.fields import parse_name_addr
-from pbx.sip.grammar import MalformedMessageError, is_token
+from pbx.sip.fields import parse_cseq, parse_name_addr, parse_via
+from pbx.sip.grammar import MalformedMessageError, first_of_commas, is_token
 from pbx.sip.headers import NAMES, Headers, canonical_name
 from pbx.sip.message import MANDATORY, Request, Response, is_answerable
 from pbx.sip.uri import SipUri
@@ -233,21 +233,20 @@ def _check(message: Request | Response) -> None:
     first, memo = headers.first, headers.memo
     if not first.keys() >= _MANDATORY:
         raise MalformedMessageError(next(name for name in MANDATORY if name not in headers), "missing")
-    if headers.has_repeated:
+    if len(first) != len(headers):
         for name in SINGLE:
             if name in first and len(values := headers.get_all(name)) > 1:
                 raise MalformedMessageError(name, " | ".join(values))
-    cseq = message.cseq
-    _ = message.via
-    if "From" not in memo:
-        memo["From"] = parse_name_addr(first["From"], "From")
-    if "To" not in memo:
-        memo["To"] = parse_name_addr(first["To"], "To")
+    cseq = memo["CSeq"] = parse_cseq(first["CSeq"])
+    via = first["Via"]
+    memo["Via"] = parse_via(first_of_commas("Via", via) if "," in via else via)
+    memo["From"] = parse_name_addr(first["From"], "From")
+    memo["To"] = parse_name_addr(first["To"], "To")
     call_id = first["Call-ID"]
     if not call_id or " " in call_id or "\t" in call_id:
         raise MalformedMessageError("Call-ID", call_id)
     if "Contact" in first:
-        _ = message.contacts
+        _ = message.is_star_contact or message.contacts
     if "Expires" in first:
         _ = message.expires
     if isinstance(message, Request):

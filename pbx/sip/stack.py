@@ -282,8 +282,8 @@ class SipStack:
         if to_tag is None and request.to.tag is None:
             to_tag = self.entropy.token()
         response = make_response(request, status, reason, to_tag=to_tag)
-        for name, value in extra:
-            response.headers.add(name, value)
+        if extra:
+            response.headers.extend(extra)
         response.body = body
         self.send_response(key, response)
         return response
@@ -400,10 +400,11 @@ class SipStack:
         self._dispatch(effects)
 
     def _add_via(self, request: Request, flow: Flow) -> None:
-        branch = self.entropy.token()
-        request.headers.set(
-            "Via", f"SIP/2.0/{flow.transport} {self.own_host(flow)};branch=z9hG4bK{branch};rport"
-        )
+        via = f"SIP/2.0/{flow.transport} {self.own_host(flow)};branch=z9hG4bK{self.entropy.token()};rport"
+        if "Via" in request.headers.first:
+            request.headers.set("Via", via)
+        else:
+            request.headers.prepend("Via", via)
 
     def _wants_tcp(self, request: Request, flow: Flow) -> bool:
         if self._no_tcp.get(flow.peer, 0.0) > self.now:

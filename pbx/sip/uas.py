@@ -172,14 +172,13 @@ class InviteUas:
 
     def _make(self, status: int, reason: str, extra: Extra, body: bytes) -> Response:
         response = make_response(self.request, status, reason, to_tag=self.local_tag)
-        if status < 300:
-            for route in self.request.headers.get_all("Record-Route"):
-                response.headers.add("Record-Route", route)
-        for name, value in extra:
-            response.headers.add(name, value)
+        lines = list(extra)
+        if status < 300 and "Record-Route" in self.request.headers.first:
+            lines[:0] = [("Record-Route", route) for route in self.request.headers.get_all("Record-Route")]
         if body:
-            response.headers.add("Content-Type", "application/sdp")
+            lines.append(("Content-Type", "application/sdp"))
             response.body = body
+        response.headers.extend(lines)
         return response
 
     def _queue(self, response: Response, reliable: bool) -> None:
