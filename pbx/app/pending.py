@@ -10,7 +10,6 @@ NOT_IN_EFFECT: Final = (
     "web.tls",
     "mail.server",
     "mail.sender",
-    "limits.calls_per_second",
 )
 
 

@@ -10,10 +10,8 @@ from pbx.call.refusals import Refusals
 from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
-from pbx.sip.message import Request
 from pbx.sip.overload import Kind, Overload
-from pbx.sip.stack import Refusal
-from pbx.sip.uri import SipUri
+from pbx.sip.stack import Beginning, Refusal
 
 # They complete or end what goes on: to turn them away would cost more than to take them.
 UNSHED: Final = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})
@@ -57,32 +55,28 @@ class Admission:
             lasted_s = episode.last - episode.since
             self._warn(text, why=episode.why, counts=counts, seconds=lasted_s)
 
-    def is_emergency(self, request: Request) -> bool:
-        """Whether an emergency number is dialled (office.emergency)."""
-        uri = request.parsed_uri
-        return (
-            request.method == "INVITE"
-            and isinstance(uri, SipUri)
-            and uri.user in self._office().settings.emergency
-        )
+    def is_emergency(self, dialled: str) -> bool:
+        """Whether it is an emergency number (office.emergency)."""
+        return dialled in self._office().settings.emergency
 
-    def screen(self, request: Request, flow: Flow, now: float) -> Refusal | None:
+    def screen(self, beginning: Beginning, flow: Flow, now: float) -> Refusal | None:
         """What overload answers to a request outside of dialogs, looked at by nobody yet; None to go on."""
-        if request.method in UNSHED or not self.overload.sheds(self._kind(request, flow)):
+        method = beginning.method
+        if method in UNSHED or not self.overload.sheds(self._kind(beginning, flow)):
             return None
-        if self.is_emergency(request):
+        if method == "INVITE" and self.is_emergency(beginning.user):
             return None
         why = f"overload, requests wait {self.overload.wait_s * 1000:.0f} ms for their turn"
-        return self._refuse(Cause.OVERLOAD, "", why, request, now)
+        return self._refuse(Cause.OVERLOAD, "", why, beginning, now)
 
-    def check(self, request: Request, device: str, most_calls: int, now: float) -> None:
+    def check(self, beginning: Beginning, device: str, most_calls: int, now: float) -> None:
         """Whether a new call of `device` may begin.
 
         Raises:
             Refusal: it may not; says when to try again.
         """
         facts = CallFacts(
-            is_emergency=self.is_emergency(request),
+            is_emergency=self.is_emergency(beginning.user),
             calls=len(self._calls),
             most_calls=most_calls,
             is_braked=self._brake.is_on(now),
@@ -97,17 +91,15 @@ class Admission:
             Cause.CALLS_PER_SECOND: ("", f"more than limits.calls_per_second = {self._brake.rate}"),
             Cause.DEVICE: (device, f"{facts.set_ups} calls of {device} wait for an answer"),
         }[cause]
-        raise self._refuse(cause, who, why, request, now)
+        raise self._refuse(cause, who, why, beginning, now)
 
     def began(self, device: str, call_id: str) -> None:
         """A call that was let in is there."""
         self._set_ups.setdefault(device, []).append(call_id)
 
-    def _kind(self, request: Request, flow: Flow) -> Kind:
-        if request.method == "INVITE":
-            headers = request.headers
-            is_answer = "Authorization" in headers or "Proxy-Authorization" in headers
-            return Kind.ANSWERED_CALL if is_answer else Kind.CALL
+    def _kind(self, beginning: Beginning, flow: Flow) -> Kind:
+        if beginning.method == "INVITE":
+            return Kind.ANSWERED_CALL if beginning.has_credentials else Kind.CALL
         return Kind.REFRESH if self._location.by_flow(flow) else Kind.OTHER
 
     def _count_set_ups(self, device: str) -> int:
@@ -117,10 +109,10 @@ class Admission:
             held[:] = [each for each in held if (call := self._calls.get(each)) is not None and not call.talk]
         return len(held)
 
-    def _refuse(self, cause: Cause, who: str, why: str, request: Request, now: float) -> Refusal:
-        if self.refusals.add(cause, who, why, request.method, now):
+    def _refuse(self, cause: Cause, who: str, why: str, beginning: Beginning, now: float) -> Refusal:
+        if self.refusals.add(cause, who, why, beginning.method, now):
             self._warn("turning new calls away: {why}", why=why)
-        retry_s = RETRY_S[crc32(request.call_id.encode("utf-8", "surrogateescape")) % len(RETRY_S)]
+        retry_s = RETRY_S[crc32(beginning.call_id.encode("utf-8", "surrogateescape")) % len(RETRY_S)]
         headers = (("Retry-After", str(retry_s)),)
         if cause is Cause.DEVICE:  # a 503 would speak of the server, and send the phone to another one
             return Refusal(480, "Too Many Calls From This Device", headers)

@@ -34,7 +34,7 @@ from pbx.sip.location import Binding, LocationService
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
 from pbx.sip.registrar import Registrar
-from pbx.sip.stack import ALLOW, SUPPORTED, Extra, Refusal, SipStack
+from pbx.sip.stack import ALLOW, SUPPORTED, Beginning, Extra, Refusal, SipStack
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.timers import Timers
 from pbx.sip.uri import SipUri, parse_uri
@@ -220,9 +220,16 @@ class Exchange:
 
     # --- requests outside of dialogs -----------------------------------------------------------------------
 
-    def screen(self, request: Request, flow: Flow) -> Refusal | None:
+    def screen(self, beginning: Beginning, flow: Flow) -> Refusal | None:
         """From the stack."""
-        return self.admission.screen(request, flow, self.stack.now)
+        return self.admission.screen(beginning, flow, self.stack.now)
+
+    def challenge(self, request: Request, flow: Flow) -> Refusal | None:
+        """From the stack."""
+        if not self._is_for_us(request) or request.headers.first.get("Max-Forwards") == "0":
+            return None
+        is_emergency = request.method == "INVITE" and self.admission.is_emergency(_user(request))
+        return self._gate.challenge(request, flow, self.stack.now, is_emergency=is_emergency)
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """From the stack."""
@@ -252,7 +259,7 @@ class Exchange:
         return host == self.domain or self._is_host_ours(host)
 
     def _is_for_us(self, request: Request) -> bool:
-        uri = parse_uri(request.uri)
+        uri = request.parsed_uri
         return isinstance(uri, SipUri) and self.is_ours(uri.host)
 
     def _register(self, request: Request, key: TransactionKey, flow: Flow) -> None:
@@ -274,16 +281,17 @@ class Exchange:
             )
 
     def _invite(self, request: Request, key: TransactionKey, flow: Flow) -> None:
-        is_emergency = self.admission.is_emergency(request)
+        dialled = _user(request)
+        is_emergency = self.admission.is_emergency(dialled)
         sender = self._gate.admit(request, flow, self.stack.now, is_emergency=is_emergency)
         if self.is_stopping:
             raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
         party = _party(sender, wants_privacy(request))
-        dialled = _user(request)
         replaces = request.headers.get("Replaces")
         old = self._replaced(replaces) if replaces is not None else None
         if old is None:  # else it takes a place in a call that is up
-            self.admission.check(request, sender.device.username, self.settings.max_calls, self.stack.now)
+            beginning = Beginning("INVITE", dialled, True, request.call_id)
+            self.admission.check(beginning, sender.device.username, self.settings.max_calls, self.stack.now)
         call = old[0] if old is not None else Call(self, self._new_id(), party, dialled)
         name = call.next_name()
         media = self._media(call, name, flow, sender)

@@ -1,7 +1,7 @@
 """Which new calls the limits let in (product §1, [limits]). An emergency call passes them all."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 # Calls of one device that nobody has answered yet: more than any desk has keys for, and so few that a phone
@@ -9,7 +9,7 @@ from typing import Final
 SET_UPS: Final = 32
 
 
-class Cause(Enum):
+class Cause(StrEnum):
     """What turns requests away; the value is its name in `pbx status`."""
 
     OVERLOAD = "overload"

@@ -5,17 +5,18 @@ Everything it wants done in the world is appended to `out`, in order, for whoeve
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2s
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.sip.dialog import DialogId
 from pbx.sip.flow import Flow
+from pbx.sip.glance import glance
 from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, is_answerable, make_response
 from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
-from pbx.sip.transaction.key import TransactionKey
+from pbx.sip.transaction.key import TransactionKey, server_key
 from pbx.sip.transaction.layer import TransactionLayer
 from pbx.sip.transaction.reply_path import trace_reply_path
 from pbx.sip.transaction.timers import Timers
@@ -27,10 +28,22 @@ METHODS: Final = frozenset(ALLOW.split(", "))
 RECOGNISED: Final = METHODS | {"SUBSCRIBE", "PUBLISH"}
 SUPPORTED: Final = "100rel, replaces, timer, norefersub, outbound, path"
 OPTION_TAGS: Final = frozenset((*SUPPORTED.split(", "), "histinfo", "from-change"))
+CHALLENGED: Final = frozenset({"INVITE", "REGISTER", "MESSAGE"})  # outside of dialogs
+# Headers whose requests are looked at more closely before anybody asks for a password (§8.2.2.3, §8.2.3).
+UNCHALLENGED: Final = frozenset({"Authorization", "Proxy-Authorization", "Require", "Content-Encoding"})
 UNREACHABLE: Final = "Unreachable"  # reason of the 503 that stands for a lost transport (§8.1.3.1)
 UDP_LIMIT: Final = 1300  # octets; a larger request goes by TCP where the peer has it (§18.1.1)
 
 Extra = Sequence[tuple[str, str]]
+
+
+class Beginning(NamedTuple):
+    """A request outside of dialogs, as far as it is known before it is looked at in earnest."""
+
+    method: str
+    user: str  # of the Request-URI
+    has_credentials: bool
+    call_id: str
 
 
 class StepOwner(Protocol):
@@ -57,12 +70,12 @@ class DialogUser(StepOwner, Protocol):
 class StackUser(StepOwner, Protocol):
     """Whoever owns what is outside of dialogs."""
 
-    def screen(self, request: Request, flow: Flow) -> "Refusal | None":
-        """What to answer to a request that has no To tag, nor been looked at any further; None to go on.
+    def screen(self, beginning: "Beginning", flow: Flow) -> "Refusal | None":
+        """What to answer to a request outside of dialogs before anything is spent on it; None to go on."""
+        ...
 
-        Raises:
-            MalformedMessageError: what it looks at cannot be read.
-        """
+    def challenge(self, request: Request, flow: Flow) -> "Refusal | None":
+        """What to answer to a request of CHALLENGED without credentials; None to look at it further."""
         ...
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
@@ -94,6 +107,10 @@ class ClientRequest:
         self.alternatives = list(alternatives)
         self.key: TransactionKey | None = None
         self.has_provisional = False  # of the transaction in progress
+
+    def release(self) -> None:
+        """Nothing comes any more. Who sent it may still hold it: it holds its sender no longer."""
+        self.handler, self.owner = _ignore, None
 
 
 class SipStack:
@@ -134,6 +151,8 @@ class SipStack:
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Take one datagram."""
         self.now = now
+        if self.is_screening and self._is_dealt_with(data, flow):
+            return
         try:
             message = parse_datagram(data)
         except MalformedMessageError as error:
@@ -150,6 +169,8 @@ class SipStack:
             validate(message)
         except MalformedMessageError as error:
             self.receive_malformed(error, flow, now)
+            return
+        if isinstance(message, Request) and self._is_challenged(message, flow):
             return
         self._dispatch(self.layer.receive(message, flow, now))
 
@@ -291,40 +312,83 @@ class SipStack:
     def _is_turned_away(self, request: Request, flow: Flow) -> bool:
         """Let the user refuse a request at the least cost: neither validated nor with a transaction (§8.2.7).
 
-        The ACK to such an answer, known by its tag, ends here too. Copies of a request that is being served
-        are no new request.
+        Copies of a request that is being served are no new request.
         """
         headers = request.headers
-        if not is_answerable(headers):
+        if request.method == "ACK" or not is_answerable(headers):
             return False
         to = headers.get("To") or ""
         try:
-            if request.method == "ACK":
-                return to.endswith(";tag=" + self._stateless_tag(request))
-            if (";" in to and request.to.tag is not None) or self.layer.is_serving(request):
+            if (";" in to and request.to.tag is not None) or self.layer.is_serving(server_key(request)):
                 return False
-            if (refusal := self._user.screen(request, flow)) is None:
+            uri = request.parsed_uri
+            user = (uri.user or "") if isinstance(uri, SipUri) else ""
+            has_credentials = "Authorization" in headers or "Proxy-Authorization" in headers
+            beginning = Beginning(request.method, user, has_credentials, request.call_id)
+            refusal = self._user.screen(beginning, flow)
+            if refusal is None:
                 return False
             tag = self._stateless_tag(request)
             reply_path = trace_reply_path(request, flow)
         except MalformedMessageError:
             return False  # `validate` will say what is wrong with it
-        lines = [f"SIP/2.0 {refusal.status} {refusal.reason}"]
-        lines += ["Via: " + via for via in headers.get_all("Via")]
-        lines.append(f"From: {headers.get('From')}\r\nTo: {to};tag={tag}")
-        lines.append(f"Call-ID: {headers.get('Call-ID')}\r\nCSeq: {headers.get('CSeq')}")
-        lines += [f"{name}: {value}" for name, value in refusal.headers]
-        lines.append("Content-Length: 0\r\n\r\n")
-        self.out.append(Send("\r\n".join(lines).encode("utf-8", "surrogateescape"), reply_path))
+        self._refuse_once(request, refusal, tag, reply_path)
+        return True
+
+    def _is_challenged(self, request: Request, flow: Flow) -> bool:
+        """Answer a request without credentials by a challenge, keeping nothing (§8.2.7, §26.3.2.4).
+
+        Every call and registration begins so. The ACK to the challenge, known by its tag, ends here too.
+        """
+        first = request.headers.first
+        if request.method == "ACK":
+            return first["To"].endswith(self._stateless_tag(request))
+        if (
+            request.method not in CHALLENGED
+            or not first.keys().isdisjoint(UNCHALLENGED)
+            or request.to.tag is not None
+        ):
+            return False
+        refusal = self._user.challenge(request, flow)
+        if refusal is None:
+            return False
+        reply_path = trace_reply_path(request, flow)
+        self._refuse_once(request, refusal, self._stateless_tag(request), reply_path)
+        return True
+
+    def _refuse_once(self, request: Request, refusal: "Refusal", tag: str, reply_path: Flow) -> None:
+        headers = request.headers
+        values = (*(headers.get(name) or "" for name in ("From", "To", "Call-ID", "CSeq")), tag)
+        self.out.append(Send(render_refusal(refusal, headers.get_all("Via"), *values), reply_path))
+
+    def _is_dealt_with(self, data: bytes, flow: Flow) -> bool:
+        """The same for a datagram that nobody has read yet; the ACK to such an answer ends here too."""
+        seen = glance(data)
+        if seen is None:
+            return False
+        if seen.method == "ACK":
+            return seen.to.endswith(";tag=" + self._tag_of(seen.branch, seen.call_id, seen.cseq))
+        if self.layer.is_serving(seen.key):
+            return False
+        beginning = Beginning(seen.method, seen.user, seen.has_credentials, seen.call_id)
+        refusal = self._user.screen(beginning, flow)
+        if refusal is None:
+            return False
+        tag = self._tag_of(seen.branch, seen.call_id, seen.cseq)
+        via = seen.reply_via(*flow.peer)
+        values = (seen.from_, seen.to, seen.call_id, seen.cseq, tag)
+        self.out.append(Send(render_refusal(refusal, [via], *values), flow))
         return True
 
     def _stateless_tag(self, request: Request) -> str:
+        return self._tag_of(request.via.branch or "", request.call_id, request.headers.get("CSeq") or "")
+
+    def _tag_of(self, branch: str, call_id: str, cseq: str) -> str:
         """A To tag that is the same for every copy of a request, with nothing kept of it (§8.2.7).
 
         From an ACK it is that of the response to its INVITE, which has the same branch (§17.1.1.3).
         """
-        number = (request.headers.get("CSeq") or "").partition(" ")[0]
-        named = f"{request.via.branch} {request.call_id} {number}"
+        named = f"{branch} {call_id} {cseq.partition(' ')[0]}"
         return blake2s(named.encode("utf-8", "surrogateescape"), key=self._tag_key, digest_size=8).hexdigest()
 
     def _try(self, client: ClientRequest) -> None:
@@ -344,7 +408,8 @@ class SipStack:
     def _wants_tcp(self, request: Request, flow: Flow) -> bool:
         if self._no_tcp.get(flow.peer, 0.0) > self.now:
             return False
-        return len(request.render()) + 120 > UDP_LIMIT  # the Via that is added counts too
+        size = len(request.body) + sum([len(name) + len(value) + 4 for name, value in request.headers])
+        return size + len(request.uri) + 160 > UDP_LIMIT  # with the Via and Content-Length that are added
 
     def _guard(self, owner: StepOwner | None, step: Callable[[Any], None], argument: Any) -> None:
         """Take a step on behalf of `owner`: when it fails, the owner ends, and nobody else is hurt."""
@@ -371,7 +436,9 @@ class SipStack:
                 if client is not None:
                     self._fail(client, 408 if kind is TimedOut else 503)
             elif kind is Ended:
-                self._clients.pop(effect.key, None)
+                client = self._clients.pop(effect.key, None)
+                if client is not None:
+                    client.release()
                 self._invites.pop(effect.key, None)
             else:
                 self.out.append(effect)
@@ -395,7 +462,9 @@ class SipStack:
             self._try(client)
             return
         reason = UNREACHABLE if status == 503 else ""
-        self._guard(client.owner, client.handler, make_response(client.request, status, reason))
+        owner, handler = client.owner, client.handler
+        client.release()
+        self._guard(owner, handler, make_response(client.request, status, reason))
 
     def _receive_request(self, event: RequestIn) -> None:
         request, key, flow = event.request, event.key, event.flow
@@ -486,6 +555,18 @@ class Refusal(PeerError):
     def __init__(self, status: int, reason: str, headers: Extra = ()) -> None:
         super().__init__(status, reason)
         self.headers = headers
+
+
+def render_refusal(
+    refusal: Refusal, vias: Iterable[str], from_: str, to: str, call_id: str, cseq: str, tag: str
+) -> bytes:
+    """A refusal as octets, without a Response in between, at which nobody would look (§8.2.6.2)."""
+    lines = [f"SIP/2.0 {refusal.status} {refusal.reason}"]
+    lines += [f"Via: {via}" for via in vias]
+    lines.append(f"From: {from_}\r\nTo: {to};tag={tag}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}")
+    lines += [f"{name}: {value}" for name, value in refusal.headers]
+    lines.append("Content-Length: 0\r\n\r\n")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 def _dialog_id(request: Request) -> DialogId:

@@ -55,9 +55,9 @@ class TransactionLayer:
             effects += self._settle(transaction, transaction.expire(now))
         return effects
 
-    def is_serving(self, request: Request) -> bool:
-        """Whether `request` belongs to a server transaction: it is a copy of one that was let in."""
-        return server_key(request) in self._servers
+    def is_serving(self, key: TransactionKey) -> bool:
+        """Whether there is a server transaction of that key: what has it is a copy of what was let in."""
+        return key in self._servers
 
     def receive(self, message: Request | Response, flow: Flow, now: float) -> list[Effect]:
         """Take a whole, valid message; a new request's source is written into its top Via (§18.2.1)."""

@@ -43,6 +43,7 @@ listen = ""
 
 [limits]
 failed_auth = {failed_auth}
+{limits}
 """
 
 BAD_NEWS: Final = re.compile(r"Traceback \(most recent call last\)|\bcritical\b", re.IGNORECASE)
@@ -57,6 +58,7 @@ class PbxServer:
         rtp_ports: how many ports its calls share; each call takes four, and a freed one rests.
         failed_auth: how many wrong passwords an address has. Many, since all phones have the same one.
         rtp_ports: how many ports its audio has.
+        limits: further lines of [limits].
         kernel: "auto" only in a network namespace of its own: the kernel does it for all in it.
     """
 
@@ -66,6 +68,7 @@ class PbxServer:
         office: str = "",
         failed_auth: int = 10_000,
         rtp_ports: int = RTP_PORTS,
+        limits: str = "",
         kernel: str = "off",
     ) -> None:
         self.folder = folder
@@ -78,6 +81,7 @@ class PbxServer:
         self.log_path = folder / "serve.log"
         self._office = office or office_toml()
         self._failed_auth = failed_auth
+        self._limits = limits
         self._kernel = kernel
         self._rtp_ports = rtp_ports
         self._program: Program | None = None
@@ -124,6 +128,7 @@ class PbxServer:
                 rtp_first=self.rtp_first,
                 rtp_last=self.rtp_first + self._rtp_ports - 2,
                 failed_auth=self._failed_auth,
+                limits=self._limits,
                 kernel=self._kernel,
             )
         )
