@@ -96,6 +96,7 @@ def test_what_waits_in_the_queues_goes_out_before():
     pair.talk(4)
     assert pair.kernel.joins
     assert (late, A) in pair.to_a
+    assert not any(sock.queue for sock in pair.net.sockets)
 
 
 WHY = {
