@@ -672,8 +672,8 @@ class Endpoint:
         Whoever comes to record, mix or listen for digits has to have a line here, and `_come_back` first.
         """
         remote = self._remote
-        if remote is None or not self._latch.is_fixed or self._connected is None:
-            return "not heard yet"
+        if remote is None:
+            return "not agreed yet"
         if remote.srtp is not None:
             return "encrypted"
         if remote.rtcp_mux:
@@ -682,6 +682,8 @@ class Endpoint:
             return "payload types differ"
         if not (remote.may_send and remote.may_receive):
             return "on hold"
+        if not self._latch.is_fixed or self._connected is None:
+            return "not heard yet"
         return ""
 
     def _relay_first(self, now: float) -> None:

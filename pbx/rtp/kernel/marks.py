@@ -8,8 +8,8 @@ RTP ports.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Final
+from zlib import crc32
 
 from pbx.rtp.kernel.conntrack import Entry
 from pbx.rtp.kernel.nftables import PASSED
@@ -58,10 +58,10 @@ class Mark:
 
 def server_mark(identity: str, low: int, high: int) -> Mark:
     """The mark of the server with this identity."""
-    number = int.from_bytes(sha256(identity.encode()).digest()[:2], "big")
+    number = crc32(identity.encode()) & 0xFFFF
     return Mark(_FIRST | number << 8, _ALL & ~(MOST_WORKERS - 1 << _WORKER_SHIFT | sum(PASSED)), low, high)
 
 
 def table_name(identity: str) -> str:
     """The name of that server's table."""
-    return TABLES + sha256(identity.encode()).hexdigest()[:8]
+    return f"{TABLES}{crc32(identity.encode()):08x}"
