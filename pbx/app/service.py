@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final
@@ -220,7 +219,7 @@ class Service:
                 "caller": record.caller,
                 "callee": record.callee[:255],
                 "state": record.state,
-                "body": asdict(record),
+                "body": record.as_row(),
             }
         )
 

@@ -1,10 +1,10 @@
 """Who sends a request: digest, the device behind it, and what that device may say about itself."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pbx.call.identity import ANONYMOUS_HOST
 from pbx.call.quirks import digest_algorithms, user_agent_of
+from pbx.immutable import immutable
 from pbx.office.device import Device
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
@@ -17,7 +17,7 @@ from pbx.sip.stack import Refusal
 from pbx.sip.uri import SipUri
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Sender:
     """The device that a request comes from, and its extension."""
 

@@ -383,17 +383,17 @@ class Exchange:
                 call.add(leg)
                 hunt.add(leg)
                 legs.append((leg, request, binding, self._policy(sender) == "required"))
-        failed: MediaError | None = None
+        failed = ""  # not the error itself: its traceback would keep this frame, and that the error
         for leg, request, binding, secure in legs:
             try:
                 leg.invite(request, self._hop(binding), binding.behind_nat, content, secure)
             except MediaError as error:
-                failed = error
+                failed = str(error)
                 hunt.legs.remove(leg)
                 leg.cancel()
                 call.drop(leg, 503, str(error))
-        if failed is not None and not hunt.legs:
-            raise failed
+        if failed and not hunt.legs:
+            raise MediaError(failed)
 
     def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | None:
         """The extension that a 3xx names, if it is one of the office that has not been tried in this hunt."""

@@ -1,12 +1,12 @@
 """A leg: one dialog of a call seen as call events. All SIP stays on its far side."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pbx.call.leg_media import LegMedia
 from pbx.call.renegotiation import Done, Renegotiation
 from pbx.errors import MediaError, PbxError, PeerError
+from pbx.immutable import immutable
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
 from pbx.sip.dialog import Dialog, contact_of
@@ -23,7 +23,7 @@ ENDING: Final = "ending"  # we want it over, the dialog is not
 OVER: Final = "over"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Party:
     """Who is behind a leg: extension key, name shown, SIP user of the device, and whether it hides itself."""
 
@@ -33,7 +33,7 @@ class Party:
     is_private: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Attempt:
     """How a B-leg calls: enough to do it once more."""
 

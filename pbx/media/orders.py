@@ -4,9 +4,9 @@ An **endpoint** is one even/odd UDP port pair of ours that talks with one peer; 
 what each receives to the other. Endpoints are named by the core; names are never used twice.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from pbx.immutable import immutable
 from pbx.rtp.statistics import EndpointStats
 from pbx.sdp.crypto import SrtpKeys
 
@@ -34,7 +34,7 @@ __all__ = [
 Address: TypeAlias = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OpenEndpoint:
     """Bind `rtp_port` (even) and the next odd port on `address`, an IP literal of ours.
 
@@ -47,7 +47,7 @@ class OpenEndpoint:
     rtp_port: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SetRemote:
     """What SDP agreed with the peer of an endpoint; each order replaces the one before.
 
@@ -81,7 +81,7 @@ class SetRemote:
     payload_map: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Join:
     """Relay between `a` and `b`; whatever either was joined with before is parted."""
 
@@ -89,28 +89,28 @@ class Join:
     b: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Part:
     """End the join of `a`, if there is one; both endpoints stay open."""
 
     a: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CloseEndpoint:
     """Free both ports; answered by EndpointClosed."""
 
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReadStats:
     """Answered by StatsRead."""
 
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class EndpointFailed:
     """The endpoint is gone (ports not bound, worker not kept alive); no other event follows."""
 
@@ -118,7 +118,7 @@ class EndpointFailed:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Latched:
     """The peer's RTP comes from `source`; from now on it is sent there."""
 
@@ -126,7 +126,7 @@ class Latched:
     source: Address
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class EndpointClosed:
     """The last word about an endpoint that was closed by order."""
 
@@ -134,7 +134,7 @@ class EndpointClosed:
     stats: EndpointStats
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class StatsRead:
     """How it stands with the endpoint."""
 
@@ -142,7 +142,7 @@ class StatsRead:
     stats: EndpointStats
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Silent:
     """Neither RTP nor RTCP came for `seconds` though the endpoint may receive: once a silence."""
 
@@ -150,14 +150,14 @@ class Silent:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Resumed:
     """The peer is heard again after Silent."""
 
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WorkerRestarted:
     """The worker of these calls died; their endpoints are open again on the same ports, counting anew."""
 

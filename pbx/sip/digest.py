@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2s, md5, sha256
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
 from pbx.errors import UsageError
+from pbx.immutable import immutable
 from pbx.sip.grammar import MalformedMessageError, quote, unquote
 from pbx.sip.uri import SipUri, parse_uri
 
@@ -65,14 +65,14 @@ def make_ha1(username: str, realm: str, password: str) -> Ha1Pair:
 Lookup = Callable[[str], Ha1Pair | None]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Accepted:
     """The request comes from whoever knows the password of `username`."""
 
     username: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Refused:
     """The request must be challenged.
 
@@ -341,7 +341,7 @@ def is_same_resource(uri: str, request_uri: str) -> bool:
 # --- the client's side -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Challenge:
     """One WWW-Authenticate or Proxy-Authenticate value that we can answer."""
 

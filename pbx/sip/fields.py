@@ -6,11 +6,12 @@ their values as written, quotes too, so that what is passed on stays exact; `par
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from pbx.immutable import immutable
 from pbx.sip.grammar import (
     HOST,
     QUOTED,
@@ -59,7 +60,7 @@ _NO_PARAMS: Final[Mapping[str, Any]] = MappingProxyType({})
 _DISPLAY_TOKENS = re.compile(rf"{TOKEN}(?: {TOKEN})*").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class NameAddr:
     """A display name, a URI and header parameters: From, To, Contact, Route, Refer-To (RFC 3261 §20.10)."""
 
@@ -79,7 +80,7 @@ class NameAddr:
 
     def with_params(self, **params: str | None) -> "NameAddr":
         """The same with these parameters added or changed."""
-        return replace(self, params={**self.params, **params})
+        return NameAddr(self.display, self.uri, {**self.params, **params})
 
     def render(self) -> str:
         uri = self.uri.render()
@@ -120,7 +121,7 @@ def parse_name_addrs(lines: list[str], field: str) -> list[NameAddr]:
     return [parse_name_addr(value, field) for line in lines for value in split_commas(field, line)]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Via:
     """One hop that the request took (RFC 3261 §20.42, RFC 3581)."""
 
@@ -266,7 +267,7 @@ def parse_session_expires(text: str) -> SessionExpires:
     return SessionExpires(parse_seconds(seconds, "Session-Expires"), refresher)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Replaces:
     """The dialog that an INVITE takes the place of (RFC 3891 §6.1)."""
 
@@ -289,7 +290,7 @@ def parse_replaces(text: str) -> Replaces:
     return Replaces(call_id, to_tag, from_tag, "early-only" in params)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Valued:
     """A token and its parameters: Event, Subscription-State, Content-Type, Content-Disposition, Join ..."""
 
@@ -315,7 +316,7 @@ def parse_valued(text: str, field: str) -> Valued:
     return Valued(match[1], parse_params(field, text[match.end() :]))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Event:
     """An event package and which subscription to it (RFC 6665 §8.2.1)."""
 
@@ -339,10 +340,10 @@ def parse_content_type(text: str) -> Valued:
     valued = parse_valued(text, "Content-Type")
     if "/" not in valued.value:
         raise MalformedMessageError("Content-Type", text)
-    return replace(valued, value=valued.value.lower())
+    return Valued(valued.value.lower(), valued.params)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Reason:
     """Why a request was sent, in the words of SIP or Q.850 (RFC 3326)."""
 

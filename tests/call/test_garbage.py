@@ -19,17 +19,11 @@ from tests.call import (
 from tests.call.world import World, make_office, talk
 
 KEYS = {"ann": "100", "bob": "101", "eve": "102"}
-# In these, `Exchange.ring` keeps an error whose traceback keeps its frame.
-NOT_YET = {
-    "test_without_a_port_for_the_callee_nothing_rings",
-    "test_phones_of_a_fork_that_get_no_port_leave_the_others_ringing",
-}
 FLOWS = {
     name: flow
     for module in (test_flows, test_hostile, test_opening, test_renegotiation, test_requests, test_transfers)
     for name, flow in getmembers(module, isfunction)
     if name.startswith("test_")
-    and name not in NOT_YET
     and not hasattr(flow, "pytestmark")
     and {"world", "ann"} <= signature(flow).parameters.keys() <= {"world", *KEYS}
 }
