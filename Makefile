@@ -1,8 +1,11 @@
 # `make run` starts the PBX, `make test` tests it; each sets up what it needs.
 PBX := .venv/bin/pbx
 SOURCES := pbx tests bench
+# What `make bench` measures, in 25 minutes; bench/first_call.py and the full bench/soak.py are run on their own.
+FIGURES := calls registrations relay rate capacity memory growth overload
+PARTS := parse digest sdp transactions udp worker
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench bench-parts clean
 
 run: .venv/.stamp-run
 	@exec $(PBX) serve
@@ -18,7 +21,11 @@ check: .venv/.stamp-test
 	.venv/bin/mypy --strict pbx
 
 bench: .venv/.stamp-test
-	@for script in bench/*.py; do echo "== $$script"; .venv/bin/python $$script || exit 1; done
+	@scripts/bench-packages
+	@for each in $(FIGURES); do echo "== $$each"; .venv/bin/python -m bench.$$each || exit 1; done
+
+bench-parts: .venv/.stamp-test
+	@for each in $(PARTS); do echo "== $$each"; .venv/bin/python -m bench.parts.$$each || exit 1; done
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 """CPU for each call, and the set-up delay, at a given rate of calls.
 
-    python -m bench.calls [--short] [--rate 50 --rate 300] [--seconds 12] [--audio | --no-audio]
+    python -m bench.calls [--short] [--rate 50 --rate 300] [--seconds 8] [--audio | --no-audio]
     python -m bench.calls --peer pbx --rate 50 --audio --under "py-spy record -o calls.svg --"
 
 Session attempts (RFC 7501) at a steady rate, each an INVITE with a digest challenge, held one second, between
@@ -13,6 +13,7 @@ more than one in a hundred failed. SIPp repeats the figure without audio, over i
 from bench.support import sipp
 from bench.support.load import Window, measure
 from bench.support.options import each, parse, parser
+from bench.support.peer import AbsentError
 from bench.support.peers import PEERS
 from bench.support.results import Table, ratio, triple
 
@@ -36,7 +37,7 @@ COLUMNS = [
 def main() -> None:
     found = parser(__doc__)
     found.add_argument("--rate", type=float, action="append", help="calls a second (50 and 300)")
-    found.add_argument("--seconds", type=float, default=12.0, help="length of the measured window")
+    found.add_argument("--seconds", type=float, default=8.0, help="length of the measured window")
     found.add_argument("--hold", type=float, default=1.0, help="how long a call lasts")
     found.add_argument("--no-audio", action="store_true", help="signalling only")
     found.add_argument("--audio", action="store_true", help="with audio only")
@@ -63,10 +64,14 @@ def main() -> None:
                 cost = window.cpu_per_call_ms
                 mine = ours.setdefault("load", cost) if peer.name == "pbx" else ours.get("load")
                 table.add(*cells(peer.name, rate, has_audio, window, ratio(mine, cost)))
-                if has_audio or options.no_sipp:
+                if has_audio or options.no_sipp or not peer.registers:
                     continue
-                with sipp.SippCallees(peer):
-                    run = sipp.call(peer, rate, seconds, options.hold)
+                try:
+                    with sipp.SippCallees(peer):
+                        run = sipp.call(peer, rate, seconds, options.hold)
+                except AbsentError as absent:
+                    table.absent("SIPp", str(absent))
+                    continue
                 cost = run.cpu_per_call_ms
                 mine = ours.setdefault("sipp", cost) if peer.name == "pbx" else ours.get("sipp")
                 table.add(*sipp_cells(peer.name, rate, run, ratio(mine, cost)))

@@ -1,9 +1,9 @@
 """How many calls with audio are up at once, with less than 0.1 % loss and 15 ms of added delay (p99).
 
-    python -m bench.capacity [--short] [--start 200] [--seconds 5] [--ramp 40] [--peer NAME]
+    python -m bench.capacity [--short] [--start 200] [--seconds 4] [--ramp 60] [--peer NAME]
 
-Established sessions with media (RFC 7501): the number is doubled until a trial fails, then narrowed to an
-eighth; a trial that fails is repeated once. The phones share the machine with the server.
+Established sessions with media (RFC 7501): the number is doubled until a trial fails, then narrowed to a
+quarter; a trial that fails is repeated once. The phones share the machine with the server.
 """
 
 from bench.relay import AUDIO, SETTLE_S
@@ -29,8 +29,8 @@ class Trials:
     def carries(self, number: float) -> bool:
         """Does it carry this number of calls?"""
         calls = int(number)
-        # All are placed in twenty seconds at most, or the ramp would be most of the benchmark.
-        ramp = max(self._ramp, calls / 20)
+        # All are placed in ten seconds at most, or the ramp would be most of the benchmark.
+        ramp = max(self._ramp, calls / 10)
         window = measure(self._server, **hold(calls, ramp, SETTLE_S, self._seconds))
         delay = window.load["audio_delay_ms"][1]
         up = window.load["packets_sent"] / 100 / window.took_s
@@ -47,8 +47,8 @@ class Trials:
 def main() -> None:
     found = parser(__doc__, AUDIO)
     found.add_argument("--start", type=float, default=200.0, help="the first number that is tried")
-    found.add_argument("--seconds", type=float, default=5.0)
-    found.add_argument("--ramp", type=float, default=40.0, help="calls a second while they are placed")
+    found.add_argument("--seconds", type=float, default=4.0)
+    found.add_argument("--ramp", type=float, default=60.0, help="calls a second while they are placed")
     found.add_argument("--kernel", choices=("off", "auto", "both"), default="both", help="who relays ours")
     options = parse(found)
     table = Table("Calls with audio at once", COLUMNS)
@@ -61,7 +61,7 @@ def main() -> None:
                 trials = Trials(peer, options.ramp, 3.0 if options.short else options.seconds)
                 start = 50.0 if options.short else options.start
                 number = highest(
-                    start, 200.0 if options.short else MOST, trials.carries, 0 if options.short else 3
+                    start, 200.0 if options.short else MOST, trials.carries, 0 if options.short else 2
                 )
                 ours = number if name == "pbx" and kernel == "off" else ours
                 table.add(

@@ -1,6 +1,6 @@
 """From nothing to the first answered call, as somebody new would do it, with headless softphones.
 
-Usage: bench/first_call.py
+Usage: python -m bench.first_call
 
 Clones this repository into an empty folder, types `make run` there, reads the card that it prints, registers
 two baresip phones with the accounts on it, dials 101 from 100 and waits until each hears the other. Prints
@@ -17,14 +17,13 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from tests.phones.support.baresip_phone import BaresipPhone
+from tests.phones.support.phone import TONES, Account
+from tests.phones.support.process import Program
+from tests.phones.support.talk import connect, hang_up, hear_each_other
+from tests.phones.support.waiting import wait_until
 
-from tests.phones.support.baresip_phone import BaresipPhone  # noqa: E402
-from tests.phones.support.phone import TONES, Account  # noqa: E402
-from tests.phones.support.process import Program  # noqa: E402
-from tests.phones.support.talk import connect, hang_up, hear_each_other  # noqa: E402
-from tests.phones.support.waiting import wait_until  # noqa: E402
+ROOT = Path(__file__).parents[1]
 
 ACCOUNT = re.compile(r"^ +(10[012]) +(\S{14,}) ", re.MULTILINE)
 
@@ -67,8 +66,8 @@ def main() -> None:
         finally:
             server.kill()
     line = (
-        f"- {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, `bench/first_call.py`, seconds since the "
-        f"start of git clone: {', '.join(f'{what} {seconds:.1f}' for what, seconds in steps)}"
+        f"- {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, `python -m bench.first_call`, seconds "
+        f"since the start of git clone: {', '.join(f'{what} {seconds:.1f}' for what, seconds in steps)}"
     )
     print(line)
     with (ROOT / "bench" / "RESULTS.md").open("a") as file:

@@ -1,6 +1,6 @@
 """Does a call cost more when there are more extensions, or more calls in progress?
 
-    python -m bench.growth [--short] [--count 1 --count 10 ...] [--rate 20] [--seconds 6] [--peer NAME]
+    python -m bench.growth [--short] [--count 1 --count 10 ...] [--rate 20] [--seconds 4] [--peer NAME]
 
 The same rate of calls, and of registrations, is measured with so many registered extensions, and with so
 many other calls up (silent ones, between 100 other extensions). Flat is right; the last column compares
@@ -26,14 +26,14 @@ COLUMNS = [
     "failed",
 ]
 OTHERS = 100
-RAMP = 40.0
+RAMP = 60.0
 
 
 def main() -> None:
     found = parser(__doc__)
     found.add_argument("--count", type=int, action="append", help="1, 10, 100, 500, 1000")
     found.add_argument("--rate", type=float, default=20.0)
-    found.add_argument("--seconds", type=float, default=6.0)
+    found.add_argument("--seconds", type=float, default=4.0)
     options = parse(found)
     seconds = 3.0 if options.short else options.seconds
     counts = options.count or ((10, 100) if options.short else COUNTS)

@@ -4,8 +4,9 @@
 
 First the highest rate is looked for (or given with --rate). Then SIPp offers `times` as many calls for so
 many seconds, while `talking` calls with audio are up and a probe places five calls a second. Goodput is how
-many of the offered calls went through, a second; 503 are those that were refused in order; recovery is how
-long after the end of the load the last attempt of the probe began that failed or needed a retransmission.
+many of the offered calls went through in time, a second; 503 are those that were refused in order; recovery
+is how long after the end of the load the last attempt of the probe began that failed or needed a
+retransmission.
 """
 
 import time
@@ -87,7 +88,7 @@ def overload(peer: Peer, highest_rate: float, offered: float, seconds: float, ta
         talked = talk.result()
         after_mb = peer.pss_kb() / 1024
     lost = 1 - talked["packets_received"] / max(1, talked["packets_sent"])
-    goodput = run.successful / seconds
+    goodput = run.in_time / seconds
     return [
         goodput,
         f"{goodput / highest_rate:.2f}",

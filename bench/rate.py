@@ -1,9 +1,9 @@
 """The highest rate of calls that is sustained without a failure or a retransmission.
 
-    python -m bench.rate [--short] [--audio | --no-audio] [--start 50] [--seconds 6] [--peer NAME]
+    python -m bench.rate [--short] [--audio | --no-audio] [--start 100] [--seconds 5] [--peer NAME]
 
 The session establishment rate of RFC 7502, with media through the server and without: the session attempt
-rate is doubled until a trial fails, then narrowed to a sixteenth. A trial lasts so many seconds and is good
+rate is doubled until a trial fails, then narrowed to an eighth. A trial lasts so many seconds and is good
 when all attempts succeeded, nothing was sent twice by anybody, and with audio less than 0.1 % of the
 packets were lost; one that fails is repeated once, on a server started afresh. The load shares the machine
 with the server. It is SIPp without audio, load.c with audio and for servers without a challenge.
@@ -72,13 +72,13 @@ def main() -> None:
     found = parser(__doc__)
     found.add_argument("--no-audio", action="store_true", help="signalling only")
     found.add_argument("--audio", action="store_true", help="with audio only")
-    found.add_argument("--start", type=float, default=50.0, help="the first rate that is tried")
-    found.add_argument("--seconds", type=float, default=6.0, help="length of a trial")
+    found.add_argument("--start", type=float, default=100.0, help="the first rate that is tried")
+    found.add_argument("--seconds", type=float, default=5.0, help="length of a trial")
     found.add_argument("--extensions", type=int, default=100)
     found.add_argument("--kernel", choices=("off", "auto"), default="off", help="who relays our audio")
     options = parse(found)
     kinds = [has for has in (True, False) if not (options.no_audio if has else options.audio)]
-    seconds, halvings = (4.0, 1) if options.short else (options.seconds, 4)
+    seconds, halvings = (4.0, 1) if options.short else (options.seconds, 3)
     table = Table("Highest rate of calls", COLUMNS)
     for has_audio in kinds[-1:] if options.short else kinds:
         ours = None

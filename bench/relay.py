@@ -1,6 +1,6 @@
 """CPU for each relayed packet, and the delay, jitter and loss that relaying adds.
 
-    python -m bench.relay [--short] [--calls 20 --calls 100 --calls 400] [--seconds 8] [--kernel off|auto]
+    python -m bench.relay [--short] [--calls 20 --calls 100 --calls 400] [--seconds 5] [--kernel off|auto]
 
 So many calls are up together (established sessions, RFC 7501) and carry G.711 both ways, 50 packets a
 second and direction, and nothing else happens while it is measured. CPU is of the whole server, its core
@@ -13,7 +13,7 @@ from bench.support.options import each, parse, parser
 from bench.support.results import Table, ratio, triple
 
 AUDIO = ("pbx", "kamailio+rtpengine")
-SETTLE_S = 3.0
+SETTLE_S = 2.0
 COLUMNS = [
     "server",
     "calls",
@@ -31,8 +31,8 @@ COLUMNS = [
 def main() -> None:
     found = parser(__doc__, AUDIO)
     found.add_argument("--calls", type=int, action="append", help="calls up together (20, 100, 400)")
-    found.add_argument("--seconds", type=float, default=8.0)
-    found.add_argument("--ramp", type=float, default=40.0, help="calls a second while they are placed")
+    found.add_argument("--seconds", type=float, default=5.0)
+    found.add_argument("--ramp", type=float, default=60.0, help="calls a second while they are placed")
     found.add_argument("--kernel", choices=("off", "auto", "both"), default="both", help="who relays ours")
     options = parse(found)
     table = Table("CPU a relayed packet, delay and jitter", COLUMNS)

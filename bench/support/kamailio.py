@@ -4,6 +4,7 @@ A proxy: one Call-ID and one transaction a request on either side, where a B2BUA
 floor for signalling in C, and with rtpengine the floor for audio in C.
 """
 
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -17,7 +18,7 @@ CONFIG = """\
 #!KAMAILIO
 debug=0
 log_stderror=yes
-children=2
+children={workers}
 disable_tcp=yes
 auto_aliases=no
 alias="{domain}"
@@ -82,6 +83,7 @@ class Kamailio(Peer):
     name = "kamailio"
     relays_audio = False
     rtpengine_port = 0
+    workers = 2
 
     def start(self) -> None:
         program = shutil.which("kamailio") or "/usr/sbin/kamailio"
@@ -93,6 +95,7 @@ class Kamailio(Peer):
             CONFIG.format(
                 domain=self.domain,
                 port=self.port,
+                workers=self.workers,
                 modules=MODULES,
                 audio_modules=f'loadmodule "rtpengine.so"\nmodparam("rtpengine", "rtpengine_sock", '
                 f'"udp:127.0.0.1:{self.rtpengine_port}")'
@@ -110,6 +113,7 @@ class Kamailio(Peer):
 class KamailioRtpengine(Kamailio):
     name = "kamailio+rtpengine"
     relays_audio = True
+    workers = 8  # a worker waits while rtpengine answers it
 
     def start(self) -> None:
         program = shutil.which("rtpengine")
@@ -121,7 +125,12 @@ class KamailioRtpengine(Kamailio):
             "rtpengine",
             [
                 *(program, "--config-file=none", "--foreground", "--log-stderr", "--log-level=3"),
-                *("--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{self.rtpengine_port}"),
+                *(
+                    "--table=-1",
+                    f"--num-threads={os.cpu_count()}",
+                    "--interface=127.0.0.1",
+                    f"--listen-ng=127.0.0.1:{self.rtpengine_port}",
+                ),
                 *(f"--port-min={first}", f"--port-max={last}", f"--pidfile={self.folder / 'rtpengine.pid'}"),
             ],
         )

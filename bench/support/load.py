@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.support.peer import FIRST_KEY, AbsentError, Peer
+from bench.support.peer import FIRST_KEY, Peer
 
 SOURCE = Path(__file__).with_name("load.c")
 GRACE_S = 30.0
@@ -65,14 +65,10 @@ class Window:
 
 @cache
 def binary() -> str:
-    """The compiled generator.
-
-    Raises:
-        AbsentError: no C compiler.
-    """
+    """The compiled generator: without a C compiler there is nothing to measure with."""
     compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
     if compiler is None:
-        raise AbsentError("no C compiler for the load generator (apt-get install gcc libc6-dev)")
+        raise SystemExit("no C compiler for the load generator: apt-get install gcc libc6-dev")
     program = Path(tempfile.mkdtemp(prefix="bench-load-")) / "load"
     subprocess.run([compiler, "-O2", "-o", str(program), str(SOURCE)], check=True)
     return str(program)

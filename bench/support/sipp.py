@@ -52,6 +52,7 @@ class SippRun:
 
     Args:
         successful: calls that went through; `rejected` with 503 are not among them.
+        in_time: those of them that were over one second after the last one should be.
         cpu_s: of the server.
         sipp_cpu_s: of SIPp itself, both sides.
         began: when the first call was placed, on the monotonic clock.
@@ -59,6 +60,7 @@ class SippRun:
 
     attempts: int
     successful: int
+    in_time: int
     failed: int
     rejected: int
     retransmissions: int
@@ -124,6 +126,8 @@ def call(
             *sipp(peer, ports.first, int(seconds) + END_S),
             *("-m", str(count), "-r", f"{rate:g}", "-d", str(int(1000 * hold)), "-l", "1000000"),
         ]
+        statistics = log.with_suffix(".csv")
+        command += ["-trace_stat", "-stf", str(statistics), "-fd", "1"]
         if peer.registers:
             scenario = SCENARIOS / "caller.xml"
             if sheds:
@@ -144,6 +148,7 @@ def call(
     )
     return SippRun(
         attempts=count,
+        in_time=max(0, succeeded_by(statistics, seconds + hold + 1.0) - rejected),
         successful=count_of(text, "Successful call") - rejected,
         failed=count_of(text, "Failed call"),
         rejected=rejected,
@@ -153,6 +158,18 @@ def call(
         took_s=took,
         began=began,
     )
+
+
+def succeeded_by(statistics: Path, elapsed_s: float) -> int:
+    """How many calls SIPp's statistics, written every second, count as successful until then."""
+    count = 0
+    with statistics.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter=";"):
+            hours, minutes, seconds = (float(part) for part in row["ElapsedTime(C)"].split(":")[:3])
+            if 3600 * hours + 60 * minutes + seconds > elapsed_s:
+                break
+            count = int(row["SuccessfulCall(C)"])
+    return count
 
 
 def sipp(peer: Peer, port: int, timeout_s: int) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 
@@ -19,6 +19,8 @@ from pbx.errors import PbxError
 from pbx.net.addresses import LocalAddresses, parse_ip
 from pbx.net.tls import CERTIFICATE_FILE
 from pbx.office.snapshot import Office
+from pbx.rtp.kernel.joins import forwards
+from pbx.rtp.kernel.table import HOW_TO_ALLOW, may_administer
 from pbx.sip.uri import SipUri, parse_uri
 from pbx.store.store import has_database, open_store
 
@@ -49,7 +51,8 @@ def examine(config: Config, look_up: LookUp | None = None) -> list[Finding]:
         look_up: why SIP URIs lead nowhere, "" = they do not; the DNS by default.
     """
     database, office = _database(config)
-    running = _is_running(config)
+    status = _status(config)
+    running = status is not None
     findings = [database, Finding(True, "server", "running" if running else "not running")]
     findings += _folder(config.server.data)
     findings += [] if running else _ports(config)
@@ -59,6 +62,7 @@ def examine(config: Config, look_up: LookUp | None = None) -> list[Finding]:
         findings.append(_certificate(config, addresses))
     findings.append(_room_for_calls(config))
     findings.append(_open_files(config, office))
+    findings += _kernel(config, status)
     if office is not None:
         findings += _tls_devices(config, office)
         findings += _outside_servers(office, look_up)
@@ -88,14 +92,15 @@ def _database(config: Config) -> tuple[Finding, Office | None]:
     return Finding(True, "database", f"{len(office.extensions)} extensions, revision {revision}"), office
 
 
-def _is_running(config: Config) -> bool:
+def _status(config: Config) -> Mapping[str, Any] | None:
+    """What the running server says of itself; None: there is none."""
     try:
-        ask(config.server.data, "status")
+        answer: Mapping[str, Any] = ask(config.server.data, "status")
     except ServerGoneError:
-        return False
+        return None
     except PbxError:
-        return True  # it listens, and is slow
-    return True
+        return {}  # it listens, and is slow
+    return answer
 
 
 def _folder(data: Path) -> Iterator[Finding]:
@@ -202,6 +207,32 @@ def _open_files(config: Config, office: Office | None) -> Finding:
         return Finding(True, "open files", f"about {need} at most for limits.calls; the system allows more")
     says = f"about {need} for limits.calls = {config.limits.calls}, the system allows {hard} (ulimit -Hn)"
     return Finding(False, "open files", says)
+
+
+def _kernel(config: Config, status: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Whether the kernel relays audio. That it does not is no fault: user space does it too, only slower."""
+    if config.rtp.kernel == "off":
+        yield Finding(True, "rtp.kernel", "off: audio is relayed in user space")
+        return
+    if status is None:
+        may = may_administer(Path("/proc/self/status").read_text())
+        says = "the kernel can relay audio, if the server runs as this user does"
+        yield Finding(True, "rtp.kernel", says if may else f"audio stays in user space: {HOW_TO_ALLOW}")
+        if not may:
+            return
+    elif (kernel := status.get("kernel")) is not None:
+        why = kernel["why"]
+        says = f"active, but: {why}" if why else "active: the kernel relays the audio of plain calls"
+        if not kernel["active"]:
+            yield Finding(True, "rtp.kernel", f"audio stays in user space: {why}")
+            return
+        yield Finding(not why, "rtp.kernel", says)
+    for version, key in ((4, "net.ipv4.ip_forward"), (6, "net.ipv6.conf.all.forwarding")):
+        if not forwards(version):
+            says = f"IPv{version} calls between phones on other machines stay in user space"
+            yield Finding(
+                True, "rtp.kernel", f"{says}; `sysctl {key}=1` makes this machine a router, and them fast"
+            )
 
 
 def _tls_devices(config: Config, office: Office) -> Iterator[Finding]:

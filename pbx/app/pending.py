@@ -6,7 +6,6 @@ from pbx.config import Config
 
 NOT_IN_EFFECT: Final = (
     "rtp.relay",
-    "rtp.kernel",
     "web.listen",
     "web.tls",
     "mail.server",

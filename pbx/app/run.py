@@ -97,7 +97,7 @@ class _Run:
     def _start(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):  # over Twisted's, which end the reactor at once
             signal.signal(number, lambda *_: self._reactor.callFromThread(self._stop))
-        self._service.media.start().addCallback(lambda _: self._begin())
+        self._service.start_media().addCallback(lambda _: self._begin())
 
     def _begin(self) -> None:
         if self._service.is_stopping:

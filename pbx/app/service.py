@@ -28,6 +28,7 @@ from pbx.net.driver import Driver
 from pbx.net.tls import ServerCertificate, TrustedServers, ensure_certificate
 from pbx.net.transports import Transports
 from pbx.office.snapshot import Office
+from pbx.rtp.kernel.table import KernelTable
 from pbx.rtp.port_pool import PortPool
 from pbx.sip.flow import Flow
 from pbx.store.store import Store
@@ -66,6 +67,7 @@ class Service:
             self.addresses.is_local_host,
             self._own_address,
         )
+        self._kernel: KernelTable | None = None
         self.media = MediaControl(reactor, config.rtp.workers or os.cpu_count() or 1, self._media_event)
         self._writer = Writer(store)
         self._driver: Driver[Any] = Driver(self.exchange, reactor, self._perform)
@@ -100,8 +102,21 @@ class Service:
 
     # --- life ----------------------------------------------------------------------------------------------
 
+    def start_media(self) -> "Deferred[None]":
+        """Bring the media workers up, and let them use the kernel where we may. Fires when they are there."""
+        if self.config.rtp.kernel == "off":
+            return self.media.start()
+        place = self.config.server.data.stat()
+        # The folder's place on the disk: the path may mean another folder in each container.
+        identity = f"{place.st_dev}:{place.st_ino}"
+        self._kernel = kernel = KernelTable(identity, *self.config.rtp.ports)
+        kernel.set_up()
+        if not kernel.is_up:
+            log.info("audio stays in user space: {why}", why=kernel.why_not)
+        return self.media.start(kernel.mark if kernel.is_up else None)
+
     def start(self) -> None:
-        """Listen; from here on calls are taken. The media workers are there already (`media.start`).
+        """Listen; from here on calls are taken. The media workers are there already (`start_media`).
 
         Raises:
             ConfigError: an address cannot be listened on.
@@ -161,12 +176,17 @@ class Service:
             else:
                 self._reactor.callLater(0.05, wait)
 
-        for step in (self.transports.stop, self.media.stop, self._control.stop, self._close):
+        steps = (self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop, self._close)
+        for step in steps:
             drained.addCallback(_call(step))
             drained.addErrback(lambda failure: log.failure("stopping failed", failure))
         drained.chainDeferred(self._stopped)
         wait()
         return self._stopped
+
+    def _leave_kernel(self) -> None:
+        if self._kernel is not None:
+            self._kernel.remove()
 
     def _close(self) -> "Deferred[None]":
         """Write what is left; a database that hangs must not hold up the reactor."""
@@ -220,8 +240,19 @@ class Service:
     def _commands(self) -> dict[str, Callable[[], Any]]:
         return {"status": self._status, "reload": self._reload}
 
-    def _status(self) -> Any:
-        return status_of(self.exchange, self._reactor.seconds(), time.time() - self._started, self.transports)
+    def _status(self) -> "Deferred[Any]":
+        return self.media.read_paths().addCallback(self._show_status)
+
+    def _show_status(self, read: tuple[dict[str, str], str]) -> Any:
+        paths, trouble = read
+        now, up_s = self._reactor.seconds(), time.time() - self._started
+        status = status_of(self.exchange, now, up_s, self.transports, paths)
+        kernel = self._kernel
+        if kernel is None:
+            is_active, why = False, 'rtp.kernel is "off"'
+        else:
+            is_active, why = kernel.is_up, kernel.why_not or trouble
+        return {**status, "kernel": {"active": is_active, "why": why}}
 
     def _reload(self) -> "Deferred[Any]":
         return self._watch.look().addCallback(lambda revision: {"revision": revision})

@@ -38,10 +38,13 @@ def show_status(status: dict[str, Any]) -> None:
         )
     console.print(phones)
     calls = Table(title=f"{len(status['calls'])} calls", title_justify="left")
-    for column in ("id", "caller", "callee", "state", "since"):
+    for column in ("id", "caller", "callee", "state", "since", "audio"):
         calls.add_column(column, overflow="fold")
     for row in status["calls"]:
-        calls.add_row(row["id"], row["caller"], _text(row["callee"]), row["state"], _time(row["since_s"]))
+        since = _time(row["since_s"])
+        calls.add_row(
+            row["id"], row["caller"], _text(row["callee"]), row["state"], since, row.get("audio", "")
+        )
     console.print(calls)
 
 

@@ -1,5 +1,6 @@
 """What `pbx status` shows, as plain values."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pbx.call.call import Call
@@ -8,8 +9,14 @@ from pbx.call.limits import Cause
 from pbx.net.transports import Transports
 
 
-def status_of(exchange: Exchange, now: float, up_s: float, transports: "Transports[Any]") -> dict[str, Any]:
-    """Registrations, calls, listening addresses, what is turned away; times in seconds."""
+def status_of(
+    exchange: Exchange, now: float, up_s: float, transports: "Transports[Any]", paths: Mapping[str, str]
+) -> dict[str, Any]:
+    """Registrations, calls, listening addresses, what is turned away; times in seconds.
+
+    Args:
+        paths: who passes the audio of joined endpoints on.
+    """
     registrations = []
     for username, binding in sorted(exchange.location.all(now), key=lambda each: each[0]):
         found = exchange.office.device(username)
@@ -32,7 +39,7 @@ def status_of(exchange: Exchange, now: float, up_s: float, transports: "Transpor
         "up_s": round(up_s),
         "listening": [f"{each.transport.lower()} {each.host}:{each.port}" for each in transports.listening],
         "registrations": registrations,
-        "calls": [_call(call, now) for call in exchange.calls.values()],
+        "calls": [_call(call, now, paths) for call in exchange.calls.values()],
         "trunks": [],
         "refusing": exchange.admission.refusals.status(now),
         "refused": {cause.value: exchange.admission.refusals.total[cause] for cause in Cause},
@@ -46,13 +53,15 @@ def status_of(exchange: Exchange, now: float, up_s: float, transports: "Transpor
     }
 
 
-def _call(call: Call, now: float) -> dict[str, Any]:
+def _call(call: Call, now: float, paths: Mapping[str, str]) -> dict[str, Any]:
+    audio = {paths[name] for leg in call.legs for name in leg.media.endpoints if name in paths}
     return {
         "id": call.id,
         "caller": call.record.caller,
         "callee": call.record.callee,
         "state": "up" if call.talk is not None else "ringing",
         "since_s": round(now - call.started_at),
+        "audio": ", ".join(sorted(audio)),
         "legs": [
             {"name": leg.name, "party": leg.party.key, "device": leg.party.device, "state": leg.state}
             for leg in call.legs

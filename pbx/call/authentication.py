@@ -65,10 +65,7 @@ class Gatekeeper:
         )
         is_registered = is_emergency or self._is_registered_from(address)
         if self._limiter.is_refused(address, outcome.username, now, is_registered):
-            minutes = self._limiter.window_s / 60
-            text = f"Too many wrong passwords from this address: wait {minutes:.0f} minutes"
-            warning = ("Warning", f'399 {self._authenticator.realm} "{text}"')
-            raise Refusal(403, "Too Many Wrong Passwords", (warning,))
+            raise self._too_many()
         if not isinstance(outcome, Accepted):
             if outcome.is_wrong:
                 self._limiter.record(address, outcome.username, now)
@@ -81,10 +78,7 @@ class Gatekeeper:
                 )
                 if self._limiter.is_refused(address, outcome.username, now, is_registered):
                     self._note_refused(address, outcome.username, is_registered)
-            challenges = self._authenticator.challenge(
-                now, outcome.is_stale, client=address, algorithms=digest_algorithms(user_agent_of(request))
-            )
-            raise Refusal(401, "Unauthorized", tuple(("WWW-Authenticate", value) for value in challenges))
+            raise self._ask(request, address, now, outcome.is_stale)
         self._limiter.succeeded(address, outcome.username)
         found = self._office().device(outcome.username)
         if found is None:  # gone since the lookup: cannot be, within one step
@@ -95,6 +89,25 @@ class Gatekeeper:
         if request.method == "REGISTER":
             self._check_name(request.to, "To", sender)
         return sender
+
+    def challenge(self, request: Request, flow: Flow, now: float, *, is_emergency: bool) -> Refusal:
+        """What a request without credentials is answered; `is_emergency` as for `admit`."""
+        address = flow.peer[0]
+        is_registered = is_emergency or self._is_registered_from(address)
+        if self._limiter.is_refused(address, None, now, is_registered):
+            return self._too_many()
+        return self._ask(request, address, now)
+
+    def _ask(self, request: Request, address: str, now: float, is_stale: bool = False) -> Refusal:
+        algorithms = digest_algorithms(user_agent_of(request))
+        challenges = self._authenticator.challenge(now, is_stale, client=address, algorithms=algorithms)
+        return Refusal(401, "Unauthorized", [("WWW-Authenticate", value) for value in challenges])
+
+    def _too_many(self) -> Refusal:
+        minutes = self._limiter.window_s / 60
+        text = f"Too many wrong passwords from this address: wait {minutes:.0f} minutes"
+        warning = ("Warning", f'399 {self._authenticator.realm} "{text}"')
+        return Refusal(403, "Too Many Wrong Passwords", (warning,))
 
     def _note_refused(self, address: str, username: str | None, is_registered: bool) -> None:
         """Said once, when it begins: for minutes even the right password will be refused."""

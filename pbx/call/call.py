@@ -53,6 +53,7 @@ class Call:
         self.refers = 0
         self._rows: dict[str, LegRecord] = {}
         self._silent: set[Leg] = set()
+        self._timers: set[str] = set()
         self._is_ending = False
         self._count = 0
         self._asking: dict[Leg, tuple[Leg, Done]] = {}  # whose renegotiation waits for whose answer
@@ -106,8 +107,7 @@ class Call:
         """Relay between two legs as they have agreed now."""
         a.media.join(b.media)
         if self._silent:
-            stack = self.host.stack
-            stack.timers.set((self, "silence"), stack.now + UNHELD_S)
+            self._set_timer("silence", UNHELD_S)
 
     def keep_statistics(self, endpoint: str, stats: EndpointStats) -> None:
         """The last word about one media line of a leg; the endpoint is named `call.leg.count`."""
@@ -139,15 +139,13 @@ class Call:
 
     def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None:
         """Ring the decision's phones for a hunt."""
-        timers, now = self.host.stack.timers, self.host.stack.now
         try:
             self.host.ring(self, hunt, decision, content, extra)
         except MediaError as error:
             self.host.note("call {call}: {why}", call=self.id, why=str(error))
             hunt.fail(503)
             return
-        wait = TIMER_C_S if decision.no_answer_s is None else decision.no_answer_s
-        timers.set((self, "no answer"), now + wait)
+        self.wait(TIMER_C_S if decision.no_answer_s is None else decision.no_answer_s)
         if not hunt.legs:
             hunt.fail(480)
 
@@ -177,9 +175,8 @@ class Call:
         if self.is_over:
             return
         self.is_over = True
-        timers = self.host.stack.timers
-        for timer in ("no answer", "linger", "silence"):
-            timers.set((self, timer), None)
+        for timer in self._timers:
+            self.host.stack.timers.set((self, timer), None)
         self.record.state = state
         self.record.why = self.record.why or why
         self.record.duration_s = self.host.stack.now - self.started_at
@@ -197,6 +194,16 @@ class Call:
                     self.drop(leg, 200, "transferred the call")
         elif timer == "silence":
             self._check_silence()
+
+    def _set_timer(self, timer: str, seconds: float | None) -> None:
+        """Let it expire after so many seconds, or never."""
+        stack = self.host.stack
+        if seconds is None:
+            self._timers.discard(timer)
+            stack.timers.set((self, timer), None)
+        else:
+            self._timers.add(timer)
+            stack.timers.set((self, timer), stack.now + seconds)
 
     def silent(self, leg: Leg, is_silent: bool) -> None:
         """Nothing is heard of a leg, or it is heard again; both dumb and nobody holding: the call is dead."""
@@ -232,7 +239,7 @@ class Call:
     def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None:
         """A phone answered."""
         self.hunt = None
-        self.host.stack.timers.set((self, "no answer"), None)
+        self._set_timer("no answer", None)
         origin = hunt.origin
         if content is None:
             content = leg.media.content  # it came with a provisional response
@@ -272,7 +279,7 @@ class Call:
     def hunt_failed(self, hunt: Hunt, status: int, response: Response | None) -> None:
         """Nobody answered."""
         self.hunt = None
-        self.host.stack.timers.set((self, "no answer"), None)
+        self._set_timer("no answer", None)
         origin = hunt.origin
         reason = response.reason if response is not None else ""
         why = f"{status} {reason}".strip()
@@ -301,7 +308,6 @@ class Call:
             return False
         self.record.decisions.append(decision.why)
         before = len(hunt.legs)
-        stack = self.host.stack
         try:
             self.host.ring(self, hunt, decision, _offer_for(hunt.origin), ())
         except MediaError as error:
@@ -309,8 +315,7 @@ class Call:
             return False
         if len(hunt.legs) == before:
             return False
-        wait = TIMER_C_S if decision.no_answer_s is None else decision.no_answer_s
-        stack.timers.set((self, "no answer"), stack.now + wait)
+        self.wait(TIMER_C_S if decision.no_answer_s is None else decision.no_answer_s)
         return True
 
     # --- what a leg reports --------------------------------------------------------------------------------
@@ -483,12 +488,11 @@ class Call:
 
     def linger(self) -> None:
         """Give a transferor time to hang up by itself."""
-        stack = self.host.stack
-        stack.timers.set((self, "linger"), stack.now + LINGER_S)
+        self._set_timer("linger", LINGER_S)
 
     def wait(self, seconds: float) -> None:
         """The ringing phones have this long from now on."""
-        self.host.stack.timers.set((self, "no answer"), self.host.stack.now + seconds)
+        self._set_timer("no answer", seconds)
 
     def replace(self, old: Leg, new: Leg, content: Content | None) -> None:
         """A phone's INVITE with Replaces takes the place of `old` (RFC 3891 §3)."""
@@ -513,7 +517,7 @@ class Call:
                 self.end(str(error), 488)
                 return
             self.connect(origin, new)
-            self.host.stack.timers.set((self, "no answer"), None)
+            self._set_timer("no answer", None)
             self.record.state, self.record.answered_s = "answered", self.host.stack.now - self.started_at
         else:
             new.reject(481)

@@ -224,6 +224,13 @@ class Exchange:
         """From the stack."""
         return self.admission.screen(beginning, flow, self.stack.now)
 
+    def challenge(self, request: Request, flow: Flow) -> Refusal | None:
+        """From the stack."""
+        if not self._is_for_us(request) or request.headers.first.get("Max-Forwards") == "0":
+            return None
+        is_emergency = request.method == "INVITE" and self.admission.is_emergency(_user(request))
+        return self._gate.challenge(request, flow, self.stack.now, is_emergency=is_emergency)
+
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """From the stack."""
         method = request.method
@@ -252,7 +259,7 @@ class Exchange:
         return host == self.domain or self._is_host_ours(host)
 
     def _is_for_us(self, request: Request) -> bool:
-        uri = parse_uri(request.uri)
+        uri = request.parsed_uri
         return isinstance(uri, SipUri) and self.is_ours(uri.host)
 
     def _register(self, request: Request, key: TransactionKey, flow: Flow) -> None:

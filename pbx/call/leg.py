@@ -137,11 +137,15 @@ class Leg:
         Raises:
             PeerError: 415, 422 or 488: it cannot be served.
         """
-        if contact_of(request) is None:  # §8.1.1.8: not even a BYE could be sent to it
-            raise PeerError(400, "Contact Is Missing")
+        try:
+            if contact_of(request) is None:  # §8.1.1.8: not even a BYE could be sent to it
+                raise PeerError(400, "Contact Is Missing")
+            self._answer_headers = self._renegotiation.refresh.take_request(request)
+            content = self._renegotiation.offer_of(request, flow)
+        except PeerError:
+            self._close()
+            raise
         tag = self._stack.entropy.token()
-        self._answer_headers = self._renegotiation.refresh.take_request(request)
-        content = self._renegotiation.offer_of(request, flow)
         self.opening = request
         self.dialog = Dialog.of_uas(request, tag, flow)
         self._uas = InviteUas(self._stack, self, request, key, flow, tag)

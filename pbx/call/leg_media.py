@@ -291,7 +291,7 @@ class LegMedia:
             payload_map=before.payload_map if before is not None else (),
             relatch=relatch and before is not None,  # a renegotiation may come with a new source
         )
-        if said != before:
+        if before is None or said != before:
             self._said[endpoint] = said
             self._host.order(said)
 

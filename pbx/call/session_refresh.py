@@ -35,7 +35,7 @@ class SessionRefresh:
     def __init__(self, stack: SipStack, host: RefreshHost) -> None:
         self.timer = SessionTimer()
         self._stack = stack
-        self._host = host
+        self._host: RefreshHost | None = host  # until the dialog is over
         self._expires_at = 0.0  # when the session counts as dead
 
     def start(self) -> None:
@@ -47,6 +47,7 @@ class SessionRefresh:
     def stop(self) -> None:
         """The dialog is over."""
         self._stack.timers.set((self, "session"), None)
+        self._host = None
 
     def take_request(self, request: Request) -> Extra:
         """Agree with an INVITE or UPDATE of the peer; returns the headers of the 2xx.
@@ -63,24 +64,24 @@ class SessionRefresh:
 
     def broke(self, error: PbxError) -> None:
         """A refresh failed half way."""
-        self._host.broke(error)
+        if self._host is not None:
+            self._host.broke(error)
 
     def expire(self, _timer: str) -> None:
         """A refresh is due, or none has come (RFC 4028 §10)."""
         host = self._host
-        if not host.is_up:
+        if host is None or not host.is_up:
             return
         if not self.timer.we_refresh or self._stack.now >= self._expires_at:
             host.lose("Session timer expired")
         elif host.is_busy:
             self._later(BUSY_S)
         else:
-            self._refresh()
+            self._refresh(host)
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _refresh(self) -> None:
-        host = self._host
+    def _refresh(self, host: RefreshHost) -> None:
         self._stack.timers.set((self, "session"), self._expires_at)
         if "UPDATE" in host.allows:
             host.is_updating = True
@@ -90,7 +91,7 @@ class SessionRefresh:
 
     def _updated(self, response: Response) -> None:
         host = self._host
-        if response.status < 200:
+        if response.status < 200 or host is None:
             return
         host.is_updating = False
         if not host.is_up:
@@ -102,7 +103,7 @@ class SessionRefresh:
             return
         elif response.status in (405, 501):
             host.allows -= {"UPDATE"}
-            self._refresh()
+            self._refresh(host)
             return
         else:
             if response.status == 422:
@@ -111,7 +112,7 @@ class SessionRefresh:
         host.idle()
 
     def _reinvited(self, status: int) -> None:
-        if status >= 300 and self._host.is_up:
+        if status >= 300 and self._host is not None and self._host.is_up:
             self._later(REFUSED_S)
 
     def _later(self, seconds: float) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from socket import AF_UNIX, SOCK_STREAM, socketpair
 from typing import Any, Final
 
@@ -14,13 +15,15 @@ from pbx.errors import MediaError
 from pbx.media.crew import Crew, Effect, Kill, Report, Spawn, Tell
 from pbx.media.link import Link
 from pbx.media.orders import Event, OpenEndpoint, Order
-from pbx.media.wire import encode
+from pbx.media.wire import PathsRead, ReadPaths, encode
+from pbx.rtp.kernel.marks import Mark
 
 log = Logger()
 
 SILENCE_S: Final = 30.0
 START_S: Final = 10.0
 GOODBYE_S: Final = 3.0
+CENSUS_S: Final = 1.0
 COMMAND: Final = (sys.executable, "-m", "pbx.media.worker")
 
 
@@ -48,14 +51,21 @@ class MediaControl:
         self._stopped: Deferred[None] | None = None
         self._ready: Deferred[None] | None = None
         self._unheard: set[int] = set()
+        self._mark: Mark | None = None
+        self._census: _Census | None = None
 
     @property
     def pids(self) -> tuple[int, ...]:
         """The process ids of the workers, by number."""
         return tuple(process.pid for _, process in sorted(self._processes.items()))
 
-    def start(self) -> "Deferred[None]":
-        """Bring the workers up. Fires when all of them are there, or have had START_S to come."""
+    def start(self, mark: Mark | None = None) -> "Deferred[None]":
+        """Bring the workers up. Fires when all of them are there, or have had START_S to come.
+
+        Args:
+            mark: of our entries in the kernel; None: audio stays in user space.
+        """
+        self._mark = mark
         self._step(self._crew.start(self._reactor.seconds()))
         self._arm()
         self._unheard = set(self._processes)
@@ -74,6 +84,40 @@ class MediaControl:
         """Carry out an order; what comes of it is told by events."""
         if self._stopped is None:
             self._step(self._crew.perform(order, self._reactor.seconds()))
+
+    def read_paths(self) -> "Deferred[tuple[dict[str, str], str]]":
+        """Ask all workers who passes the packets on.
+
+        Fires with the paths of joined endpoints, by name, and what troubles the kernel; after CENSUS_S with
+        what is known by then.
+        """
+        if self._census is None:
+            self._census = _Census(set(self._links))
+            self._census.late = self._reactor.callLater(CENSUS_S, self._count, None)
+            for link in self._links.values():
+                link.tell(encode(ReadPaths()))
+        asked: Deferred[tuple[dict[str, str], str]] = Deferred()
+        self._census.asked.append(asked)
+        if not self._links:
+            self._reactor.callLater(0, self._count, None)
+        return asked
+
+    def _count(self, number: int | None, read: PathsRead | None = None) -> None:
+        """Worker `number` has answered, or nobody will."""
+        census = self._census
+        if census is None:
+            return
+        if read is not None:
+            census.paths.update(read.paths)
+            census.trouble = read.trouble or census.trouble
+        census.missing.discard(number)
+        if number is not None and census.missing:
+            return
+        self._census = None
+        if census.late.active():
+            census.late.cancel()
+        for asked in census.asked:
+            asked.callback((census.paths, census.trouble))
 
     def stop(self) -> Deferred[None]:
         """End the workers, who report what they were still told to close. Fires when all are gone."""
@@ -100,6 +144,9 @@ class MediaControl:
             self._lost(link, f"unreadable: {error}")
             return
         for message in messages:
+            if isinstance(message, PathsRead):
+                self._count(link.number, message)
+                continue
             self._step(self._crew.receive(link.number, message, self._reactor.seconds()))
 
     def _heard(self, number: int) -> None:
@@ -162,7 +209,8 @@ class MediaControl:
     def _spawn(self, number: int) -> None:
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with theirs:
-            command = [*self._command, str(theirs.fileno()), str(self._silence_s)]
+            mark = [] if self._mark is None else self._mark.of_worker(number).arguments()
+            command = [*self._command, str(theirs.fileno()), str(self._silence_s), *mark]
             try:
                 self._processes[number] = subprocess.Popen(  # noqa: S603  # our own program
                     command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
@@ -195,3 +243,14 @@ class MediaControl:
     def _expire(self) -> None:
         self._step(self._crew.expire(self._reactor.seconds()))
         self._arm()
+
+
+@dataclass
+class _Census:
+    """A question to all workers, and who asked it."""
+
+    missing: set[int | None]
+    paths: dict[str, str] = field(default_factory=dict)
+    trouble: str = ""
+    asked: "list[Deferred[tuple[dict[str, str], str]]]" = field(default_factory=list)
+    late: Any = None

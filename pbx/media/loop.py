@@ -27,6 +27,7 @@ class Loop:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._on_interval, self._interval_s, self._on_failure = on_interval, interval_s, on_failure
+        self._next_interval = 0.0
         self._is_running = True
         self.is_busy = False
 
@@ -85,10 +86,14 @@ class Loop:
         """Leave `run` when this round is done."""
         self._is_running = False
 
+    def hasten(self, at: float) -> None:
+        """Let the next interval end at this time, unless it ends earlier anyway."""
+        self._next_interval = min(self._next_interval, at)
+
     def run(self) -> None:
         """Work until stopped."""
         now = monotonic()
-        next_tick, next_period, next_interval = now, now + PERIOD_S, now + self._interval_s
+        next_tick, next_period, self._next_interval = now, now + PERIOD_S, now + self._interval_s
         count = 0
         while self._is_running:
             if self.is_busy:
@@ -99,14 +104,14 @@ class Loop:
                         break
                     count += handled
             else:
-                count += self._round(max(0.0, min(next_period, next_interval) - now))
+                count += self._round(max(0.0, min(next_period, self._next_interval) - now))
             now = monotonic()
             if now >= next_period:
                 rate = count / (now - next_period + PERIOD_S)
                 self.is_busy = rate > (CALM_A_SECOND if self.is_busy else BUSY_A_SECOND)
                 next_period, count = now + PERIOD_S, 0
-            if now >= next_interval:
-                next_interval = now + self._interval_s
+            if now >= self._next_interval:
+                self._next_interval = now + self._interval_s
                 self._on_interval(now)
 
     def end(self) -> None:

@@ -57,13 +57,31 @@ class Restore:
     counters: tuple[tuple[str, int, int], ...] = ()
 
 
-Message: TypeAlias = Order | Event | Ping | Pong | Counted | Restore
+@dataclass(frozen=True, slots=True)
+class ReadPaths:
+    """Core to worker: who passes the packets on? Answered by PathsRead."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathsRead:
+    """Worker to core.
+
+    Attributes:
+        paths: (endpoint, `Endpoint.path`) of those that are joined.
+        trouble: what keeps calls out of the kernel, as far as this worker has found; "" = nothing.
+    """
+
+    paths: tuple[tuple[str, str], ...]
+    trouble: str = ""
+
+
+Message: TypeAlias = Order | Event | Ping | Pong | Counted | Restore | ReadPaths | PathsRead
 
 _KINDS: Final[tuple[type, ...]] = (
     *(orders.OpenEndpoint, orders.SetRemote, orders.Join, orders.Part, orders.CloseEndpoint),
     *(orders.ReadStats, orders.EndpointFailed, orders.Latched, orders.EndpointClosed),
     *(orders.StatsRead, orders.Silent, orders.Resumed, orders.WorkerRestarted),
-    *(Ping, Pong, Counted, Restore),
+    *(Ping, Pong, Counted, Restore, ReadPaths, PathsRead),
 )
 _NESTED: Final[dict[type, tuple[str, type]]] = {  # the field that is a value type itself
     orders.SetRemote: ("srtp", SrtpKeys),

@@ -1,8 +1,9 @@
 """The media process: carries out the core's orders on its endpoints, relays, and reports.
 
-Run as `python -m pbx.media.worker FD SILENCE_S`, FD being its end of a stream socket pair. It ends when the
-core's end is closed, be it by order or because the core died. Interrupts from the terminal and termination by
-the service manager are the core's to answer, which then ends its calls in order.
+Run as `python -m pbx.media.worker FD SILENCE_S [MARK ...]`, FD being its end of a stream socket pair, MARK
+that of its entries in the kernel; without it the kernel is left alone. It ends when the core's end is closed,
+be it by order or because the core died. Interrupts from the terminal and termination by the service manager
+are the core's to answer, which then ends its calls in order.
 """
 
 import gc
@@ -36,7 +37,20 @@ from pbx.media.orders import (
     SrtpKeys,
     StatsRead,
 )
-from pbx.media.wire import Counted, Decoder, Message, Ping, Pong, Restore, encode
+from pbx.media.wire import (
+    Counted,
+    Decoder,
+    Message,
+    PathsRead,
+    Ping,
+    Pong,
+    ReadPaths,
+    Restore,
+    encode,
+)
+from pbx.rtp.kernel.joins import POLL_S, KernelJoins
+from pbx.rtp.kernel.link import Link
+from pbx.rtp.kernel.marks import Mark
 from pbx.rtp.relay import Endpoint, Handler, Stream
 from pbx.rtp.remote import Remote
 from pbx.rtp.srtp import Counter
@@ -44,12 +58,13 @@ from pbx.rtp.srtp import Counter
 CHUNK: Final = 65_536
 GOODBYE_S: Final = 2.0
 PRIORITY: Final = -10
+POLLS: Final = 6  # of the kernel's counters in the time after which a peer is silent, at least
 
 
 class Worker:
     """All endpoints of one process."""
 
-    def __init__(self, control: socket.socket, silence_s: float) -> None:
+    def __init__(self, control: socket.socket, silence_s: float, mark: Mark | None = None) -> None:
         control.setblocking(False)
         self._control = control
         self._silence_s = silence_s
@@ -58,6 +73,16 @@ class Worker:
         self._endpoints: dict[str, Endpoint] = {}
         self._loop = Loop(self._tick, min(1.0, silence_s), self._handler_failed)
         self._loop.watch(control, self._receive_orders)
+        self._trouble = ""
+        self._is_swept = False
+        self._kernel = self._open_kernel(mark) if mark is not None else None
+
+    def _open_kernel(self, mark: Mark) -> KernelJoins | None:
+        try:
+            return KernelJoins(Link(), mark, self._loop.hasten, min(POLL_S, self._silence_s / POLLS))
+        except OSError as error:
+            self._trouble = f"a media worker has no netlink socket: {error.strerror}"
+            return None
 
     def run(self) -> None:
         """Work until the core closes its end."""
@@ -66,6 +91,8 @@ class Worker:
         finally:
             for endpoint in self._endpoints.values():
                 endpoint.close()
+            if self._kernel is not None:
+                self._kernel.close()
             self._loop.end()
             self._say_goodbye()
 
@@ -98,7 +125,7 @@ class Worker:
         if order.endpoint in self._endpoints:
             raise MediaError("opened twice")
         self._endpoints[order.endpoint] = Endpoint(
-            order.endpoint, order.address, order.rtp_port, self._loop, self
+            order.endpoint, order.address, order.rtp_port, self._loop, self, self._kernel
         )
 
     def _set_remote(self, order: SetRemote, now: float) -> None:
@@ -128,8 +155,17 @@ class Worker:
         if (endpoint := self._endpoints.get(order.endpoint)) is not None:
             self._report(StatsRead(order.endpoint, endpoint.stats()))
 
+    def _read_paths(self, _order: ReadPaths, _now: float) -> None:
+        paths = ((name, endpoint.path) for name, endpoint in self._endpoints.items())
+        trouble = self._trouble if self._kernel is None else self._kernel.trouble
+        self._report(PathsRead(tuple((name, path) for name, path in paths if path), trouble))
+
     def _pong(self, _ping: Ping, _now: float) -> None:
         self._report(Pong())
+        if self._kernel is not None and not self._is_swept:
+            # Not before: until we had its orders the kernel served the calls of a predecessor that died.
+            self._is_swept = True
+            self._kernel.sweep()
 
     # Events out.
 
@@ -143,6 +179,8 @@ class Worker:
 
     def _tick(self, now: float) -> None:
         self._flush()
+        if self._kernel is not None:
+            self._kernel.poll(now)
         for endpoint in self._endpoints.values():
             change = endpoint.tick(now, self._silence_s)
             if change is not None:
@@ -199,6 +237,7 @@ ACTIONS: Final[dict[type, Callable[[Worker, Any, float], None]]] = {
     CloseEndpoint: Worker._close,
     ReadStats: Worker._read_stats,
     Ping: Worker._pong,
+    ReadPaths: Worker._read_paths,
 }
 
 
@@ -206,7 +245,7 @@ def _endpoint_of(message: Message) -> str:
     return getattr(message, "endpoint", "") or getattr(message, "a", "")
 
 
-def main(fd: int, silence_s: float) -> None:
+def main(fd: int, silence_s: float, mark: Mark | None = None) -> None:
     """The process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -214,7 +253,7 @@ def main(fd: int, silence_s: float) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)  # audio cannot wait; allowed to few, missed by few
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    worker = Worker(socket.socket(fileno=fd), silence_s)
+    worker = Worker(socket.socket(fileno=fd), silence_s, mark)
     gc.collect()
     gc.freeze()  # what is there now stays: no need to look at it again and again
     gc.set_threshold(50_000, 20, 100)  # nor at what a tick of many packets makes for a moment
@@ -222,4 +261,4 @@ def main(fd: int, silence_s: float) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]))
+    main(int(sys.argv[1]), float(sys.argv[2]), Mark.parse(sys.argv[3:]))

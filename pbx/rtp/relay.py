@@ -10,6 +10,9 @@ Sockets of an endpoint:
 - `rtcp` is the odd port, never connected: a few packets a second.
 
 What comes before SetRemote, or before the join, is held: the last HELD packets go out when there is a way.
+
+Where there is a `Kernel`, it takes over once both peers of a join have been heard for a moment, if nothing
+needs to see or change their packets. Whatever changes, the stream first comes back here.
 """
 
 from collections.abc import Callable
@@ -19,6 +22,8 @@ from struct import Struct
 from typing import Any, Final, Protocol, TypeAlias
 
 from pbx.rtp import rtcp
+from pbx.rtp.kernel.conntrack import Flow
+from pbx.rtp.kernel.joins import KernelJoin, Way
 from pbx.rtp.latch import Address, Latch, normalize
 from pbx.rtp.packet import (
     DEFAULT_CLOCK_RATE,
@@ -43,6 +48,9 @@ HELD_S: Final = 0.3
 STRAYS_A_WAKE: Final = 8
 STRAYS_A_SECOND: Final = 40
 LAST_PORT: Final = 65535
+FIRST: Final = 5  # packets each way that are relayed here, before the kernel is asked to
+QUEUE: Final = 64
+RETURNS: Final = 3  # of a stream from the kernel without our doing: enough
 
 _HEADER: Final = Struct(
     "!HHII"
@@ -86,6 +94,16 @@ class Net(Protocol):
     def close(self, sock: Socket) -> None:
         """Close a socket, watched or not."""
         ...
+
+
+class Kernel(Protocol):
+    """Who passes streams on without us; `pbx.rtp.kernel.joins` says more."""
+
+    def join(
+        self, flow: Flow, onward: Flow, lost: Callable[[str], None], now: float
+    ) -> KernelJoin | str | None: ...
+
+    def leave(self, join: KernelJoin) -> None: ...
 
 
 class Listener(Protocol):
@@ -158,13 +176,21 @@ def _nowhere(*_: Any) -> Any:
 class Endpoint:
     """A port pair of ours that talks with one peer."""
 
-    def __init__(self, name: str, address: str, rtp_port: int, net: Net, listener: Listener) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        rtp_port: int,
+        net: Net,
+        listener: Listener,
+        kernel: Kernel | None = None,
+    ) -> None:
         """
         Raises:
             OSError: a port of the pair is not to be had; neither is kept.
         """
         self.name, self.address, self.rtp_port = name, address, rtp_port
-        self._net, self._listener = net, listener
+        self._net, self._listener, self._kernel = net, listener, kernel
         self._rtp = net.bind(address, rtp_port)
         try:
             self._rtcp = net.bind(address, rtp_port + 1)
@@ -187,11 +213,14 @@ class Endpoint:
         self._peer: Endpoint | None = None
         self._early: list[tuple[bytes, Address]] = []
         self._held: list[tuple[float, bytes]] = []
+        self._way: Way | None = None  # that the peer's packets take through the kernel
+        self._refusal = ""  # why the kernel does not take them, as it said
+        self._returns = 0
 
         self._stream = Stream()
         self._round_trip = rtcp.RoundTrip()
         self._payload_type: int | None = None
-        self._packets_in = self._bytes_in = self._packets_out = self._bytes_out = 0
+        self._packets_in = self._bytes_in = self._packets_out = self._bytes_out = self._kernel_in = 0
         self._strangers = self._refused = 0
         self._lost_out: int | None = None
         self._jitter_out_s: float | None = None
@@ -206,6 +235,8 @@ class Endpoint:
 
     def set_remote(self, remote: Remote, now: float) -> None:
         """Take over what SDP agreed."""
+        self._come_back()
+        self._permit()
         before, self._remote = self._remote, remote
         if before is None or not before.may_receive:
             self._heard, self._silent_since = now, None
@@ -246,6 +277,7 @@ class Endpoint:
         self.part()
         other.part()
         self._peer, other._peer = other, self
+        self._permit()
         for endpoint in (self, other):
             endpoint._choose_path()
             held, endpoint._held = endpoint._held, []
@@ -255,6 +287,7 @@ class Endpoint:
 
     def part(self) -> None:
         """End the join, if there is one."""
+        self._come_back()
         self._settle()
         peer, self._peer = self._peer, None
         if peer is None:
@@ -276,7 +309,7 @@ class Endpoint:
 
     def tick(self, now: float, silence_s: float) -> bool | None:
         """Once a second. True: the peer has just been found silent; False: it is heard again."""
-        if self._stream.packets:
+        if self._stream.packets or (self._way is not None and self._way.packets):
             self._heard = now
             self._settle()
         self._unwanted = 0
@@ -299,8 +332,18 @@ class Endpoint:
         """Where the peer's RTP comes from."""
         return self._latch.source
 
+    @property
+    def path(self) -> str:
+        """Who passes the peer's packets on: "kernel", or "user space" and why; "" = nobody yet."""
+        if self._peer is None:
+            return ""
+        if self._way is not None:
+            return "kernel"
+        why = "" if self._kernel is None else self._why_seen() or self._peer._why_seen() or self._refusal
+        return f"user space: {why}" if why else "user space"
+
     def stats(self) -> EndpointStats:
-        """The counters."""
+        """The counters; those of the kernel are some seconds old while it has the stream."""
         self._settle()
         if self._peer is not None:
             self._peer._settle()
@@ -309,6 +352,7 @@ class Endpoint:
             bytes_in=self._bytes_in,
             packets_out=self._packets_out,
             bytes_out=self._bytes_out,
+            kernel_in=self._kernel_in,
             lost=self._stream.lost,
             jitter_s=self._stream.jitter_s,
             round_trip_s=self._round_trip.seconds,
@@ -385,6 +429,7 @@ class Endpoint:
             self._unwanted += 1
             self._refused += 1
             return
+        self._come_back()
         latch.accept(source)
         self._count(packet, len(data), now)
         self._pass_on(packet)
@@ -571,7 +616,9 @@ class Endpoint:
         if mine is None:
             return
         handler = self._take_rtp
-        if self._connected is not None:
+        if self._way is not None:
+            handler = self._take_late
+        elif self._connected is not None:
             handler = self._take_connected
             if (
                 self._latch.is_fixed
@@ -585,6 +632,8 @@ class Endpoint:
                 stream.recv_into, stream.send = self._rtp.recv_into, peer._rtp.send
                 stream.send_again, stream.take = peer._send_again, self._receive
                 handler = stream.relay
+                if self._kernel is not None and not (self._refusal or self._why_seen() or peer._why_seen()):
+                    handler = self._relay_first
         if handler != self._handler:
             self._handler = handler
             self._net.watch(self._rtp, handler)
@@ -592,10 +641,14 @@ class Endpoint:
     def _settle(self) -> None:
         """Book what went the short way."""
         stream = self._stream
-        if not stream.packets:
+        if not stream.packets and self._way is None:
             return
         packets, octets, stream.packets, stream.octets = stream.packets, stream.octets, 0, 0
         stream.received += packets
+        if self._way is not None:
+            unseen, unseen_octets = self._way.take()
+            self._kernel_in += unseen
+            packets, octets = packets + unseen, octets + unseen_octets
         self._packets_in += packets
         self._bytes_in += octets
         if self._peer is not None:
@@ -610,3 +663,97 @@ class Endpoint:
             and self._remote is not None
             and self._remote.may_send
         )
+
+    # Through the kernel.
+
+    def _why_seen(self) -> str:
+        """Why the packets of this side have to be seen; "" = nobody needs to.
+
+        Whoever comes to record, mix or listen for digits has to have a line here, and `_come_back` first.
+        """
+        remote = self._remote
+        if remote is None or not self._latch.is_fixed or self._connected is None:
+            return "not heard yet"
+        if remote.srtp is not None:
+            return "encrypted"
+        if remote.rtcp_mux:
+            return "RTCP on the same port"
+        if self._payload_map:
+            return "payload types differ"
+        if not (remote.may_send and remote.may_receive):
+            return "on hold"
+        return ""
+
+    def _relay_first(self, now: float) -> None:
+        """As `Stream.relay`, until both peers have gone on for a moment."""
+        self._stream.relay(now)
+        peer = self._peer
+        if peer is not None and self._stream.packets >= FIRST <= peer._stream.packets:
+            self._hand_over(peer, now)
+
+    def _hand_over(self, peer: "Endpoint", now: float) -> None:
+        """Let the kernel pass on the packets of both sides, but for those that have come already."""
+        assert self._kernel is not None
+        source, other = self._latch.source, peer._latch.source
+        for end in (self, peer):
+            end._relay_queue(now)
+        if self._peer is not peer or source is None or other is None:
+            return
+        if (self._latch.source, peer._latch.source) != (source, other):
+            return
+        flow = Flow(source, (self.address, self.rtp_port))
+        onward = Flow((peer.address, peer.rtp_port), other)
+        made = self._kernel.join(flow, onward, self._lost, now)
+        self._settle()
+        peer._settle()
+        if isinstance(made, KernelJoin):
+            self._way, peer._way = made.there, made.back
+        elif made is not None:
+            self._refusal = peer._refusal = made
+        self._choose_paths()
+
+    def _relay_queue(self, now: float) -> None:
+        for _ in range(QUEUE):
+            try:
+                data = self._rtp.recv(MAX_PACKET)
+            except OSError:
+                return
+            self._receive(data, now)
+
+    def _take_late(self, now: float) -> None:
+        """A packet though the kernel has the stream: it came just before, or the kernel has lost it."""
+        try:
+            data = self._rtp.recv(MAX_PACKET)
+        except OSError:
+            return
+        self._lost("")
+        self._receive(data, now)
+
+    def _lost(self, why: str) -> None:
+        """The kernel does not have the stream any more."""
+        peer = self._peer
+        self._come_back(why)
+        self._returns += 1
+        if self._returns >= RETURNS and not self._refusal and peer is not None:
+            self._refusal = peer._refusal = "the kernel keeps losing it"
+            self._choose_paths()
+
+    def _come_back(self, why: str = "") -> None:
+        """Take the stream back from the kernel, if it is there."""
+        way, peer = self._way, self._peer
+        if way is None or peer is None or self._kernel is None:
+            return
+        self._kernel.leave(way.join)
+        for end in (self, peer):
+            end._settle()
+            end._stream.begin_anew()
+            end._stream.head = -1
+        for end in (self, peer):
+            end._way, end._refusal = None, end._refusal or why
+        self._choose_paths()
+
+    def _permit(self) -> None:
+        """What the kernel refused before may be possible now."""
+        for end in (self, self._peer):
+            if end is not None:
+                end._refusal, end._returns = "", 0

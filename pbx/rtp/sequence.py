@@ -30,6 +30,7 @@ class Reception:
     __slots__ = (
         "_base",
         "_before",
+        "_is_anew",
         "highest",
         "jitter_ticks",
         "rate_hz",
@@ -47,6 +48,7 @@ class Reception:
         self.transit_ticks = -inf
         self._base = 0
         self._before = 0
+        self._is_anew = False
 
     @property
     def lost(self) -> int:
@@ -65,7 +67,7 @@ class Reception:
 
         (An RFC 4733 event keeps the timestamp of its start, §2.2.)
         """
-        if ssrc != self.ssrc:
+        if ssrc != self.ssrc or self._is_anew:
             self._begin(ssrc, sequence)
         step = ((sequence - self.highest + HALF) & 0xFFFF) - HALF
         if not -MAX_DROPOUT < step < MAX_DROPOUT:
@@ -87,8 +89,13 @@ class Reception:
         self.jitter_ticks *= rate_hz / self.rate_hz
         self.rate_hz = rate_hz
 
+    def begin_anew(self) -> None:
+        """For a while the stream was not seen: what is missing since then is not lost."""
+        self._is_anew = True
+
     def _begin(self, ssrc: int, sequence: int) -> None:
         self._before = self.lost
+        self._is_anew = False
         self.ssrc = ssrc
         self._base = self.highest = sequence
         self.received = 0

@@ -10,6 +10,7 @@ class EndpointStats:
     Attributes:
         packets_in, bytes_in: RTP taken from the peer; bytes of UDP payload as it came.
         packets_out, bytes_out: RTP sent to the peer.
+        kernel_in: packets_in that the kernel passed on, unseen: not in `lost` and `jitter_s`.
         lost: packets the peer sent that never came (RFC 3550 A.3); negative when duplicates outweigh losses.
         jitter_s: inter-arrival jitter of what came (RFC 3550 A.8).
         round_trip_s: our way to the peer and back, from the peer's last RTCP report; None: no report.
@@ -26,6 +27,7 @@ class EndpointStats:
     bytes_in: int = 0
     packets_out: int = 0
     bytes_out: int = 0
+    kernel_in: int = 0
     lost: int = 0
     jitter_s: float = 0.0
     round_trip_s: float | None = None
@@ -47,6 +49,7 @@ def total(before: EndpointStats | None, after: EndpointStats) -> EndpointStats:
         bytes_in=before.bytes_in + after.bytes_in,
         packets_out=before.packets_out + after.packets_out,
         bytes_out=before.bytes_out + after.bytes_out,
+        kernel_in=before.kernel_in + after.kernel_in,
         lost=before.lost + after.lost,
         jitter_s=after.jitter_s if after.packets_in else before.jitter_s,
         round_trip_s=before.round_trip_s if after.round_trip_s is None else after.round_trip_s,

@@ -1,12 +1,12 @@
 """What the rules are told about a call."""
 
 from collections.abc import Set
-from dataclasses import dataclass
 
+from pbx.immutable import immutable
 from pbx.office.extension import Extension
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class InboundFacts:
     """A call to an internal key. `extension` is None when nobody has the key; `caller_device` is the SIP user
     of the phone that calls, empty for one outside."""

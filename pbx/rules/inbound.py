@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from pbx.errors import UsageError
 from pbx.rules.decision import Decision, Reject, Ring
 from pbx.rules.facts import InboundFacts
 
@@ -40,13 +41,18 @@ ORDER: Final[tuple[Rule, ...]] = (unknown, unregistered, ring)  # ring always de
 
 def decide_inbound(facts: InboundFacts) -> Decision:
     """What becomes of a call to an internal key."""
-    return next(decision for rule in ORDER if (decision := rule(facts)) is not None)
+    for rule in ORDER:
+        if (decision := rule(facts)) is not None:
+            return decision
+    raise UsageError("no rule decides")
 
 
 def _ringing(facts: InboundFacts) -> tuple[str, ...]:
     assert facts.extension is not None
     return tuple(
-        device.username
-        for device in facts.extension.devices
-        if device.ring and device.username in facts.registered and device.username != facts.caller_device
+        [
+            device.username
+            for device in facts.extension.devices
+            if device.ring and device.username in facts.registered and device.username != facts.caller_device
+        ]
     )

@@ -16,6 +16,8 @@ def extract_sdp(content_type: str | None, body: bytes) -> bytes | None:
     Returns:
         The description's bytes, unread; None when there is none, whatever the reason.
     """
+    if content_type == "application/sdp":  # as nearly always
+        return body or None
     return _extract(content_type, body, MAX_DEPTH)
 
 

@@ -1,9 +1,9 @@
 """What a description is about, without where it goes: the part that passes from one leg to the other."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from pbx.immutable import immutable
 from pbx.sdp.formats import Format, make_format
 from pbx.sdp.pairing import Key
 
@@ -61,7 +61,7 @@ class Line(NamedTuple):
         return self._replace(rejected=True, direction=INACTIVE)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Content:
     """All media lines of a description, in its order."""
 

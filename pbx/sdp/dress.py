@@ -92,10 +92,21 @@ def render_connection(address: str) -> str:
     return f"IN IP6 {address}" if ":" in address else f"IN IP4 {address}"
 
 
-def render_body(locals_: tuple[LocalLine, ...], address: str, bandwidths: tuple[str, ...]) -> str:
+def first_address(lines: tuple[LocalLine, ...], default: str) -> str:
+    """Where the first line that is on listens."""
+    for each in lines:
+        if each.transport is not None:
+            return each.transport.address
+    return default
+
+
+def render_body(lines: tuple[LocalLine, ...], address: str, bandwidths: tuple[str, ...]) -> str:
     """Everything after the o= line."""
-    active = [each.transport.address for each in locals_ if each.transport is not None]
-    session_address = active[0] if active else address
-    shared = "".join([f"b={bandwidth}\r\n" for bandwidth in bandwidths]) if bandwidths else ""
-    media = [each.render(session_address) for each in locals_]
-    return f"s=-\r\nc={render_connection(session_address)}\r\n{shared}t=0 0\r\n{''.join(media)}"
+    address = first_address(lines, address)
+    text = f"s=-\r\nc={render_connection(address)}\r\n"
+    for bandwidth in bandwidths:
+        text += f"b={bandwidth}\r\n"
+    text += "t=0 0\r\n"
+    for each in lines:
+        text += each.render(address)
+    return text

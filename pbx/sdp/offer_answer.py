@@ -25,7 +25,7 @@ from pbx.sdp.content import (
     with_direction,
 )
 from pbx.sdp.crypto import SrtpKeys
-from pbx.sdp.dress import LocalLine, Transport, render_body, render_connection
+from pbx.sdp.dress import LocalLine, Transport, first_address, render_body, render_connection
 from pbx.sdp.errors import SdpError
 from pbx.sdp.pairing import pair
 from pbx.sdp.reading import read
@@ -105,10 +105,10 @@ class SdpSide:
             UsageError: another offer is pending.
         """
         self._expect(STABLE)
-        reading = read(body, [each.key for each in self._lines])
-        judge, content = self._terms.judge, reading.content
-        lines = tuple([judge(each) for each in reading.lines])
-        if lines != reading.lines:
+        said, content = read(body, [each.key for each in self._lines])
+        judge = self._terms.judge
+        lines = tuple([judge(each) for each in said])
+        if lines != said:
             content = Content(tuple([each.line for each in lines]), content.bandwidths)
         if not [each for each in lines if not each.line.rejected]:
             self._check_refusals([each.refusal for each in lines if each.refusal is not None])
@@ -237,14 +237,20 @@ class SdpSide:
     def _take_answer(self, body: bytes) -> Content:
         offered = self._offered
         remotes, content = read(body, [each.key for each in offered])
-        kinds = [each.line.kind for each in remotes]
+        settled: list[LocalLine] = []
+        refusals: list[Refusal] = []
+        for place, remote in enumerate(remotes):
+            if place >= len(offered) or offered[place].kind != remote.line.kind:
+                kinds = " ".join([each.line.kind for each in remotes])
+                raise SdpError(f"answer with lines {kinds!r} to another offer")
+            line, refusal = settle_line(offered[place], remote)
+            settled.append(line)
+            if refusal is not None:
+                refusals.append(refusal)
         # Some old adaptors leave out the lines they do not know instead of refusing them: missing is refused.
-        if kinds != [each.kind for each in offered][: len(kinds)]:
-            raise SdpError(f"answer with lines {' '.join(kinds)!r} to another offer")
-        settled = [settle_line(ours, remote) for ours, remote in zip(offered, remotes, strict=False)]
-        settled += [(switch_off(ours), None) for ours in offered[len(remotes) :]]
-        lines = tuple([ours for ours, _ in settled])
-        refusals = [refusal for _, refusal in settled if refusal is not None]
+        for ours in offered[len(remotes) :]:
+            settled.append(switch_off(ours))
+        lines = tuple(settled)
         if refusals and not _has_media(lines):
             raise _refuse(refusals)
         said = tuple([ours.remote.line if ours.remote else Line(*ours.key, rejected=True) for ours in lines])
@@ -257,8 +263,7 @@ class SdpSide:
     def _describe(self, lines: tuple[LocalLine, ...], bandwidths: tuple[str, ...]) -> bytes:
         """Our description; the version grows by one when it differs from the last we sent (RFC 3264 §8)."""
         if not self._origin_address:
-            active = [each.transport.address for each in lines if each.transport is not None]
-            self._origin_address = active[0] if active else "127.0.0.1"
+            self._origin_address = first_address(lines, "127.0.0.1")
         connection = render_connection(self._origin_address)
         sent = render_body(lines, self._origin_address, bandwidths)
         if sent != self._sent:

@@ -7,7 +7,7 @@ microseconds, so it is done once for each phone: the second time, only the port 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
@@ -15,19 +15,16 @@ from pbx.sdp.pairing import Key
 from pbx.sdp.remote import RemoteLine, read_lines
 from pbx.sdp.session import SessionDescription
 
-REMEMBERED: Final = 1024  # phones
-LONGEST: Final = 2000  # octets of a description that is remembered: 4 MB for all of them
+REMEMBERED: Final = 2048  # some 2 kB each; 12 where a phone fills `LONGEST` with the shortest lines there are
+LONGEST: Final = 1000  # octets
 # One m= line with a port: what stands between the o= line and it, its kind, the port, the rest.
 _USUAL: Final = re.compile(
     rb"v=0\r\no=[!-~]+(?: [!-~]+){5}\r\n((?:[a-ln-z]=[^\r\n]*\r\n)*)m=([a-z]+) ([1-9]\d{0,4}) (.*)", re.S
 )
 
 
-class Reading(NamedTuple):
-    """The media lines, and the same without where they go."""
-
-    lines: tuple[RemoteLine, ...]
-    content: Content
+# The media lines, and the same without where they go.
+Reading = tuple[tuple[RemoteLine, ...], Content]
 
 
 def read(body: bytes, keys: Sequence[Key]) -> Reading:
@@ -41,7 +38,7 @@ def read(body: bytes, keys: Sequence[Key]) -> Reading:
     if usual is not None and b"a=crypto:" not in body and b"a=rtcp:" not in body:
         session, kind, port, rest = usual.groups()
         known = _recall(session, kind, rest)
-        if known is not None and (not keys or (len(keys) == 1 and keys[0] == known.lines[0].line.key)):
+        if known is not None and (not keys or (len(keys) == 1 and keys[0] == known[0][0].line.key)):
             number = int(port)
             if number < 65535:
                 return _with_port(known, number)
@@ -60,16 +57,15 @@ def _recall(session: bytes, kind: bytes, rest: bytes) -> Reading | None:
 
 
 def _with_port(known: Reading, port: int) -> Reading:
-    line, protocol, formats, rtp, _, rtcp_mux, crypto, had_crypto, refusal = known.lines[0]
+    (((line, protocol, formats, rtp, _, rtcp_mux, crypto, had_crypto, refusal),), content) = known
     rtcp = None
     if rtp is not None:
         address = rtp[0]
         rtp = (address, port)
         rtcp = rtp if rtcp_mux else (address, port + 1)
-    remote = RemoteLine(line, protocol, formats, rtp, rtcp, rtcp_mux, crypto, had_crypto, refusal)
-    return Reading((remote,), known.content)
+    return (RemoteLine(line, protocol, formats, rtp, rtcp, rtcp_mux, crypto, had_crypto, refusal),), content
 
 
 def _read(description: SessionDescription, keys: Sequence[Key]) -> Reading:
     lines = read_lines(description, keys)
-    return Reading(lines, Content(tuple([each.line for each in lines]), description.bandwidths))
+    return lines, Content(tuple([each.line for each in lines]), description.bandwidths)

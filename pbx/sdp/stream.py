@@ -87,12 +87,13 @@ def make_stream(position: int, local: LocalLine) -> Stream:
     )
 
 
+# All of these are asked of the same few tuples of formats in every call: a tenth of the time.
+@lru_cache(256)
 def _shared(formats: tuple[Format, ...], others: tuple[Format, ...]) -> tuple[Format, ...]:
     codecs = [each.codec for each in others]
     return tuple([each for each in formats if each.codec in codecs])
 
 
-# Both are asked of the same few tuples of formats in every call: 0.5 microseconds instead of 6.
 @lru_cache(256)
 def _clock_rates(formats: tuple[Format, ...]) -> tuple[tuple[int, int], ...]:
     return tuple([(each.payload_type, each.rate_hz) for each in formats])

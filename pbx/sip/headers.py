@@ -128,7 +128,7 @@ class Headers:
 
     def get_all(self, name: str) -> list[str]:
         """The raw values of `name`, one a line."""
-        key = _key(name)
+        key = name if name in KNOWN else _key(name)
         first = self.first.get(key)
         if first is None:
             return []
@@ -185,8 +185,11 @@ class Headers:
             self._items.append((name, value))
         else:
             where = self._where(key)
-            tail = [item for item in self._items[where + 1 :] if _key(item[0]) != key]
-            self._items[where:] = [(name, value), *tail]
+            if len(self.first) == len(self._items):
+                self._items[where] = (name, value)
+            else:
+                tail = [item for item in self._items[where + 1 :] if _key(item[0]) != key]
+                self._items[where:] = [(name, value), *tail]
         self.first[key] = value
         self.memo.pop(key, None)
 
@@ -266,7 +269,12 @@ class Headers:
         return f"Headers({self._items!r})"
 
     def _where(self, key: str) -> int:
+        items = self._items
         where = 0
-        while _key(self._items[where][0]) != key:
-            where += 1
+        if key in KNOWN:
+            while items[where][0] != key:
+                where += 1
+        else:
+            while _key(items[where][0]) != key:
+                where += 1
         return where

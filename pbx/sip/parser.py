@@ -25,6 +25,7 @@ __all__ = [
     "validate",
 ]
 
+_MANDATORY: Final = frozenset(MANDATORY)
 MAX_MESSAGE: Final = 65536  # bytes, head and body
 MAX_HEADERS: Final = 256  # lines
 
@@ -230,7 +231,7 @@ def validate(message: Request | Response) -> None:
 def _check(message: Request | Response) -> None:
     headers = message.headers
     first, memo = headers.first, headers.memo
-    if not is_answerable(headers):
+    if not first.keys() >= _MANDATORY:
         raise MalformedMessageError(next(name for name in MANDATORY if name not in headers), "missing")
     if headers.has_repeated:
         for name in SINGLE:

@@ -44,7 +44,7 @@ class SessionTimer:
             IntervalTooSmallError: it asks for less than `MIN_SE`.
         """
         wish = _wish(request)
-        can = "timer" in (tag.lower() for tag in request.headers.values("Supported"))
+        can = "timer" in [tag.lower() for tag in request.headers.values("Supported")]
         if wish is None:
             self.we_refresh = not can or self.we_refresh
             self.interval = max(DEFAULT, _min_se(request))
@@ -93,5 +93,8 @@ def _wish(message: Request | Response) -> SessionExpires | None:
 
 
 def _min_se(message: Request | Response) -> int:
-    value = (message.headers.get("Min-SE") or "").partition(";")[0].strip()
+    value = message.headers.get("Min-SE")
+    if value is None:
+        return 0
+    value = value.partition(";")[0].strip()
     return min(int(value), 86_400) if value.isascii() and value.isdigit() else 0

@@ -28,6 +28,9 @@ METHODS: Final = frozenset(ALLOW.split(", "))
 RECOGNISED: Final = METHODS | {"SUBSCRIBE", "PUBLISH"}
 SUPPORTED: Final = "100rel, replaces, timer, norefersub, outbound, path"
 OPTION_TAGS: Final = frozenset((*SUPPORTED.split(", "), "histinfo", "from-change"))
+CHALLENGED: Final = frozenset({"INVITE", "REGISTER", "MESSAGE"})  # outside of dialogs
+# Headers whose requests are looked at more closely before anybody asks for a password (§8.2.2.3, §8.2.3).
+UNCHALLENGED: Final = frozenset({"Authorization", "Proxy-Authorization", "Require", "Content-Encoding"})
 UNREACHABLE: Final = "Unreachable"  # reason of the 503 that stands for a lost transport (§8.1.3.1)
 UDP_LIMIT: Final = 1300  # octets; a larger request goes by TCP where the peer has it (§18.1.1)
 
@@ -71,6 +74,10 @@ class StackUser(StepOwner, Protocol):
         """What to answer to a request outside of dialogs before anything is spent on it; None to go on."""
         ...
 
+    def challenge(self, request: Request, flow: Flow) -> "Refusal | None":
+        """What to answer to a request of CHALLENGED without credentials; None to look at it further."""
+        ...
+
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
 
 
@@ -100,6 +107,10 @@ class ClientRequest:
         self.alternatives = list(alternatives)
         self.key: TransactionKey | None = None
         self.has_provisional = False  # of the transaction in progress
+
+    def release(self) -> None:
+        """Nothing comes any more. Who sent it may still hold it: it holds its sender no longer."""
+        self.handler, self.owner = _ignore, None
 
 
 class SipStack:
@@ -158,6 +169,8 @@ class SipStack:
             validate(message)
         except MalformedMessageError as error:
             self.receive_malformed(error, flow, now)
+            return
+        if isinstance(message, Request) and self._is_challenged(message, flow):
             return
         self._dispatch(self.layer.receive(message, flow, now))
 
@@ -319,9 +332,34 @@ class SipStack:
             reply_path = trace_reply_path(request, flow)
         except MalformedMessageError:
             return False  # `validate` will say what is wrong with it
+        self._refuse_once(request, refusal, tag, reply_path)
+        return True
+
+    def _is_challenged(self, request: Request, flow: Flow) -> bool:
+        """Answer a request without credentials by a challenge, keeping nothing (§8.2.7, §26.3.2.4).
+
+        Every call and registration begins so. The ACK to the challenge, known by its tag, ends here too.
+        """
+        first = request.headers.first
+        if request.method == "ACK":
+            return first["To"].endswith(self._stateless_tag(request))
+        if (
+            request.method not in CHALLENGED
+            or not first.keys().isdisjoint(UNCHALLENGED)
+            or request.to.tag is not None
+        ):
+            return False
+        refusal = self._user.challenge(request, flow)
+        if refusal is None:
+            return False
+        reply_path = trace_reply_path(request, flow)
+        self._refuse_once(request, refusal, self._stateless_tag(request), reply_path)
+        return True
+
+    def _refuse_once(self, request: Request, refusal: "Refusal", tag: str, reply_path: Flow) -> None:
+        headers = request.headers
         values = (*(headers.get(name) or "" for name in ("From", "To", "Call-ID", "CSeq")), tag)
         self.out.append(Send(render_refusal(refusal, headers.get_all("Via"), *values), reply_path))
-        return True
 
     def _is_dealt_with(self, data: bytes, flow: Flow) -> bool:
         """The same for a datagram that nobody has read yet; the ACK to such an answer ends here too."""
@@ -370,7 +408,8 @@ class SipStack:
     def _wants_tcp(self, request: Request, flow: Flow) -> bool:
         if self._no_tcp.get(flow.peer, 0.0) > self.now:
             return False
-        return len(request.render()) + 120 > UDP_LIMIT  # the Via that is added counts too
+        size = len(request.body) + sum([len(name) + len(value) + 4 for name, value in request.headers])
+        return size + len(request.uri) + 160 > UDP_LIMIT  # with the Via and Content-Length that are added
 
     def _guard(self, owner: StepOwner | None, step: Callable[[Any], None], argument: Any) -> None:
         """Take a step on behalf of `owner`: when it fails, the owner ends, and nobody else is hurt."""
@@ -397,7 +436,9 @@ class SipStack:
                 if client is not None:
                     self._fail(client, 408 if kind is TimedOut else 503)
             elif kind is Ended:
-                self._clients.pop(effect.key, None)
+                client = self._clients.pop(effect.key, None)
+                if client is not None:
+                    client.release()
                 self._invites.pop(effect.key, None)
             else:
                 self.out.append(effect)
@@ -421,7 +462,9 @@ class SipStack:
             self._try(client)
             return
         reason = UNREACHABLE if status == 503 else ""
-        self._guard(client.owner, client.handler, make_response(client.request, status, reason))
+        owner, handler = client.owner, client.handler
+        client.release()
+        self._guard(owner, handler, make_response(client.request, status, reason))
 
     def _receive_request(self, event: RequestIn) -> None:
         request, key, flow = event.request, event.key, event.flow

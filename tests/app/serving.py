@@ -28,6 +28,7 @@ tls = ["127.0.0.1:{tls}"]
 [rtp]
 ports = [{rtp}, {rtp_last}]
 workers = 1
+kernel = "off"
 """
 
 

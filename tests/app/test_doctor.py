@@ -178,3 +178,60 @@ def test_a_database_that_is_gone(folder):
     found = wrong(look(folder, PLAIN + "[database]\nurl = 'postgresql+psycopg://u:hush@127.0.0.1:9/x'\n"))
     assert list(found) == ["database"]
     assert "hush" not in found["database"]
+
+
+def kernel_rows(folder, monkeypatch, status, text=PLAIN, may=True, forwarding=True):
+    """All that is said of rtp.kernel."""
+    monkeypatch.setattr("pbx.app.doctor._status", lambda config: status)
+    monkeypatch.setattr("pbx.app.doctor.may_administer", lambda text: may)
+    monkeypatch.setattr("pbx.app.doctor.forwards", lambda version: forwarding)
+    config = parse_config(text, "pbx.toml", folder)
+    return [(each.ok, each.says) for each in examine(config, nobody_asks) if each.what == "rtp.kernel"]
+
+
+KERNEL = {
+    "off": (None, {"text": PLAIN + "[rtp]\nkernel = 'off'\n"}, (True, "off: audio is relayed in user space")),
+    "not running, allowed": (
+        None,
+        {},
+        (True, "the kernel can relay audio, if the server runs as this user does"),
+    ),
+    "not running, not allowed": (
+        None,
+        {"may": False},
+        (
+            True,
+            "audio stays in user space: CAP_NET_ADMIN is needed "
+            "(AmbientCapabilities=CAP_NET_ADMIN in the systemd unit)",
+        ),
+    ),
+    "active": (
+        {"kernel": {"active": True, "why": ""}},
+        {},
+        (True, "active: the kernel relays the audio of plain calls"),
+    ),
+    "active with trouble": (
+        {"kernel": {"active": True, "why": "a firewall"}},
+        {},
+        (False, "active, but: a firewall"),
+    ),
+    "not active": (
+        {"kernel": {"active": False, "why": "an old kernel"}},
+        {},
+        (True, "audio stays in user space: an old kernel"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "more", "expected"), KERNEL.values(), ids=KERNEL)
+def test_the_kernel(folder, monkeypatch, status, more, expected):
+    assert kernel_rows(folder, monkeypatch, status, **more) == [expected]
+
+
+def test_what_would_make_calls_between_other_machines_fast(folder, monkeypatch):
+    status = {"kernel": {"active": True, "why": ""}}
+    _, four, six = kernel_rows(folder, monkeypatch, status, forwarding=False)
+    assert "`sysctl net.ipv4.ip_forward=1` makes this machine a router" in four[1]
+    assert "`sysctl net.ipv6.conf.all.forwarding=1`" in six[1]
+    assert four[0]
+    assert six[0]

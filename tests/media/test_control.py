@@ -201,3 +201,40 @@ def test_what_was_ordered_closed_is_reported_before_the_end(make_core, phones):
     core.reactor.callLater(0, core.control.perform, CloseEndpoint("a"))
     core.stop()
     assert any(isinstance(event, EndpointClosed) for event in core.events)
+
+
+def read_paths(core):
+    """What the workers say of who relays."""
+    found = []
+    core.reactor.callLater(
+        0,
+        lambda: core.control.read_paths().addCallback(
+            lambda read: (found.append(read), core.reactor.crash())
+        ),
+    )
+    core._run()
+    return found[0]
+
+
+def test_all_workers_are_asked_who_relays(make_core):
+    core = make_core(2)
+    names = [("a", "one"), ("b", "one"), ("c", "two"), ("d", "two")]
+    core.settle(
+        *(OpenEndpoint(name, call, V4, free_pair()) for name, call in names), Join("a", "b"), Join("c", "d")
+    )
+    assert read_paths(core) == (dict.fromkeys("abcd", "user space"), "")
+
+
+def test_a_worker_that_does_not_answer_keeps_nobody_waiting_for_long(make_core):
+    core = make_core(2)
+    names = [("a", "one"), ("b", "one"), ("c", "two"), ("d", "two")]
+    core.settle(
+        *(OpenEndpoint(name, call, V4, free_pair()) for name, call in names), Join("a", "b"), Join("c", "d")
+    )
+    stopped = core.control.pids[0]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        paths, _ = read_paths(core)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert len(paths) == 2

@@ -102,3 +102,14 @@ def test_another_rate_keeps_the_jitter_in_seconds():
     reception.jitter_ticks = 80.0
     reception.set_rate(48_000)
     assert reception.jitter_s == pytest.approx(0.01)
+
+
+def test_what_was_not_seen_for_a_while_is_not_lost():
+    reception = Reception(8000)
+    for sequence in (1, 2, 4):
+        reception.receive(7, sequence, None, 0.0)
+    reception.begin_anew()
+    assert reception.lost == 1
+    for sequence in (900, 901, 903):
+        reception.receive(7, sequence, None, 0.0)
+    assert reception.lost == 2

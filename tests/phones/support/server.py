@@ -36,6 +36,7 @@ tls = ["127.0.0.1:{tls_port}", "[::1]:{tls_port}"]
 
 [rtp]
 ports = [{rtp_first}, {rtp_last}]
+kernel = "{kernel}"
 
 [web]
 listen = ""
@@ -58,6 +59,7 @@ class PbxServer:
         failed_auth: how many wrong passwords an address has. Many, since all phones have the same one.
         rtp_ports: how many ports its audio has.
         limits: further lines of [limits].
+        kernel: "auto" only in a network namespace of its own: the kernel does it for all in it.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class PbxServer:
         failed_auth: int = 10_000,
         rtp_ports: int = RTP_PORTS,
         limits: str = "",
+        kernel: str = "off",
     ) -> None:
         self.folder = folder
         self._rtp_ports = rtp_ports
@@ -79,6 +82,7 @@ class PbxServer:
         self._office = office or office_toml()
         self._failed_auth = failed_auth
         self._limits = limits
+        self._kernel = kernel
         self._rtp_ports = rtp_ports
         self._program: Program | None = None
         self._mark = 0
@@ -125,6 +129,7 @@ class PbxServer:
                 rtp_last=self.rtp_first + self._rtp_ports - 2,
                 failed_auth=self._failed_auth,
                 limits=self._limits,
+                kernel=self._kernel,
             )
         )
         self.apply(self._office)

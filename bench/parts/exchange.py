@@ -1,6 +1,6 @@
 """CPU of the exchange for one call and one registration, without sockets, database and media worker.
 
-    python -m bench.exchange [--calls 2000] [--extensions 100] [--in-progress 0] [--profile]
+    python -m bench.parts.exchange [--calls 2000] [--extensions 100] [--in-progress 0] [--profile]
 
 A call is INVITE, 401, ACK, INVITE, 100, 180, 200, ACK, BYE, 200 on the caller's side and the same without the
 challenge on the callee's: 16 messages. Only the time inside the exchange counts, not that of the phones.
@@ -56,7 +56,7 @@ class Bench:
             entropy,
             PortPool(1024, 65534, entropy, rest_s=0.0),
             lambda host: host == SERVER[0],
-            lambda flow: SERVER,
+            lambda _: SERVER,
         )
         self.now = 0.0
         self.spent_ns = 0
