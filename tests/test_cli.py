@@ -176,19 +176,19 @@ def test_check_of_a_new_folder_makes_nothing(pbx):
 
 
 def test_check_of_a_file_applies_nothing_and_lists_what_has_no_effect_yet(pbx):
-    pbx.config("[limits]\ncalls_per_second = 5\n[rtp]\nrelay = 'rtpengine:127.0.0.1:2223'\n")
+    pbx.config("[mail]\nsender = 'pbx@acme.example'\n[rtp]\nrelay = 'rtpengine:127.0.0.1:2223'\n")
     path = pbx.write(OFFICE.replace('key = "100"', 'key = "100"\nrecord = "all"'))
     said = pbx("check", path).splitlines()
     assert f"{path}: no mistakes" in said
     assert said[-5:] == [
         "stored, not yet in effect, in pbx.toml:",
         "  rtp.relay",
-        "  limits.calls_per_second",
+        "  mail.sender",
         "stored, not yet in effect, in the office:",
         "  extension.record",
     ]
     assert pbx.json("check", path)["not_yet_in_effect"] == {
-        "pbx.toml": ["rtp.relay", "limits.calls_per_second"],
+        "pbx.toml": ["rtp.relay", "mail.sender"],
         "office": ["extension.record"],
     }
     assert not (pbx.folder / "data").exists()

@@ -61,9 +61,11 @@ def glance(data: bytes) -> Glance | None:
     )
     from_, to = _value(text, "\r\nFrom: "), _value(text, "\r\nTo: ")
     via = _via(via_text)
-    if via is None or not (from_ and to and call_id and cseq) or f"{via_text};".count(";rport;") != 1:
-        return None
     method, user = start.groups()
+    if via is None or not (from_ and to and call_id and cseq):
+        return None
+    if method == "INVITE" and f"{via_text};".count(";rport;") != 1:
+        return None  # nothing is answered to an ACK, whose Via may be that of the answer (SIPp's is)
     host, port, params = via.groups()
     branch = _branch(params)
     if branch is None or (method == "INVITE" and "tag" in to.lower()):
