@@ -8,25 +8,37 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Deadlines(Generic[K]):
-    """At most one deadline a key; setting a key again moves it."""
+    """At most one deadline a key; setting a key again moves it.
+
+    Attributes:
+        next: the earliest deadline, or None; asked after every step, and so kept instead of looked for.
+    """
 
     def __init__(self) -> None:
+        self.next: float | None = None
         self._heap: list[tuple[float, int, K]] = []
         self._due: dict[K, float] = {}
         self._count = 0
 
     def set(self, key: K, when: float | None) -> None:
         """Make `key` fall due at `when` (seconds), or never for None."""
-        due = self._due
-        if when is None:
-            due.pop(key, None)
+        due, soonest = self._due, self.next
+        was = due.get(key)
+        if was == when:
             return
-        if due.get(key) == when:
+        if when is None:
+            del due[key]
+            if was == soonest:
+                self._look()
             return
         due[key] = when
         self._count += 1
         heap = self._heap
         heappush(heap, (when, self._count, key))
+        if soonest is None or when < soonest:
+            self.next = when
+        elif was == soonest:
+            self._look()
         # Cancelled entries stay in the heap until they surface; rebuild when they are most of it.
         if len(heap) > 64 and len(heap) > 4 * len(due):
             self._shrink()
@@ -34,19 +46,10 @@ class Deadlines(Generic[K]):
     def __len__(self) -> int:
         return len(self._due)
 
-    @property
-    def next(self) -> float | None:
-        """The earliest deadline, or None."""
-        heap, due = self._heap, self._due
-        while heap:
-            when, _, key = heap[0]
-            if due.get(key) == when:
-                return when
-            heappop(heap)
-        return None
-
     def pop_due(self, now: float) -> list[K]:
         """Take out every key whose deadline is `now` or earlier, in order."""
+        if self.next is None or self.next > now:
+            return []
         heap, due = self._heap, self._due
         fallen: list[K] = []
         while heap and heap[0][0] <= now:
@@ -54,16 +57,28 @@ class Deadlines(Generic[K]):
             if due.get(key) == when:
                 del due[key]
                 fallen.append(key)
+        self._look()
         return fallen
 
     def pop_first(self, now: float) -> K | None:
         """Take out the key that fell due first, `now` at the latest; None when there is none."""
-        when = self.next
-        if when is None or when > now:
+        if self.next is None or self.next > now:
             return None
         _, _, key = heappop(self._heap)
         del self._due[key]
+        self._look()
         return key
+
+    def _look(self) -> None:
+        """Find `next`, which is then on top of the heap."""
+        heap, due = self._heap, self._due
+        while heap:
+            when, _, key = heap[0]
+            if due.get(key) == when:
+                self.next = when
+                return
+            heappop(heap)
+        self.next = None
 
     def _shrink(self) -> None:
         due = self._due

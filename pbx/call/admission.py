@@ -43,11 +43,6 @@ class Admission:
         self._brake = Brake(calls_per_second)
         self._set_ups: dict[str, list[str]] = {}  # calls of each device, some of which are answered or over
 
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` wants to be called, None for never."""
-        return self.refusals.deadline
-
     def expire(self, now: float) -> None:
         for episode in self.refusals.expire(now):
             counts = ", ".join(f"{count} {method}" for method, count in episode.counts.most_common())

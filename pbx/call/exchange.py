@@ -13,6 +13,7 @@ from pbx.call.identity import assert_identity, from_value, kept_headers, wants_p
 from pbx.call.leg import CALLING, Leg, Party
 from pbx.call.leg_media import LegMedia
 from pbx.call.qualify import Qualifier
+from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.media.orders import EndpointClosed, EndpointFailed, Resumed, Silent, WorkerRestarted
@@ -96,6 +97,10 @@ class Exchange:
             self.location.is_registered_from,
             self.note,
         )
+        self._deadlines: tuple[Deadlines[Any], ...] = (
+            *(self.stack.timers, self.stack.layer.deadlines),
+            *(self.location.deadlines, self.qualifier.deadlines, self.admission.refusals.deadlines),
+        )
         self._own_address = own_address
         self._endpoints: dict[str, tuple[LegMedia, int]] = {}
         self._closing: dict[
@@ -108,9 +113,9 @@ class Exchange:
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called next."""
-        first = self.stack.deadline
-        for part in (self.location, self.qualifier, self.admission):
-            when = part.deadline
+        first = None
+        for deadlines in self._deadlines:
+            when = deadlines.next
             if when is not None and (first is None or when < first):
                 first = when
         return first

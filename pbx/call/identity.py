@@ -18,6 +18,8 @@ def wants_privacy(request: Request) -> bool:
     """The caller asks that its identity is not shown (RFC 3323 §4.2), or does not show it (§4.1.1.3)."""
     if isinstance(request.from_.uri, SipUri) and request.from_.uri.host.lower() == ANONYMOUS_HOST:
         return True
+    if "Privacy" not in request.headers.first:
+        return False
     wishes = {
         wish.strip().lower() for value in request.headers.get_all("Privacy") for wish in value.split(";")
     }
@@ -44,4 +46,6 @@ def assert_identity(party: Party, domain: str) -> Extra:
 
 def kept_headers(request: Request) -> Extra:
     """Headers of the caller's INVITE that are passed on as they are."""
+    if request.headers.first.keys().isdisjoint(KEPT):
+        return ()
     return tuple((name, value) for name in KEPT for value in request.headers.get_all(name))

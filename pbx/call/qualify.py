@@ -23,19 +23,19 @@ class Qualifier:
         self._stack = stack
         self._location = location
         self._domain = domain
-        self._due: Deadlines[str] = Deadlines()
+        self.deadlines: Deadlines[str] = Deadlines()
         self._watched: set[str] = set()
 
     @property
     def deadline(self) -> float | None:
-        return self._due.next
+        return self.deadlines.next
 
     def watch(self, username: str) -> None:
         """A device has registered: ask it soon, then regularly while it stays registered."""
         if username in self._watched:
             return
         self._watched.add(username)
-        self._due.set(username, self._stack.now + FIRST_S)
+        self.deadlines.set(username, self._stack.now + FIRST_S)
 
     def is_reachable(self, username: str, contact: str) -> bool | None:
         """Whether the phone answered last time; None before the first answer."""
@@ -43,7 +43,7 @@ class Qualifier:
         return None if key not in self.round_trip else self.round_trip[key] is not None
 
     def expire(self, now: float) -> None:
-        for username in self._due.pop_due(now):
+        for username in self.deadlines.pop_due(now):
             bindings = [
                 each for each in self._location.bindings(username, now) if may_be_asked(each.user_agent)
             ]
@@ -56,7 +56,7 @@ class Qualifier:
             for binding in bindings:
                 self._ask(username, binding)
             # Spread over the interval, so that a thousand phones are not asked at once for ever.
-            self._due.set(username, now + INTERVAL_S * (0.9 + self._stack.entropy.below(200) / 1000))
+            self.deadlines.set(username, now + INTERVAL_S * (0.9 + self._stack.entropy.below(200) / 1000))
 
     def _ask(self, username: str, binding: Binding) -> None:
         stack = self._stack

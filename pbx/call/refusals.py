@@ -28,12 +28,12 @@ class Refusals:
     def __init__(self) -> None:
         self.total: Counter[Cause] = Counter()
         self._episodes: dict[Topic, Episode] = {}
-        self._ends: Deadlines[Topic] = Deadlines()
+        self.deadlines: Deadlines[Topic] = Deadlines()
 
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called, None for never."""
-        return self._ends.next
+        return self.deadlines.next
 
     def add(self, cause: Cause, who: str, why: str, method: str, now: float) -> bool:
         """Count one; True when an episode begins with it.
@@ -48,7 +48,7 @@ class Refusals:
         is_first = episode is None
         if episode is None:
             episode = self._episodes[topic] = Episode(why, now, now)
-            self._ends.set(topic, now + QUIET_S)
+            self.deadlines.set(topic, now + QUIET_S)
         episode.last = now
         episode.counts[method] += 1
         return is_first
@@ -56,10 +56,10 @@ class Refusals:
     def expire(self, now: float) -> list[Episode]:
         """End every episode that has been quiet, and hand it back."""
         ended = []
-        while (topic := self._ends.pop_first(now)) is not None:
+        while (topic := self.deadlines.pop_first(now)) is not None:
             episode = self._episodes[topic]
             if episode.last + QUIET_S > now:
-                self._ends.set(topic, episode.last + QUIET_S)
+                self.deadlines.set(topic, episode.last + QUIET_S)
                 continue
             del self._episodes[topic]
             ended.append(episode)

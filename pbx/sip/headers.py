@@ -4,6 +4,7 @@ Nothing is parsed before it is asked for. Known names have one spelling, so find
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from pbx.errors import UsageError
@@ -96,6 +97,14 @@ def _checked(name: str, value: str) -> tuple[str, str]:
     return name, _key(name)
 
 
+MAX_REMEMBERED: Final = 200  # characters
+
+
+@lru_cache(maxsize=512)  # phones say the same Allow and Supported in most of their messages
+def _split(name: str, text: str) -> tuple[str, ...]:
+    return tuple(split_commas(name, text))
+
+
 class Headers:
     """Ordered header fields. Names are given in their canonical spelling ("Call-ID"); others work, slower.
 
@@ -148,7 +157,8 @@ class Headers:
         if not lines or _key(name) in _NOT_LISTS:
             return lines
         if len(lines) == 1:
-            return split_commas(name, lines[0])
+            line = lines[0]
+            return list(_split(name, line)) if len(line) <= MAX_REMEMBERED else split_commas(name, line)
         return [value for line in lines for value in split_commas(name, line)]
 
     def add(self, name: str, value: str) -> None:

@@ -66,7 +66,7 @@ class LocationService:
         self._bindings: dict[str, tuple[Binding, ...]] = {}  # of each, refreshed longest ago first
         self._by_flow: dict[Flow, set[str]] = {}
         self._networks: dict[str, int] = {}  # how many devices are bound from there
-        self._deadlines: Deadlines[str] = Deadlines()
+        self.deadlines: Deadlines[str] = Deadlines()
 
     def __len__(self) -> int:
         """How many devices are registered."""
@@ -75,7 +75,7 @@ class LocationService:
     @property
     def deadline(self) -> float | None:
         """When the next binding expires."""
-        return self._deadlines.next
+        return self.deadlines.next
 
     # --- questions -----------------------------------------------------------------------------------------
 
@@ -121,10 +121,10 @@ class LocationService:
         before = self._bindings.get(username, ())
         if bindings:
             self._bindings[username] = bindings
-            self._deadlines.set(username, min([binding.expires_at for binding in bindings]))
+            self.deadlines.set(username, min([binding.expires_at for binding in bindings]))
         elif before:
             del self._bindings[username]
-            self._deadlines.set(username, None)
+            self.deadlines.set(username, None)
         if len(before) == 1 == len(bindings) and before[0].flow == bindings[0].flow:
             return  # a refresh: by far the most frequent
         self._index(username, before, bindings)
@@ -149,7 +149,7 @@ class LocationService:
         Returns:
             The devices that lost a binding.
         """
-        return self._keep(self._deadlines.pop_due(now), lambda binding: binding.expires_at > now)
+        return self._keep(self.deadlines.pop_due(now), lambda binding: binding.expires_at > now)
 
     # --- over a restart ------------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ def parse_datagram(data: bytes) -> Request | Response:
         raise _unusable("framing", "no empty line after the headers", *_read_head(data.rstrip(b"\r\n")))
     start, headers, fault = _read_head(data[:end])
     body = data[end + 4 :]
-    length_text = headers.get("Content-Length")
+    length_text = headers.first.get("Content-Length")
     if length_text is not None and length_text != str(len(body)):
         if not (length_text.isascii() and length_text.isdigit()):
             raise _unusable("Content-Length", length_text, start, headers, fault)
@@ -245,8 +245,11 @@ def _check(message: Request | Response) -> None:
     call_id = first["Call-ID"]
     if not call_id or " " in call_id or "\t" in call_id:
         raise MalformedMessageError("Call-ID", call_id)
-    if "Contact" in first:
-        _ = message.is_star_contact or message.contacts
+    contact = first.get("Contact")
+    if contact is not None and contact != "*" and "," not in contact and len(first) == len(headers):
+        memo["Contact"] = [parse_name_addr(contact, "Contact")]
+    elif contact is not None:
+        _ = message.contacts
     if "Expires" in first:
         _ = message.expires
     if isinstance(message, Request):

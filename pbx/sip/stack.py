@@ -16,7 +16,7 @@ from pbx.sip.glance import glance
 from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, is_answerable, make_response
 from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
-from pbx.sip.transaction.key import TransactionKey, server_key
+from pbx.sip.transaction.key import MAGIC_COOKIE, TransactionKey, server_key
 from pbx.sip.transaction.layer import TransactionLayer
 from pbx.sip.transaction.reply_path import trace_reply_path
 from pbx.sip.transaction.timers import Timers
@@ -139,14 +139,6 @@ class SipStack:
         self.is_screening = False  # the user wants to see requests before anything is spent on them
 
     # --- steps ---------------------------------------------------------------------------------------------
-
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` wants to be called next."""
-        mine, theirs = self.timers.next, self.layer.deadline
-        if mine is None or theirs is None:
-            return mine if theirs is None else theirs
-        return min(mine, theirs)
 
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Take one datagram."""
@@ -392,19 +384,22 @@ class SipStack:
         return blake2s(named.encode("utf-8", "surrogateescape"), key=self._tag_key, digest_size=8).hexdigest()
 
     def _try(self, client: ClientRequest) -> None:
-        self._add_via(client.request, client.flow)
-        key, effects = self.layer.send_request(client.request, client.flow, self.now)
+        branch = self._add_via(client.request, client.flow)
+        key, effects = self.layer.send_request(client.request, client.flow, self.now, branch)
         client.key = key
         client.has_provisional = False
         self._clients[key] = client
         self._dispatch(effects)
 
-    def _add_via(self, request: Request, flow: Flow) -> None:
-        via = f"SIP/2.0/{flow.transport} {self.own_host(flow)};branch=z9hG4bK{self.entropy.token()};rport"
+    def _add_via(self, request: Request, flow: Flow) -> str:
+        """Put our Via on top of a request; returns its branch."""
+        branch = MAGIC_COOKIE + self.entropy.token()
+        via = f"SIP/2.0/{flow.transport} {self.own_host(flow)};branch={branch};rport"
         if "Via" in request.headers.first:
             request.headers.set("Via", via)
         else:
             request.headers.prepend("Via", via)
+        return branch
 
     def _wants_tcp(self, request: Request, flow: Flow) -> bool:
         if self._no_tcp.get(flow.peer, 0.0) > self.now:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from pbx.errors import PbxError, PeerError
 from pbx.sip.fields import parse_rack
 from pbx.sip.flow import Flow
+from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import Extra, SipStack, StepOwner
 from pbx.sip.transaction.key import TransactionKey
@@ -42,10 +43,11 @@ class InviteUas:
         self.is_final = False
         self.is_acked = False
         self._is_answered = False  # a final response has gone out
-        tags = {tag.lower() for tag in request.headers.values("Supported")}
-        required = {tag.lower() for tag in request.headers.values("Require")}
-        self.takes_reliable = "100rel" in tags or "100rel" in required
-        self.wants_reliable = "100rel" in required
+        headers = request.headers
+        self.wants_reliable = "Require" in headers.first and "100rel" in _tags(headers, "Require")
+        self.takes_reliable = self.wants_reliable or (
+            "Supported" in headers.first and "100rel" in _tags(headers, "Supported")
+        )
         self._stack: SipStack = stack
         self._owner: InviteUasOwner | None = owner
         self._key = key
@@ -214,3 +216,8 @@ class InviteUas:
     def _send(self, response: Response) -> None:
         self._is_answered = self._is_answered or response.status >= 200
         self._stack.send_response(self._key, response)
+
+
+def _tags(headers: Headers, name: str) -> set[str]:
+    """Option tags, in lower case."""
+    return {tag.lower() for tag in headers.values(name)}

@@ -299,7 +299,7 @@ def test_a_stranger_leaves_nothing_behind(method):
         0,
         0,
     )
-    assert len(stack.layer._deadlines) == len(stack.layer._merge_ids) == 0
+    assert len(stack.layer.deadlines) == len(stack.layer._merge_ids) == 0
 
 
 def test_a_repeated_request_gets_the_same_tag_though_nothing_is_kept():

@@ -33,7 +33,7 @@ class TransactionLayer:
         self._clients: dict[TransactionKey, Client] = {}
         self._servers: dict[TransactionKey, Server] = {}
         self._merge_ids: dict[MergeId, TransactionKey] = {}
-        self._deadlines: Deadlines[Client | Server] = Deadlines()
+        self.deadlines: Deadlines[Client | Server] = Deadlines()
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -46,12 +46,12 @@ class TransactionLayer:
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called, None for never."""
-        return self._deadlines.next
+        return self.deadlines.next
 
     def expire(self, now: float) -> list[Effect]:
         """Fire every timer that is due."""
         effects: list[Effect] = []
-        for transaction in self._deadlines.pop_due(now):
+        for transaction in self.deadlines.pop_due(now):
             effects += self._settle(transaction, transaction.expire(now))
         return effects
 
@@ -71,8 +71,12 @@ class TransactionLayer:
             return self._settle(server, server.receive_request(now))
         return self._open(message, key, flow, now)
 
-    def send_request(self, request: Request, flow: Flow, now: float) -> tuple[TransactionKey, list[Effect]]:
+    def send_request(
+        self, request: Request, flow: Flow, now: float, branch: str | None = None
+    ) -> tuple[TransactionKey, list[Effect]]:
         """Open a client transaction; the branch of the request's top Via must be a new one.
+
+        Whoever has just made the Via hands in its `branch`: it need not be read again.
 
         A CANCEL has the branch of its INVITE, which must have had a provisional response (§9.1). From then
         on the INVITE waits 64*T1 for its final response and then times out.
@@ -81,7 +85,10 @@ class TransactionLayer:
             UsageError: an ACK (that of a 2xx is sent by the user, any other by the layer), no new branch,
                 or a CANCEL before any provisional response.
         """
-        key = client_key(request)
+        if branch is not None:
+            key = TransactionKey(False, request.method, branch.lower())
+        else:
+            key = client_key(request)
         if not key.branch or key in self._clients:
             raise UsageError(f"branch of {request.method} missing or in use: {key.branch!r}")
         effects: list[Effect] = []
@@ -114,7 +121,7 @@ class TransactionLayer:
         server = self._servers.pop(key, None)
         if server is None:
             return [Ignored(key, f"{response.status} for no transaction")]
-        self._deadlines.set(server, None)
+        self.deadlines.set(server, None)
         if server.merge_id is not None:
             del self._merge_ids[server.merge_id]
         return [Send(response.render(), server.flow), Ended(key)]
@@ -138,7 +145,7 @@ class TransactionLayer:
             # Also a 2xx (RFC 6026 §8.9): nobody is left who could acknowledge it.
             return [Ignored(key, f"{response.status} for no transaction")]
         headers = response.headers
-        if (headers.has_repeated or "," in (headers.get("Via") or "")) and len(headers.values("Via")) > 1:
+        if (headers.has_repeated or "," in headers.first["Via"]) and len(headers.values("Via")) > 1:
             return [Ignored(key, f"{response.status} with several Vias")]  # §8.1.3.3: meant for another
         return self._settle(client, client.receive_response(response, now))
 
@@ -189,7 +196,7 @@ class TransactionLayer:
 
     def _settle(self, transaction: Client | Server, effects: list[Effect]) -> list[Effect]:
         """Keep the clock in step with `transaction`, or forget it at its end."""
-        self._deadlines.set(transaction, transaction.deadline)
+        self.deadlines.set(transaction, transaction.deadline)
         if transaction.state is not _TERMINATED:
             return effects
         if isinstance(transaction, InviteClientTransaction | NonInviteClientTransaction):

@@ -130,7 +130,7 @@ def test_any_order_of_inputs_leaves_nothing_behind(script):
     assert len(world.layer) == 0
     assert world.layer.states() == {}
     assert world.layer.deadline is None
-    assert len(world.layer._deadlines) == 0
+    assert len(world.layer.deadlines) == 0
     assert world.layer._merge_ids == {}
 
 
