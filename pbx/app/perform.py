@@ -28,18 +28,20 @@ class Wire(Protocol):
 
 
 class Performer:
-    """A table from the type of an effect to who carries it out."""
+    """A table from the type of an effect to who carries it out.
+
+    `wire` is set before the first step: what it hears becomes steps, whose effects come here.
+    """
+
+    wire: Wire
 
     def __init__(
         self,
-        wire: Wire,
         media: Callable[[Any], None],
         save_bindings: Callable[[str], None],
         write_record: Callable[[WriteRecord], None],
     ) -> None:
-        self._wire = wire
         self._table: dict[type, Callable[[Any], None]] = {
-            Send: self._send,
             Note: _note,
             Ignored: _ignored,
             SaveBindings: lambda effect: save_bindings(effect.username),
@@ -48,10 +50,10 @@ class Performer:
         }
 
     def __call__(self, effect: Any) -> None:
-        self._table[type(effect)](effect)
-
-    def _send(self, effect: Send) -> None:
-        self._wire.send(effect.data, effect.flow)
+        if type(effect) is Send:  # every other one
+            self.wire.send(effect.data, effect.flow)
+        else:
+            self._table[type(effect)](effect)
 
 
 def _note(effect: Note) -> None:

@@ -69,7 +69,8 @@ class Service:
         self._kernel: KernelTable | None = None
         self.media = MediaControl(reactor, config.rtp.workers or os.cpu_count() or 1, self._media_event)
         self._writer = Writer(store)
-        self._driver: Driver[Any] = Driver(self.exchange, reactor, self._perform)
+        performer = Performer(self.media.perform, self._save_bindings, self._write_record)
+        self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
             reactor,
@@ -79,9 +80,7 @@ class Service:
             trusted=trusted,
             load=self.exchange,
         )
-        self._performer = Performer(
-            self.transports, self.media.perform, self._save_bindings, self._write_record
-        )
+        performer.wire = self.transports
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
         self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         self._stopped: Deferred[None] | None = None
@@ -196,15 +195,16 @@ class Service:
 
     # --- what the parts ask of each other ------------------------------------------------------------------
 
-    def _perform(self, effect: Any) -> None:
-        self._performer(effect)
-
     def _media_event(self, event: Any) -> None:
-        self._driver.run(lambda now: self.exchange.media_event(event, now))
+        self._driver.run(self.exchange.media_event, event)
 
     def _own_address(self, flow: Flow) -> tuple[str, int]:
-        port = flow.local[1] if flow.local[1] and flow.transport == "UDP" else 0
-        return self._advertiser.advertised(flow), port or self._listening.get(flow.transport) or flow.local[1]
+        transport, _, local, _ = flow
+        is_udp = transport == "UDP"
+        if is_udp and local[1] and not self.config.server.advertise:
+            return local
+        port = local[1] if is_udp else 0
+        return self._advertiser.advertised(flow), port or self._listening.get(transport) or local[1]
 
     def _save_bindings(self, username: str) -> None:
         now, wall = self._reactor.seconds(), time.time()

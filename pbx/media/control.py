@@ -15,7 +15,7 @@ from pbx.errors import MediaError
 from pbx.media.crew import Crew, Effect, Kill, Report, Spawn, Tell
 from pbx.media.link import Link
 from pbx.media.orders import Event, OpenEndpoint, Order
-from pbx.media.wire import PathsRead, ReadPaths, encode
+from pbx.media.wire import Message, PathsRead, ReadPaths, encode
 from pbx.rtp.kernel.marks import Mark
 
 log = Logger()
@@ -48,6 +48,7 @@ class MediaControl:
         self._timer: Any = None
         self._effects: deque[Effect] = deque()
         self._is_stepping = False
+        self._is_waiting = False  # what was told, for `flush`
         self._stopped: Deferred[None] | None = None
         self._ready: Deferred[None] | None = None
         self._unheard: set[int] = set()
@@ -81,9 +82,16 @@ class MediaControl:
         self._heard(-1)
 
     def perform(self, order: Order) -> None:
-        """Carry out an order; what comes of it is told by events."""
+        """Carry out an order, by the next `flush` at the latest; what comes of it is told by events."""
         if self._stopped is None:
-            self._step(self._crew.perform(order, self._reactor.seconds()))
+            self._step(self._crew.perform(order))
+
+    def flush(self) -> None:
+        """Send what the workers were told: nothing more is to be said for now."""
+        if self._is_waiting:
+            self._is_waiting = False
+            for link in self._links.values():
+                link.flush()
 
     def read_paths(self) -> "Deferred[tuple[dict[str, str], str]]":
         """Ask all workers who passes the packets on.
@@ -94,8 +102,9 @@ class MediaControl:
         if self._census is None:
             self._census = _Census(set(self._links))
             self._census.late = self._reactor.callLater(CENSUS_S, self._count, None)
-            for link in self._links.values():
-                link.tell(encode(ReadPaths()))
+            for number in self._links:
+                self._tell(number, ReadPaths())
+            self.flush()
         asked: Deferred[tuple[dict[str, str], str]] = Deferred()
         self._census.asked.append(asked)
         if not self._links:
@@ -137,17 +146,19 @@ class MediaControl:
     def _received(self, link: Link, data: bytes) -> None:
         if self._links.get(link.number) is not link:
             return
-        self._heard(link.number)
+        if self._ready is not None:
+            self._heard(link.number)
         try:
             messages = list(link.decoder.feed(data))
         except MediaError as error:
             self._lost(link, f"unreadable: {error}")
             return
         for message in messages:
-            if isinstance(message, PathsRead):
+            if type(message) is PathsRead:
                 self._count(link.number, message)
-                continue
-            self._step(self._crew.receive(link.number, message, self._reactor.seconds()))
+            else:
+                self._step(self._crew.receive(link.number, message, self._reactor.seconds()))
+        self.flush()
 
     def _heard(self, number: int) -> None:
         """A worker has spoken for the first time; when all have, audio can flow."""
@@ -170,8 +181,7 @@ class MediaControl:
                 "media worker {number} died: {why}, exit code {code}", number=link.number, why=why, code=code
             )
             why = f"media worker {link.number} died ({why}, exit code {code})"
-            self._step(self._crew.died(link.number, why, self._reactor.seconds()))
-            self._arm()
+            self._bury(link.number, why)
         elif not self._links:
             self._arm()
             self._stopped.callback(None)
@@ -180,31 +190,41 @@ class MediaControl:
 
     def _step(self, effects: list[Effect]) -> None:
         """Perform effects in order, also when an event's receiver gives new orders meanwhile."""
-        self._effects.extend(effects)
+        waiting = self._effects
+        waiting.extend(effects)
         if self._is_stepping:
             return
         self._is_stepping = True
         try:
-            while self._effects:
-                self._perform(self._effects.popleft())
+            while waiting:
+                effect = waiting.popleft()
+                if type(effect) is Tell:
+                    self._tell(effect.worker, effect.message)
+                elif type(effect) is Report:
+                    self._report(effect.event)
+                elif type(effect) is Spawn:
+                    self._spawn(effect.worker)
+                elif type(effect) is Kill:
+                    self._lost(self._links[effect.worker], "hung")
         finally:
             self._is_stepping = False
 
-    def _perform(self, effect: Effect) -> None:
-        if isinstance(effect, Tell):
-            if (link := self._links.get(effect.worker)) is not None:
-                link.tell(encode(effect.message))
-                # A port must be open when the SDP sent next names it, or the first packet of a quick phone
-                # meets nobody. All else can wait for what more this turn of the reactor has to say.
-                if isinstance(effect.message, OpenEndpoint):
-                    link.flush()
-        elif isinstance(effect, Report):
-            with log.failuresHandled("media event {event} failed", event=effect.event):
-                self._on_event(effect.event)
-        elif isinstance(effect, Spawn):
-            self._spawn(effect.worker)
-        elif isinstance(effect, Kill):
-            self._lost(self._links[effect.worker], "hung")
+    def _tell(self, worker: int, message: Message) -> None:
+        if (link := self._links.get(worker)) is None:
+            return
+        link.tell(encode(message))
+        # A port must be open when the SDP sent next names it, or the first packet of a quick phone meets
+        # nobody. All else can wait for what more is said in this turn of the reactor.
+        if type(message) is OpenEndpoint:
+            link.flush()
+        else:
+            self._is_waiting = True
+
+    def _report(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception:
+            log.failure("media event {event} failed", event=event)
 
     def _spawn(self, number: int) -> None:
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
@@ -224,9 +244,12 @@ class MediaControl:
     def _died(self, number: int, why: str) -> None:
         if self._stopped is None:
             log.error("media worker {number} died: {why}", number=number, why=why)
-            why = f"media worker {number} died: {why}"
-            self._step(self._crew.died(number, why, self._reactor.seconds()))
-            self._arm()
+            self._bury(number, f"media worker {number} died: {why}")
+
+    def _bury(self, number: int, why: str) -> None:
+        self._step(self._crew.died(number, why, self._reactor.seconds()))
+        self._arm()
+        self.flush()
 
     def _kill_all(self) -> None:
         for link in list(self._links.values()):
@@ -243,6 +266,7 @@ class MediaControl:
     def _expire(self) -> None:
         self._step(self._crew.expire(self._reactor.seconds()))
         self._arm()
+        self.flush()
 
 
 @dataclass

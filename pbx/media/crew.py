@@ -7,8 +7,9 @@ that began apart are joined (attended transfer).
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
+from pbx.immutable import immutable
 from pbx.media.orders import (
     Address,
     CloseEndpoint,
@@ -32,6 +33,8 @@ from pbx.media.wire import Counted, Message, Ping, Restore
 from pbx.rtp.latch import normalize
 from pbx.rtp.statistics import total
 
+K = TypeVar("K")
+
 PING_S: Final = 2.0
 HUNG_S: Final = 10.0  # a worker that says nothing for so long is killed
 DEATHS: Final = 4  # within DEATHS_S: this worker cannot be kept alive, its calls are given up
@@ -39,21 +42,21 @@ DEATHS_S: Final = 30.0
 BACKOFF_S: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Spawn:
     """Start worker number `worker`."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Kill:
     """End worker number `worker`, and report its death."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Tell:
     """Send a message to worker number `worker`."""
 
@@ -61,7 +64,7 @@ class Tell:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Report:
     """Hand an event to the core."""
 
@@ -81,7 +84,7 @@ class _Worker:
     again: float | None = None  # when to start it once more
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Endpoint:
     order: OpenEndpoint
     worker: _Worker
@@ -109,8 +112,8 @@ class Crew:
     def __init__(self, workers: int) -> None:
         self._workers = [_Worker(number) for number in range(workers)]
         self._endpoints: dict[str, _Endpoint] = {}
-        self._calls: dict[str, set[str]] = {}
-        self._ports: dict[Address, _Endpoint] = {}
+        self._calls: dict[str, list[_Endpoint]] = {}
+        self._ports: dict[int, list[_Endpoint]] = {}  # by the even one; the same can be open on two addresses
         self._next_ping: float | None = None
 
     def __len__(self) -> int:
@@ -146,58 +149,57 @@ class Crew:
 
     # Orders.
 
-    def perform(self, order: Order, now: float) -> list[Effect]:
+    def perform(self, order: Order) -> list[Effect]:
         """Pass an order on to the worker it concerns; one for an endpoint that is gone does nothing."""
-        return ORDERS[type(order)](self, order, now)
+        return ORDERS[type(order)](self, order)
 
-    def _open(self, order: OpenEndpoint, _now: float) -> list[Effect]:
+    def _open(self, order: OpenEndpoint) -> list[Effect]:
         worker = self._worker_for(order.call)
         if worker is None:
             return [Report(EndpointFailed(order.endpoint, "no media worker can be kept running"))]
-        endpoint = _Endpoint(order, worker)
         worker.load += 1
-        self._endpoints[order.endpoint] = endpoint
-        for port in (order.rtp_port, order.rtp_port + 1):
-            self._ports[order.address, port] = endpoint
-        self._calls.setdefault(order.call, set()).add(order.endpoint)
+        self._endpoints[order.endpoint] = endpoint = _Endpoint(order, worker)
+        self._ports.setdefault(order.rtp_port, []).append(endpoint)
+        self._calls.setdefault(order.call, []).append(endpoint)
         return self._tell(endpoint, order)
 
-    def _set_remote(self, order: SetRemote, _now: float) -> list[Effect]:
+    def _set_remote(self, order: SetRemote) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
         if endpoint is None:
             return []
         before = endpoint.remote
-        if before is not None and before.rtp != order.rtp:
-            endpoint.source = None
-        if before is not None and before.srtp != order.srtp:
-            endpoint.counters.clear()
+        if before is not None:
+            if before.rtp != order.rtp:
+                endpoint.source = None
+            if before.srtp != order.srtp:
+                endpoint.counters.clear()
         endpoint.remote = order
         if endpoint.peer is not None and self._goes_round(endpoint.peer):
             return self._cut(endpoint)
         return self._tell(endpoint, order)
 
-    def _join(self, order: Join, _now: float) -> list[Effect]:
+    def _join(self, order: Join) -> list[Effect]:
         a, b = self._endpoints.get(order.a), self._endpoints.get(order.b)
         if a is None or b is None or a.is_closing or b.is_closing:
             return []
-        for one, other in ((a, b), (b, a)):
-            if one.peer is not other:
-                _unpair(one)
-        a.peer, b.peer = b, a
+        if a.peer is not b:
+            _unpair(a)
+            _unpair(b)
+            a.peer, b.peer = b, a
         if self._goes_round(a) or self._goes_round(b):
             return self._cut(a)
         if a.is_there and b.is_there and a.worker is b.worker:
             return [Tell(a.worker.number, order)]
         return self._bring_together(a, b)
 
-    def _part(self, order: Part, _now: float) -> list[Effect]:
+    def _part(self, order: Part) -> list[Effect]:
         endpoint = self._endpoints.get(order.a)
         if endpoint is None or endpoint.peer is None:
             return []
         _unpair(endpoint)
         return self._tell(endpoint, order)
 
-    def _close(self, order: CloseEndpoint, _now: float) -> list[Effect]:
+    def _close(self, order: CloseEndpoint) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
         if endpoint is None or endpoint.is_closing:
             return []
@@ -209,7 +211,7 @@ class Crew:
             return self._closed(endpoint, None)
         return [Tell(endpoint.worker.number, order)]
 
-    def _read_stats(self, order: ReadStats, _now: float) -> list[Effect]:
+    def _read_stats(self, order: ReadStats) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
         if endpoint is None:
             return []
@@ -221,9 +223,8 @@ class Crew:
 
     def _worker_for(self, call: str) -> _Worker | None:
         """The worker that has the call; for a new call the one with the fewest endpoints."""
-        for name in self._calls.get(call, ()):
-            endpoint = self._endpoints[name]
-            return endpoint.moving_to or endpoint.worker
+        if (endpoints := self._calls.get(call)) is not None:
+            return endpoints[0].moving_to or endpoints[0].worker
         able = [worker for worker in self._workers if worker.is_up]
         return min(able, key=lambda worker: worker.load, default=None)
 
@@ -234,18 +235,32 @@ class Crew:
 
         It can be so only when phones named ports of ours as theirs.
         """
-        seen: set[str] = set()
-        waiting = [start]
+        seen = self._next_of(start)
+        waiting = seen.copy()
         while waiting:
-            peer = waiting.pop().peer
-            for target in _targets(peer.remote) if peer is not None and peer.remote is not None else ():
-                found = self._ports.get(target)
-                if found is start:
-                    return True
-                if found is not None and found.name not in seen:
-                    seen.add(found.name)
+            for found in self._next_of(waiting.pop()):
+                if found not in seen:
+                    seen.append(found)
                     waiting.append(found)
-        return False
+        return start in seen
+
+    def _next_of(self, endpoint: _Endpoint) -> list[_Endpoint]:
+        """Endpoints of ours that the peer's side sends to what `endpoint` receives."""
+        peer = endpoint.peer
+        if peer is None or (remote := peer.remote) is None:
+            return []
+        ports, rtp, rtcp = self._ports, remote.rtp, remote.rtcp
+        # Nearly always a port's number tells that it is not ours, whosever the address is.
+        if (rtp is None or (rtp[1] & ~1 not in ports and rtp[1] + 1 & ~1 not in ports)) and (
+            rtcp is None or rtcp[1] & ~1 not in ports
+        ):
+            return []
+        return [
+            found
+            for host, port in _targets(remote)
+            for found in ports.get(port & ~1, ())
+            if found.order.address == host
+        ]
 
     def _cut(self, endpoint: _Endpoint) -> list[Effect]:
         effects = self._tell(endpoint, CloseEndpoint(endpoint.name))
@@ -302,14 +317,13 @@ class Crew:
 
     def receive(self, number: int, message: Message, now: float) -> list[Effect]:
         """A message of worker `number`."""
-        self._workers[number].heard = now
+        worker = self._workers[number]
+        worker.heard = now
         event = EVENTS.get(type(message))
         if event is None:
             return []
         endpoint = self._endpoints.get(message.endpoint)  # type: ignore[union-attr]  # all in EVENTS have one
-        if endpoint is None or endpoint.worker.number != number:
-            return []
-        return event(self, endpoint, message)
+        return [] if endpoint is None or endpoint.worker is not worker else event(self, endpoint, message)
 
     def _pass(self, _endpoint: _Endpoint, event: Event) -> list[Effect]:
         return [Report(event)]
@@ -343,17 +357,12 @@ class Crew:
         return [Report(EndpointClosed(endpoint.name, total(endpoint.carried, stats or EndpointStats())))]
 
     def _forget(self, endpoint: _Endpoint) -> None:
-        del self._endpoints[endpoint.name]
-        endpoint.worker.load -= 1
         order = endpoint.order
-        for port in (order.rtp_port, order.rtp_port + 1):
-            if self._ports.get((order.address, port)) is endpoint:
-                del self._ports[order.address, port]
+        del self._endpoints[order.endpoint]
+        endpoint.worker.load -= 1
+        _drop(self._ports, order.rtp_port, endpoint)
+        _drop(self._calls, order.call, endpoint)
         _unpair(endpoint)
-        names = self._calls[endpoint.order.call]
-        names.discard(endpoint.name)
-        if not names:
-            del self._calls[endpoint.order.call]
 
     # Death and resurrection.
 
@@ -396,12 +405,18 @@ def _targets(remote: SetRemote) -> Iterator[Address]:
 
 
 def _unpair(endpoint: _Endpoint) -> None:
-    if endpoint.peer is not None:
-        endpoint.peer.peer = None
-        endpoint.peer = None
+    if (peer := endpoint.peer) is not None:
+        endpoint.peer = peer.peer = None
 
 
-ORDERS: Final[dict[type, Callable[[Crew, Any, float], list[Effect]]]] = {
+def _drop(index: dict[K, list[_Endpoint]], key: K, endpoint: _Endpoint) -> None:
+    found = index[key]
+    found.remove(endpoint)
+    if not found:
+        del index[key]
+
+
+ORDERS: Final[dict[type, Callable[[Crew, Any], list[Effect]]]] = {
     OpenEndpoint: Crew._open,
     SetRemote: Crew._set_remote,
     Join: Crew._join,

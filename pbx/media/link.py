@@ -1,4 +1,4 @@
-"""The core's end of one worker's socket: what is said in one turn of the reactor goes out in one piece."""
+"""The core's end of one worker's socket: what is said at one time goes out in one piece."""
 
 import socket
 from collections.abc import Callable
@@ -28,26 +28,23 @@ class Link:
         self._socket, self._reactor = sock, reactor
         self._received, self._lost = received, lost
         self._unsent: list[bytes] = []
-        self._is_waiting = False  # for the end of this turn
         self._is_blocked = self._is_finished = self._is_closed = False
         reactor.addReader(self)
 
     def tell(self, data: bytes) -> None:
-        """Send when this turn of the reactor is over."""
+        """Send with the next `flush`."""
         self._unsent.append(data)
-        if not (self._is_waiting or self._is_blocked):
-            self._is_waiting = True
-            self._reactor.callLater(0, self._turn_over)
 
     def flush(self) -> None:
-        """Send at once what the socket takes."""
-        if not self._is_blocked:
+        """Send what the socket takes."""
+        if self._unsent and not self._is_blocked:
             self.doWrite()
 
     def finish(self) -> None:
         """Say that no order follows; the worker then ends."""
         self._is_finished = True
-        self.flush()
+        if not self._is_blocked:
+            self.doWrite()
 
     def abort(self) -> None:
         """Be done with it."""
@@ -56,10 +53,6 @@ class Link:
             self._reactor.removeReader(self)
             self._reactor.removeWriter(self)
             self._socket.close()
-
-    def _turn_over(self) -> None:
-        self._is_waiting = False
-        self.flush()
 
     # Called by the reactor.
 
@@ -87,24 +80,24 @@ class Link:
             return
         if self._unsent:
             data = b"".join(self._unsent)
+            self._unsent.clear()
             try:
                 sent = self._socket.send(data)
             except BlockingIOError:
                 sent = 0
             except OSError:
                 sent = len(data)  # it is gone, which reading tells
-            self._unsent = [data[sent:]] if sent < len(data) else []
-        self._block(bool(self._unsent))
-        if self._is_finished and not self._unsent:
+            if sent < len(data):
+                self._unsent.append(data[sent:])
+        is_blocked = bool(self._unsent)
+        if is_blocked is not self._is_blocked:
+            self._is_blocked = is_blocked
+            (self._reactor.addWriter if is_blocked else self._reactor.removeWriter)(self)
+        if self._is_finished and not is_blocked:
             self._finish()
 
     def connectionLost(self, reason: Failure) -> None:  # noqa: N802
         self._lost(self, reason.getErrorMessage())
-
-    def _block(self, is_blocked: bool) -> None:
-        if is_blocked != self._is_blocked:
-            self._is_blocked = is_blocked
-            (self._reactor.addWriter if is_blocked else self._reactor.removeWriter)(self)
 
     def _finish(self) -> None:
         self._is_finished = False

@@ -92,44 +92,39 @@ _NESTED: Final[dict[type, tuple[str, type]]] = {  # the field that is a value ty
 _MARSHAL_VERSION: Final = 2  # the later ones look for repeated values: slower, and here there are none
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """How one kind of message is taken apart: its `values`, of which number `at` is a `nested` type."""
-
-    number: int
-    kind: type
-    values: Callable[[Any], tuple[Any, ...]]
-    at: int | None
-    nested: type | None
-    nested_values: Callable[[Any], tuple[Any, ...]]
+Values: TypeAlias = Callable[[Any], tuple[Any, ...]]
 
 
-def _values_of(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+def _values_of(kind: type) -> Values:
     names = [field.name for field in fields(kind)]
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda message: tuple(getattr(message, name) for name in names)
+    if not names:
+        return lambda _message: ()
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda message: (get(message),)
 
 
-def _form(number: int, kind: type) -> _Form:
+def _nested_of(kind: type) -> tuple[int, type] | None:
+    """Which field is a value type itself, and which."""
     if kind not in _NESTED:
-        return _Form(number, kind, _values_of(kind), None, None, tuple)
+        return None
     name, nested = _NESTED[kind]
-    at = [field.name for field in fields(kind)].index(name)
-    return _Form(number, kind, _values_of(kind), at, nested, _values_of(nested))
+    return [field.name for field in fields(kind)].index(name), nested
 
 
-_BY_NUMBER: Final = tuple(_form(number, kind) for number, kind in enumerate(_KINDS))
-_BY_KIND: Final = {form.kind: form for form in _BY_NUMBER}
+_NESTED_AT: Final = tuple(_nested_of(kind) for kind in _KINDS)
+_TAKE_APART: Final[dict[type, tuple[int, Values, int | None, Values]]] = {
+    kind: (number, _values_of(kind), nested and nested[0], _values_of(nested[1]) if nested else tuple)
+    for number, (kind, nested) in enumerate(zip(_KINDS, _NESTED_AT, strict=True))
+}
 
 
 def encode(message: Message) -> bytes:
     """One frame."""
-    form = _BY_KIND[type(message)]
-    values = form.values(message)
-    if (at := form.at) is not None and values[at] is not None:
-        values = (*values[:at], form.nested_values(values[at]), *values[at + 1 :])
-    body = dumps((form.number, *values), _MARSHAL_VERSION)
+    number, values_of, at, nested_values_of = _TAKE_APART[type(message)]
+    values = values_of(message)
+    if at is not None and values[at] is not None:
+        values = (*values[:at], nested_values_of(values[at]), *values[at + 1 :])
+    body = dumps((number, *values), _MARSHAL_VERSION)
     return len(body).to_bytes(4, "big") + body
 
 
@@ -163,10 +158,10 @@ class Decoder:
 def _decode(body: bytes) -> Any:
     try:
         number, *values = loads(body)  # noqa: S302  # from a process of ours
-        form = _BY_NUMBER[number]
-        if (at := form.at) is not None and values[at] is not None:
-            assert form.nested is not None
-            values[at] = form.nested(*values[at])
-        return form.kind(*values)
+        if (nested := _NESTED_AT[number]) is not None:
+            at, kind = nested
+            if values[at] is not None:
+                values[at] = kind(*values[at])
+        return _KINDS[number](*values)
     except (EOFError, ValueError, TypeError, IndexError) as error:
         raise MediaError(f"not a message: {error}") from error

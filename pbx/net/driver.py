@@ -76,36 +76,74 @@ class Scheduler(Protocol):
     ) -> Timer: ...
 
 
-Step = Callable[[float], Sequence[EffectT]]
+# Takes what it was handed in with, and then the time.
+Step = Callable[..., Sequence[EffectT]]
 
 
 class Driver(Generic[EffectT]):
-    """Runs a machine: steps in, effects out, one timer armed. A failed step hurts no other."""
+    """Runs a machine: steps in, effects out, one timer armed. A failed step hurts no other.
+
+    Args:
+        machine, clock: what is run, and by which time.
+        perform: carries out one effect.
+        flush: is called when steps are over: what `perform` has gathered can leave.
+    """
 
     def __init__(
-        self, machine: Machine[EffectT], clock: Scheduler, perform: Callable[[EffectT], None]
+        self,
+        machine: Machine[EffectT],
+        clock: Scheduler,
+        perform: Callable[[EffectT], None],
+        flush: Callable[[], None] | None = None,
     ) -> None:
-        self._machine, self._clock, self._perform = machine, clock, perform
-        self._steps: deque[Step[EffectT]] = deque()
+        self._machine, self._clock, self._perform, self._flush = machine, clock, perform, flush
+        self._steps: deque[tuple[Step[EffectT], tuple[Any, ...]]] = deque()
         self._running = False
         self._stopped = False
         self._timer: Timer | None = None
         self._armed = 0.0
         self._rest_until = 0.0
 
-    def run(self, step: Step[EffectT]) -> None:
+    def run(self, step: Step[EffectT], *args: Any) -> None:
         """Take `step` now, or, when called from within an effect, as soon as that step is done."""
+        self.take(step, *args)
+        self.settle()
+
+    def take(self, step: Step[EffectT], *args: Any) -> None:
+        """As `run`, but one of several in a row: `settle` is called after the last."""
         if self._stopped:
             return
         if self._running:
-            self._steps.append(step)
+            self._steps.append((step, args))
             return
         self._running = True
-        self._take(step)
-        while self._steps:
-            self._take(self._steps.popleft())
+        perform = self._perform
+        while True:
+            try:
+                effects = step(*args, self._clock.seconds())
+            except Exception:
+                log.failure("step failed")
+                effects = ()
+            for effect in effects:
+                try:
+                    perform(effect)
+                except Exception:
+                    log.failure("effect failed: {effect}", effect=type(effect).__name__)
+            if not self._steps:
+                break
+            step, args = self._steps.popleft()
         self._running = False
-        self._arm()
+
+    def settle(self) -> None:
+        """All steps that were due are taken: let go of what they gathered, and see to the timer."""
+        if self._running or self._stopped:
+            return
+        if self._flush is not None:
+            self._flush()
+        deadline = self._machine.deadline
+        # An armed timer may fire for nothing: cheaper than moving it at each step.
+        if deadline is not None and (self._timer is None or deadline < self._armed):
+            self._arm(deadline)
 
     def stop(self) -> None:
         """Take no further step and no longer wake up."""
@@ -115,22 +153,7 @@ class Driver(Generic[EffectT]):
             self._timer.cancel()
             self._timer = None
 
-    def _take(self, step: Step[EffectT]) -> None:
-        try:
-            effects = step(self._clock.seconds())
-        except Exception:
-            log.failure("step failed")
-            return
-        for effect in effects:
-            try:
-                self._perform(effect)
-            except Exception:
-                log.failure("effect failed: {effect}", effect=type(effect).__name__)
-
-    def _arm(self) -> None:
-        deadline = self._machine.deadline
-        if deadline is None or self._stopped:
-            return  # an armed timer may fire for nothing: cheaper than moving it at each step
+    def _arm(self, deadline: float) -> None:
         deadline = max(deadline, self._rest_until)
         if self._timer is not None:
             if self._armed <= deadline:

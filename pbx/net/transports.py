@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -162,24 +163,22 @@ class Transports(Generic[EffectT]):
     # What the streams report (StreamUser)
 
     def message(self, message: Request | Response, flow: Flow) -> None:
-        self._driver.run(lambda now: self._machine.receive_message(message, flow, now))
+        self._driver.run(self._machine.receive_message, message, flow)
 
     def malformed(self, what: MalformedMessageError, flow: Flow) -> None:
-        self._driver.run(lambda now: self._machine.receive_malformed(what, flow, now))
+        self._driver.run(self._machine.receive_malformed, what, flow)
 
     def lost(self, flow: Flow, why: str) -> None:
-        self._driver.run(lambda now: self._machine.flow_lost(flow, why, now))
+        self._driver.run(self._machine.flow_lost, flow, why)
 
     def keeps(self, flow: Flow) -> bool:
         return self._machine.keeps(flow)
 
     # Inside
 
-    def _datagram(self, data: bytes, flow: Flow) -> None:
-        self._driver.run(lambda now: self._machine.receive(data, flow, now))
-
     def _listen_udp(self, endpoint: Endpoint) -> None:
-        port = UdpPort(endpoint, self._datagram, self._reactor)
+        receive = partial(self._driver.take, self._machine.receive)
+        port = UdpPort(endpoint, receive, self._reactor, self._driver.settle)
         self._udp.append(port)
         self._add("UDP", endpoint, port.port)
 

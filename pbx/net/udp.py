@@ -63,12 +63,17 @@ class UdpPort:
         endpoint: where; on a wildcard address each datagram's own destination becomes `Flow.local`.
         receive: takes each datagram.
         reactor: watches the socket.
+        settle: is called when a batch is over.
     """
 
     def __init__(
-        self, endpoint: Endpoint, receive: Callable[[bytes, Flow], None], reactor: ReaderSet
+        self,
+        endpoint: Endpoint,
+        receive: Callable[[bytes, Flow], None],
+        reactor: ReaderSet,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
-        self._receive, self._reactor = receive, reactor
+        self._receive, self._reactor, self._settle = receive, reactor, settle
         self._socket = listen(endpoint, socket.SOCK_DGRAM)
         self.family = endpoint.family
         self.host: str = endpoint.host
@@ -96,7 +101,13 @@ class UdpPort:
 
     def doRead(self) -> None:  # noqa: N802
         """Take what has come in, at most a batch of it."""
-        receive, recvmsg = self._receive, self._socket.recvmsg
+        try:
+            self._take_batch()
+        finally:
+            self._settle()
+
+    def _take_batch(self) -> None:
+        receive, recvmsg, flows = self._receive, self._socket.recvmsg, self._flows
         watch = self.watch
         for _ in range(BATCH):
             try:
@@ -115,8 +126,7 @@ class UdpPort:
             if len(data) < SHORTEST:
                 continue
             info = controls[0][2] if controls else b""
-            flow = self._flows.get((peer, info)) or self._make_flow(peer, info)
-            receive(data, flow)
+            receive(data, flows.get((peer, info)) or self._make_flow(peer, info))
         age_s = self._age()  # others wait behind it
         self._wait_s = age_s if self._wait_s is None else min(self._wait_s, age_s)
 
@@ -144,9 +154,8 @@ class UdpPort:
     def send(self, data: bytes, flow: Flow) -> str | None:
         """Send from `flow.local` to `flow.peer`; what comes back is why it could not be sent, in words."""
         peer: Address = flow.peer
-        host = peer[0]
-        if host in self._scopes:
-            peer = (host, peer[1], 0, self._scopes[host])
+        if self._scopes and (scope := self._scopes.get(peer[0])) is not None:
+            peer = (peer[0], peer[1], 0, scope)
         try:
             if self.is_wildcard:
                 self._socket.sendmsg((data,), self._origin(flow.local[0]), 0, peer)

@@ -50,6 +50,7 @@ class Core:
         """Give orders, then run until an event of the kind comes."""
         for order in orders:
             self.reactor.callLater(0, self.control.perform, order)
+        self.reactor.callLater(0, self.control.flush)
         self._awaited = kind
         self._run()
         return self._found

@@ -37,7 +37,7 @@ def crew(*orders, workers=2):
     made = Crew(workers)
     made.start(0.0)
     for order in orders:
-        made.perform(order, 0.0)
+        made.perform(order)
     return made
 
 
@@ -56,8 +56,7 @@ def test_all_workers_are_started():
 def test_a_call_stays_with_one_worker_and_calls_are_spread():
     made = crew()
     workers = [
-        told(made.perform(opened(name, call), 0.0))[0][0]
-        for name, call in zip("abcdef", "112233", strict=True)
+        told(made.perform(opened(name, call)))[0][0] for name, call in zip("abcdef", "112233", strict=True)
     ]
     assert workers == [0, 0, 1, 1, 0, 0]
 
@@ -68,12 +67,12 @@ ORDERS = [remote("a"), Join("a", "b"), Part("a"), ReadStats("a"), CloseEndpoint(
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
 def test_orders_go_to_the_worker_of_the_call(order):
     made = crew(opened("x", "other"), opened("a"), opened("b"), Join("a", "b"))
-    assert made.perform(order, 1.0) == [Tell(1, order)]
+    assert made.perform(order) == [Tell(1, order)]
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
 def test_orders_for_what_is_gone_do_nothing(order):
-    assert crew().perform(order, 1.0) == []
+    assert crew().perform(order) == []
 
 
 EVENTS = [Latched("a", NAT), StatsRead("a", EndpointStats()), Silent("a", 30.0), Resumed("a")]
@@ -83,15 +82,15 @@ EVENTS = [Latched("a", NAT), StatsRead("a", EndpointStats()), Silent("a", 30.0),
 def test_events_are_handed_on_while_the_endpoint_lives(event):
     made = crew(opened("a"))
     assert made.receive(0, event, 1.0) == [Report(event)]
-    made.perform(CloseEndpoint("a"), 1.0)
+    made.perform(CloseEndpoint("a"))
     made.receive(0, EndpointClosed("a", EndpointStats()), 1.0)
     assert made.receive(0, event, 1.0) == []
 
 
 def test_a_closed_endpoint_is_forgotten_and_told_to_close_once():
     made = crew(opened("a"))
-    assert made.perform(CloseEndpoint("a"), 1.0) == [Tell(0, CloseEndpoint("a"))]
-    assert made.perform(CloseEndpoint("a"), 1.0) == []
+    assert made.perform(CloseEndpoint("a")) == [Tell(0, CloseEndpoint("a"))]
+    assert made.perform(CloseEndpoint("a")) == []
     closed = EndpointClosed("a", EndpointStats(packets_in=5))
     assert made.receive(0, closed, 1.0) == [Report(closed)]
     assert len(made) == 0
@@ -131,7 +130,7 @@ def test_only_the_last_word_counts_when_told_again():
 def test_a_source_learnt_before_the_peer_moved_is_not_restored():
     made = crew(opened("a"), remote("a"))
     made.receive(0, Latched("a", NAT), 1.0)
-    made.perform(remote("a", port=5000), 2.0)
+    made.perform(remote("a", port=5000))
     assert told(made.died(0, "killed", 20.0)) == [(0, opened("a")), (0, remote("a", port=5000))]
 
 
@@ -144,14 +143,14 @@ def test_srtp_counters_are_kept_as_long_as_their_keys():
     assert made.receive(0, Counted("a", KEYS, "in", 7, 32_768), 2.0) == []
     restore = Restore("a", None, (("in", 7, 32_768),))
     assert told(made.died(0, "killed", 20.0))[1:] == [(0, restore), (0, remote("a", srtp=KEYS))]
-    made.perform(remote("a", srtp=NEW_KEYS), 30.0)
+    made.perform(remote("a", srtp=NEW_KEYS))
     made.receive(0, Counted("a", KEYS, "in", 7, 49_152), 30.0)  # was on its way
     assert told(made.died(0, "killed", 99.0))[1:] == [(0, remote("a", srtp=NEW_KEYS))]
 
 
 def test_what_was_being_closed_is_closed_with_its_worker():
     made = crew(opened("a"), opened("b"))
-    made.perform(CloseEndpoint("a"), 1.0)
+    made.perform(CloseEndpoint("a"))
     effects = made.died(0, "killed", 20.0)
     assert reported(effects) == [EndpointClosed("a", EndpointStats()), WorkerRestarted(("call",), "killed")]
     assert told(effects) == [(0, opened("b"))]
@@ -182,14 +181,14 @@ def test_until_it_is_tried_again_new_calls_are_refused_or_go_elsewhere():
     alone, two = crew(workers=1), crew(workers=2)
     for made in (alone, two):
         die_often(made, 0, 20.0)
-    assert reported(alone.perform(opened("a"), 24.0)) == [
+    assert reported(alone.perform(opened("a"))) == [
         EndpointFailed("a", "no media worker can be kept running")
     ]
-    assert told(two.perform(opened("a"), 24.0)) == [(1, opened("a"))]
+    assert told(two.perform(opened("a"))) == [(1, opened("a"))]
     again = 20.0 + DEATHS - 1 + BACKOFF_S
     assert Spawn(0) not in alone.expire(again - 0.1)
     assert Spawn(0) in alone.expire(again)
-    assert told(alone.perform(opened("b"), again)) == [(0, opened("b"))]
+    assert told(alone.perform(opened("b"))) == [(0, opened("b"))]
 
 
 def test_deaths_far_apart_are_not_counted_together():
@@ -220,14 +219,14 @@ class TestCallsOfTwoWorkersAreJoined:
     def made(self):
         made = crew(opened("a", "1"), opened("b", "1"), opened("c", "2"), opened("d", "2"))
         for name in "abcd":
-            made.perform(remote(name), 0.0)
-        made.perform(Join("a", "b"), 0.0)
-        made.perform(Join("c", "d"), 0.0)
+            made.perform(remote(name))
+        made.perform(Join("a", "b"))
+        made.perform(Join("c", "d"))
         return made
 
     def test_one_endpoint_moves(self, made):
         made.receive(1, Latched("c", NAT), 1.0)
-        assert made.perform(Join("a", "c"), 2.0) == [Tell(1, CloseEndpoint("c"))]
+        assert made.perform(Join("a", "c")) == [Tell(1, CloseEndpoint("c"))]
         assert made.receive(1, EndpointClosed("c", EndpointStats(packets_in=7)), 2.1) == [
             Tell(0, opened("c", "2")),
             Tell(0, Restore("c", NAT)),
@@ -236,45 +235,45 @@ class TestCallsOfTwoWorkersAreJoined:
         ]
 
     def test_its_counters_go_with_it(self, made):
-        made.perform(Join("a", "c"), 2.0)
+        made.perform(Join("a", "c"))
         made.receive(1, EndpointClosed("c", EndpointStats(packets_in=7, jitter_s=0.1)), 2.1)
         assert made.receive(0, StatsRead("c", EndpointStats(packets_in=1)), 3.0) == [
             Report(StatsRead("c", EndpointStats(packets_in=8)))
         ]
-        made.perform(CloseEndpoint("c"), 4.0)
+        made.perform(CloseEndpoint("c"))
         assert made.receive(0, EndpointClosed("c", EndpointStats(packets_in=2)), 4.0) == [
             Report(EndpointClosed("c", EndpointStats(packets_in=9)))
         ]
 
     def test_counters_are_told_on_the_way_too(self, made):
-        made.perform(Join("a", "c"), 2.0)
-        assert made.perform(ReadStats("c"), 2.05) == [Report(StatsRead("c", EndpointStats()))]
+        made.perform(Join("a", "c"))
+        assert made.perform(ReadStats("c")) == [Report(StatsRead("c", EndpointStats()))]
 
     def test_srtp_stays_where_it_is(self, made):
-        made.perform(remote("c", srtp=SrtpKeys("AEAD_AES_128_GCM", bytes(28), bytes(28))), 1.0)
-        assert made.perform(Join("a", "c"), 2.0) == [Tell(0, CloseEndpoint("a"))]
+        made.perform(remote("c", srtp=SrtpKeys("AEAD_AES_128_GCM", bytes(28), bytes(28))))
+        assert made.perform(Join("a", "c")) == [Tell(0, CloseEndpoint("a"))]
 
     def test_orders_on_the_way_are_carried_out_on_arrival(self, made):
-        made.perform(Join("a", "c"), 2.0)
-        assert made.perform(remote("c", may_send=False), 2.05) == []
+        made.perform(Join("a", "c"))
+        assert made.perform(remote("c", may_send=False)) == []
         effects = made.receive(1, EndpointClosed("c", EndpointStats()), 2.1)
         assert (0, remote("c", may_send=False)) in told(effects)
 
     def test_closed_on_the_way(self, made):
-        made.perform(Join("a", "c"), 2.0)
-        assert made.perform(CloseEndpoint("c"), 2.05) == []
+        made.perform(Join("a", "c"))
+        assert made.perform(CloseEndpoint("c")) == []
         closed = EndpointClosed("c", EndpointStats())
         assert made.receive(1, closed, 2.1) == [Report(closed)]
         assert len(made) == 3
 
     def test_the_old_worker_dies_on_the_way(self, made):
-        made.perform(Join("a", "c"), 2.0)
+        made.perform(Join("a", "c"))
         effects = made.died(1, "killed", 20.0)
         assert (0, opened("c", "2")) in told(effects)
         assert (1, opened("d", "2")) in told(effects)
 
     def test_the_new_worker_dies_on_the_way(self, made):
-        made.perform(Join("a", "c"), 2.0)
+        made.perform(Join("a", "c"))
         assert (0, Join("a", "c")) not in told(made.died(0, "killed", 20.0))
         effects = made.receive(1, EndpointClosed("c", EndpointStats()), 20.1)
         assert told(effects)[-1] == (0, Join("c", "a"))
@@ -285,7 +284,7 @@ def test_two_that_pass_each_other_on_their_way_meet():
     script = [opened(name, call) for name, call in zip("abcd", "1122", strict=True)]
     script += [Join("a", "c"), Join("d", "b"), Join("b", "c")]  # c leaves for b's worker, b for c's
     for order in script:
-        workers.obey(made.perform(order, 1.0))
+        workers.obey(made.perform(order))
     while workers.answers:
         workers.obey(made.receive(*workers.answers.pop(0), 2.0))
     assert {**workers.joins[0], **workers.joins[1]} == {"b": "c", "c": "b"}
@@ -364,7 +363,7 @@ def test_whatever_happens_the_workers_do_what_was_ordered(script):
                 continue  # names are never used twice
             used.add(step.endpoint)
             is_open.add(step.endpoint)
-            workers.obey(made.perform(step, now))
+            workers.obey(made.perform(step))
         else:
             if isinstance(step, Join) and {step.a, step.b} <= is_open and is_joined.get(step.a) != step.b:
                 part(step.a)
@@ -375,7 +374,7 @@ def test_whatever_happens_the_workers_do_what_was_ordered(script):
             elif isinstance(step, CloseEndpoint):
                 part(step.endpoint)
                 is_open.discard(step.endpoint)
-            workers.obey(made.perform(step, now))
+            workers.obey(made.perform(step))
         if answers:
             answer()
     answer()
@@ -406,7 +405,7 @@ CIRCLES = {
 @pytest.mark.parametrize("orders", CIRCLES.values(), ids=CIRCLES.keys())
 def test_media_that_would_go_round_for_ever_is_cut(orders):
     made = crew(*(opened(name) for name in "abcd"), *orders[:-1])
-    effects = made.perform(orders[-1], 0.0)
+    effects = made.perform(orders[-1])
     (failed,) = reported(effects)
     assert isinstance(failed, EndpointFailed)
     assert failed.endpoint == getattr(orders[-1], "endpoint", "a")
@@ -417,11 +416,11 @@ def test_media_that_would_go_round_for_ever_is_cut(orders):
 def test_media_that_only_passes_twice_goes_on():
     made = crew(*(opened(name) for name in "abcd"), Join("a", "b"), Join("c", "d"))
     for order in (remote("a"), at("b", "c"), at("c", "b"), remote("d")):
-        assert made.perform(order, 0.0) == [Tell(0, order)]
+        assert made.perform(order) == [Tell(0, order)]
 
 
 def test_a_port_that_was_closed_is_no_longer_ours():
     made = crew(opened("a"), opened("b"), opened("c"), Join("a", "b"), at("a", "c"), Join("b", "c"))
-    made.perform(CloseEndpoint("c"), 0.0)
+    made.perform(CloseEndpoint("c"))
     made.receive(0, EndpointClosed("c", EndpointStats()), 0.0)
-    assert reported(made.perform(Join("a", "b"), 0.0)) == []
+    assert reported(made.perform(Join("a", "b"))) == []

@@ -47,6 +47,32 @@ def test_a_step_out_of_an_effect_is_taken_after_that_step():
     assert done == ["again", "last", "inner"]
 
 
+def test_steps_taken_in_a_row_are_settled_once():
+    machine, clock, done = Alarm(), Clock(), []
+    driver = Driver(machine, clock, done.append, lambda: done.append("flush"))
+    machine.deadline = 2.0
+    driver.take(lambda what, _now: [what], "a")
+    driver.take(lambda what, more, _now: [what, more], "b", "c")
+    assert (done, clock.getDelayedCalls()) == (["a", "b", "c"], [])
+    driver.settle()
+    assert done == ["a", "b", "c", "flush"]
+    clock.advance(2)
+    assert done[4:] == ["woken 2.0", "flush"]
+
+
+def test_what_is_gathered_leaves_after_the_steps_that_effects_brought():
+    done = []
+
+    def perform(effect):
+        if effect == "again":
+            driver.run(lambda _now: ["inner"])
+        done.append(effect)
+
+    driver = Driver(Alarm(), Clock(), perform, lambda: done.append("flush"))
+    driver.run(lambda _now: ["again", "last"])
+    assert done == ["again", "last", "inner", "flush"]
+
+
 def test_a_failed_step_hurts_no_other(capsys):
     _, _, done, driver = make()
     driver.run(lambda _now: 1 / 0)
