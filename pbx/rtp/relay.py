@@ -48,7 +48,9 @@ HELD_S: Final = 0.3
 STRAYS_A_WAKE: Final = 8
 STRAYS_A_SECOND: Final = 40
 LAST_PORT: Final = 65535
-FIRST: Final = 5  # packets each way that are relayed here, before the kernel is asked to
+FIRST: Final = (
+    2  # packets each way that are relayed here once the peer is known (RFC 3550 A.1: MIN_SEQUENTIAL)
+)
 QUEUE: Final = 64
 RETURNS: Final = 3  # of a stream from the kernel without our doing: enough
 
