@@ -37,10 +37,11 @@ class Loop:
 
     # The endpoints' view of the world.
 
-    def bind(self, address: str, port: int) -> SocketType:
+    def bind(self, address: str, port: int, *, has_bursts: bool = False) -> SocketType:
         sock = _udp_socket(address)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            if has_bursts:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             sock.bind((address, port))  # alone: whoever has the port already keeps it
         except OSError:
             sock.close()

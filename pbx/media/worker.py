@@ -120,6 +120,7 @@ class Worker:
             ) as error:  # the edge of the process: told again, it would fail the next worker too
                 traceback.print_exception(error)
                 self._fail(_endpoint_of(message), f"bug in the media worker: {error!r}")
+        self._flush()
 
     def _open(self, order: OpenEndpoint, _now: float) -> None:
         if order.endpoint in self._endpoints:
@@ -167,18 +168,18 @@ class Worker:
             self._is_swept = True
             self._kernel.sweep()
 
-    # Events out.
+    # Events out, one send for all of a batch of orders or of a tick: each wakes the core.
 
     def latched(self, endpoint: Endpoint, source: Address) -> None:
-        """The endpoint has found its peer."""
+        """The endpoint has found its peer: needed when this worker dies, so the next tick is soon enough."""
         self._report(Latched(endpoint.name, source))
 
     def counted(self, endpoint: Endpoint, keys: SrtpKeys, counter: Counter, value: int) -> None:
-        """The endpoint's SRTP session has come on."""
+        """The endpoint's SRTP session has come on, further than was told."""
         self._report(Counted(endpoint.name, keys, counter.kind, counter.ssrc, value))
+        self._flush()
 
     def _tick(self, now: float) -> None:
-        self._flush()
         if self._kernel is not None:
             self._kernel.poll(now)
         for endpoint in self._endpoints.values():
@@ -186,6 +187,7 @@ class Worker:
             if change is not None:
                 name = endpoint.name
                 self._report(Silent(name, self._silence_s) if change else Resumed(name))
+        self._flush()
 
     def _handler_failed(self, handler: Handler, error: Exception) -> None:
         traceback.print_exception(error)  # to the core's standard error
@@ -195,6 +197,7 @@ class Worker:
         if not isinstance(owner, Endpoint):
             raise error
         self._fail(owner.name, f"bug in the media worker: {error!r}")
+        self._flush()
 
     def _fail(self, name: str, why: str) -> None:
         endpoint = self._endpoints.pop(name, None)
@@ -204,7 +207,6 @@ class Worker:
 
     def _report(self, event: Message) -> None:
         self._unsent += encode(event)
-        self._flush()
 
     def _flush(self) -> None:
         # What a busy core has no room for waits for the next event, or second: a few bytes for each order.

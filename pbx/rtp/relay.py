@@ -48,7 +48,9 @@ HELD_S: Final = 0.3
 STRAYS_A_WAKE: Final = 8
 STRAYS_A_SECOND: Final = 40
 LAST_PORT: Final = 65535
-FIRST: Final = 5  # packets each way that are relayed here, before the kernel is asked to
+FIRST: Final = (
+    2  # packets each way that are relayed here once the peer is known (RFC 3550 A.1: MIN_SEQUENTIAL)
+)
 QUEUE: Final = 64
 RETURNS: Final = 3  # of a stream from the kernel without our doing: enough
 
@@ -77,7 +79,7 @@ class Socket(Protocol):
 class Net(Protocol):
     """What an endpoint needs of the world; the worker's loop is one."""
 
-    def bind(self, address: str, port: int) -> Socket:
+    def bind(self, address: str, port: int, *, has_bursts: bool = False) -> Socket:
         """A socket of ours alone; OSError when somebody has the port."""
         ...
 
@@ -191,7 +193,7 @@ class Endpoint:
         """
         self.name, self.address, self.rtp_port = name, address, rtp_port
         self._net, self._listener, self._kernel = net, listener, kernel
-        self._rtp = net.bind(address, rtp_port)
+        self._rtp = net.bind(address, rtp_port, has_bursts=True)
         try:
             self._rtcp = net.bind(address, rtp_port + 1)
         except OSError:
@@ -287,18 +289,19 @@ class Endpoint:
 
     def part(self) -> None:
         """End the join, if there is one."""
-        self._come_back()
-        self._settle()
-        peer, self._peer = self._peer, None
+        peer = self._peer
         if peer is None:
             return
+        self._fetch()
+        self._settle()
         peer._settle()
-        peer._peer = None
+        self._peer = peer._peer = None
         self._choose_path()
         peer._choose_path()
 
     def close(self) -> None:
         """Free the ports."""
+        self._remote = None  # no path needs to be chosen any more
         self.part()
         for sock in (self._rtp, self._rtcp, self._stray):
             if sock is not None:
@@ -741,10 +744,14 @@ class Endpoint:
             self._choose_paths()
 
     def _come_back(self, why: str = "") -> None:
-        """Take the stream back from the kernel, if it is there."""
+        """Take the stream back from the kernel, if it is there, and see to it here."""
+        if self._fetch(why):
+            self._choose_paths()
+
+    def _fetch(self, why: str = "") -> bool:
         way, peer = self._way, self._peer
         if way is None or peer is None or self._kernel is None:
-            return
+            return False
         self._kernel.leave(way.join)
         for end in (self, peer):
             end._settle()
@@ -752,7 +759,7 @@ class Endpoint:
             end._stream.head = -1
         for end in (self, peer):
             end._way, end._refusal = None, end._refusal or why
-        self._choose_paths()
+        return True
 
     def _permit(self) -> None:
         """What the kernel refused before may be possible now."""

@@ -70,7 +70,7 @@ class FakeNet:
     def __init__(self):
         self.sockets, self.handlers, self.taken, self.unreachable = [], {}, set(), set()
 
-    def bind(self, address, port):
+    def bind(self, address, port, *, has_bursts=False):
         if port in self.taken:
             raise OSError("taken")
         self.sockets.append(FakeSocket(self, port))
