@@ -34,7 +34,7 @@ class Performer:
         self,
         wire: Wire,
         media: Callable[[Any], None],
-        save_bindings: Callable[[str], None],
+        save_bindings: Callable[[SaveBindings], None],
         write_record: Callable[[WriteRecord], None],
     ) -> None:
         self._wire = wire
@@ -42,7 +42,7 @@ class Performer:
             Send: self._send,
             Note: _note,
             Ignored: _ignored,
-            SaveBindings: lambda effect: save_bindings(effect.username),
+            SaveBindings: save_bindings,
             WriteRecord: write_record,
             **dict.fromkeys((OpenEndpoint, SetRemote, Join, Part, CloseEndpoint), media),
         }
