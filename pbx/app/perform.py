@@ -38,13 +38,13 @@ class Performer:
     def __init__(
         self,
         media: Callable[[Any], None],
-        save_bindings: Callable[[str], None],
+        save_bindings: Callable[[SaveBindings], None],
         write_record: Callable[[WriteRecord], None],
     ) -> None:
         self._table: dict[type, Callable[[Any], None]] = {
             Note: _note,
             Ignored: _ignored,
-            SaveBindings: lambda effect: save_bindings(effect.username),
+            SaveBindings: save_bindings,
             WriteRecord: write_record,
             **dict.fromkeys((OpenEndpoint, SetRemote, Join, Part, CloseEndpoint), media),
         }

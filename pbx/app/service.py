@@ -16,7 +16,7 @@ from pbx.app.control import ControlServer
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
 from pbx.app.watch import OfficeWatch
-from pbx.call.effects import WriteRecord
+from pbx.call.effects import SaveBindings, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
 from pbx.entropy import Entropy, SystemEntropy
@@ -206,9 +206,10 @@ class Service:
         port = local[1] if is_udp else 0
         return self._advertiser.advertised(flow), port or self._listening.get(transport) or local[1]
 
-    def _save_bindings(self, username: str) -> None:
+    def _save_bindings(self, effect: SaveBindings) -> None:
         now, wall = self._reactor.seconds(), time.time()
-        self._writer.save_bindings(username, self.exchange.location.save_device(username, now, wall))
+        rows = self.exchange.location.save_device(effect.username, now, wall)
+        self._writer.save_bindings(effect.username, rows, is_urgent=effect.is_urgent)
 
     def _write_record(self, effect: WriteRecord) -> None:
         record = effect.record

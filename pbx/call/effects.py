@@ -23,6 +23,7 @@ class SaveBindings:
     """The bindings of one device changed: they survive a restart."""
 
     username: str
+    is_urgent: bool = False  # the phone is in another place now, and more than a refresh would be lost
 
 
 @dataclass(slots=True)

@@ -270,17 +270,17 @@ class Exchange:
     def _register(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         sender = self._gate.admit(request, flow, self.stack.now)
         username = sender.device.username
-        was = bool(self.location.bindings(username, self.stack.now))
+        before = self._places(username)
         result = self._registrar.register(request, username, flow, self.stack.now)
         self.stack.respond(request, key, result.status, result.reason, extra=result.headers)
         if result.changed:
-            self.stack.out.append(SaveBindings(username))
+            self.stack.out.append(SaveBindings(username, self._places(username) != before))
         self.qualifier.watch(username)
-        if bool(self.location.bindings(username, self.stack.now)) != was:
+        if self.location.is_registered(username, self.stack.now) != bool(before):
             self.note(
                 "{user} {what} from {peer} over {transport}",
                 user=username,
-                what="unregistered" if was else "registered",
+                what="unregistered" if before else "registered",
                 peer=f"{flow.peer[0]}:{flow.peer[1]}",
                 transport=flow.transport,
             )
@@ -551,6 +551,10 @@ class Exchange:
             policy=policy,
             source=flow.peer[0],
         )
+
+    def _places(self, username: str) -> set[tuple[str, Flow]]:
+        """Where a device can be reached."""
+        return {(each.contact, each.flow) for each in self.location.bindings(username, self.stack.now)}
 
     def _unbound(self, usernames: Iterable[str], why: str) -> None:
         for username in usernames:

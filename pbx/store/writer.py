@@ -15,7 +15,7 @@ from pbx.store.store import Store, UnusableError
 log: Final = Logger()
 
 BATCH: Final = 200
-GATHER_S: Final = 0.25  # call records wait so long for others: one transaction for all costs a tenth
+GATHER_S: Final = 0.25  # what is not urgent waits so long for others: one transaction for all costs a tenth
 RETRY_S: Final = 1.0
 MOST_RECORDS: Final = 100_000  # a database that is gone for days must not eat all memory
 STOP_S: Final = 10.0
@@ -46,6 +46,7 @@ class Writer:
         self._records: deque[Row] = deque()
         self._questions: list[tuple[int, Then]] = []
         self._lost = 0
+        self._has_urgent = False  # among the bindings
         self._is_idle = False  # the thread waits for work
         self._stopping = False
         self._gone_since: float | None = None  # the database does not answer
@@ -54,10 +55,11 @@ class Writer:
 
     # --- called by the reactor -----------------------------------------------------------------------------
 
-    def save_bindings(self, username: str, rows: Sequence[Row]) -> None:
-        """Replace a device's saved bindings."""
+    def save_bindings(self, username: str, rows: Sequence[Row], *, is_urgent: bool = False) -> None:
+        """Replace a device's saved bindings; urgent ones do not wait for others."""
         with self._changed:
             self._bindings[username] = rows
+            self._has_urgent = self._has_urgent or is_urgent
             self._wake()
 
     def write_record(self, row: Row) -> None:
@@ -118,7 +120,7 @@ class Writer:
 
     def _wake(self) -> None:
         """Waking a thread for each record of a busy hour costs more than the record."""
-        if self._is_idle or len(self._records) == BATCH:
+        if self._is_idle or self._has_urgent or len(self._records) == BATCH:
             self._is_idle = False
             self._changed.notify()
 
@@ -126,12 +128,13 @@ class Writer:
         return bool(self._bindings or self._records or self._questions or self._stopping)
 
     def _is_urgent(self) -> bool:
-        return bool(self._questions or self._stopping or len(self._records) >= BATCH)
+        return self._has_urgent or bool(self._questions or self._stopping or len(self._records) >= BATCH)
 
     def _take_bindings(self) -> dict[str, Sequence[Row]]:
         taken = dict(list(self._bindings.items())[:BATCH])
         for username in taken:
             del self._bindings[username]
+        self._has_urgent = self._has_urgent and bool(self._bindings)
         return taken
 
     def _write(self, bindings: dict[str, Sequence[Row]], records: list[Row]) -> bool:

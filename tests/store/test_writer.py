@@ -11,6 +11,7 @@ from pbx.store.store import UnusableError
 from pbx.store.writer import BATCH, Writer
 
 SOON = 10.0
+NEVER = 1000.0
 
 
 class FakeStore:
@@ -84,6 +85,26 @@ def test_everything_is_written_before_it_stops(store):
     assert store.records == [f"call-{number}" for number in range(3 * BATCH)]
     assert store.bindings == {"100": [{"contact": "a"}]}
     assert max(store.batches) <= BATCH
+
+
+def test_a_phone_in_a_new_place_is_saved_without_waiting_for_others(store):
+    writer = Writer(store, gather_s=NEVER)
+    writer.save_bindings("100", [{"contact": "a"}], is_urgent=True)
+    assert store.tried.acquire(timeout=SOON)
+    writer.stop()
+
+
+def test_what_is_urgent_takes_along_what_waits_for_others(store):
+    writer = Writer(store, gather_s=NEVER)
+    writer.write_record(row("call-1"))
+    writer.save_bindings("100", [{"contact": "refreshed"}])
+    for number in range(2 * BATCH):
+        writer.save_bindings(f"phone-{number}", [{"contact": "a"}], is_urgent=True)
+    while writer.waiting:
+        assert store.tried.acquire(timeout=SOON)
+    writer.stop()
+    assert store.records == ["call-1"]
+    assert len(store.bindings) == 2 * BATCH + 1
 
 
 def test_only_the_newest_bindings_of_a_device_wait(store):
