@@ -117,6 +117,10 @@ class Server:
         found = dict(re.findall(r"^    (\d+) +(\S+) +\d+ ", self.out, re.MULTILINE))
         return found.__getitem__
 
+    def has_loaded(self, name: str) -> bool:
+        """Whether an extension module has been imported."""
+        return name in Path(f"/proc/{self.pid}/maps").read_text()
+
     def workers(self) -> list[int]:
         """Its media workers."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()

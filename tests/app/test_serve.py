@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 
 from pbx.store.store import open_store
-from tests.app.serving import Place, Server
+from tests.app.serving import START_S, Place, Server
 
 SMALL_OFFICE = """
 [office]
@@ -291,6 +291,7 @@ def test_it_ends_with_code_0_also_when_told_several_times(place, serve, number):
 
 def test_ctrl_c_while_it_is_still_loading_shows_no_traceback(serve):
     server = serve()
+    server.wait_for(lambda: server.has_loaded("pydantic_core"), START_S)  # Python's own start is not ours
     server.tell(signal.SIGINT)
     code = server.wait_end()
     assert code in (0, 1, 130, -signal.SIGINT)
