@@ -1,17 +1,19 @@
 """Carries out what the exchange asks for. Each kind of effect has one line here."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from twisted.logger import Logger, LogLevel
 
-from pbx.app.printable import printable
+from pbx.app.printable import LONGEST, printable
 from pbx.call.effects import Note, SaveBindings, WriteRecord
 from pbx.media.orders import CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
 from pbx.sip.flow import Flow
 from pbx.sip.transaction.types import Ignored, Send
 
 log: Final = Logger()
+observe: Final[Callable[[dict[str, Any]], None]] = log.observer
 LEVELS: Final = {
     "debug": LogLevel.debug,
     "info": LogLevel.info,
@@ -57,8 +59,22 @@ class Performer:
 
 
 def _note(effect: Note) -> None:
-    fields = {name: printable(v) if isinstance(v, str) else v for name, v in effect.fields.items()}
-    log.emit(LEVELS[effect.level], effect.text, **fields)
+    fields = effect.fields
+    text = "".join(map(str, fields.values()))
+    if len(text) > LONGEST or not text.isprintable():
+        fields = {name: printable(v) if isinstance(v, str) else v for name, v in fields.items()}
+    # What `Logger.emit` makes and does, in a third of its time.
+    observe(
+        {
+            **fields,
+            "log_logger": log,
+            "log_level": LEVELS[effect.level],
+            "log_namespace": log.namespace,
+            "log_source": None,
+            "log_format": effect.text,
+            "log_time": time.time(),
+        }
+    )
 
 
 def _ignored(effect: Ignored) -> None:

@@ -199,12 +199,11 @@ class Service:
         self._driver.run(self.exchange.media_event, event)
 
     def _own_address(self, flow: Flow) -> tuple[str, int]:
-        transport, _, local, _ = flow
-        is_udp = transport == "UDP"
-        if is_udp and local[1] and not self.config.server.advertise:
+        local = flow.local
+        port = local[1] if flow.transport == "UDP" else 0
+        if port and self._advertiser.is_plain:
             return local
-        port = local[1] if is_udp else 0
-        return self._advertiser.advertised(flow), port or self._listening.get(transport) or local[1]
+        return self._advertiser.advertised(flow), port or self._listening.get(flow.transport) or local[1]
 
     def _save_bindings(self, username: str) -> None:
         now, wall = self._reactor.seconds(), time.time()

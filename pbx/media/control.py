@@ -83,8 +83,13 @@ class MediaControl:
 
     def perform(self, order: Order) -> None:
         """Carry out an order, by the next `flush` at the latest; what comes of it is told by events."""
-        if self._stopped is None:
-            self._step(self._crew.perform(order))
+        if self._stopped is not None:
+            return
+        effects = self._crew.perform(order)
+        if len(effects) == 1 and type(effect := effects[0]) is Tell and not self._effects:
+            self._tell(effect.worker, effect.message)  # nearly always
+        else:
+            self._step(effects)
 
     def flush(self) -> None:
         """Send what the workers were told: nothing more is to be said for now."""
@@ -210,7 +215,8 @@ class MediaControl:
             self._is_stepping = False
 
     def _tell(self, worker: int, message: Message) -> None:
-        if (link := self._links.get(worker)) is None:
+        link = self._links.get(worker)
+        if link is None:
             return
         link.tell(encode(message))
         # A port must be open when the SDP sent next names it, or the first packet of a quick phone meets
