@@ -21,6 +21,7 @@ from pbx.app.service import Service
 from pbx.config import Config
 from pbx.entropy import SystemEntropy
 from pbx.errors import ConfigError, PbxError
+from pbx.net.turn import make_turn
 from pbx.office.snapshot import Office
 from pbx.office.toml import OfficeFile, parse_office
 from pbx.store.passwords import Passwords
@@ -58,6 +59,7 @@ def run(config: Config, verbose: bool = False, as_json: bool = False) -> int:
             demo = _demo(config) if office is None else None
             reactor: Any = _reactor
             reactor.seconds = time.monotonic  # Twisted's own clock is the wall clock, which jumps
+            reactor.doIteration = make_turn(reactor)
             lines = LineLog(sys.stderr, reactor, verbose)
             lines.begin()
             try:
