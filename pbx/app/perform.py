@@ -29,6 +29,14 @@ class Wire(Protocol):
     def send(self, data: bytes, flow: Flow) -> None: ...
 
 
+class Media(Protocol):
+    """media.MediaControl, the same."""
+
+    def perform(self, order: Any) -> None: ...
+
+    def flush(self) -> None: ...
+
+
 class Performer:
     """A table from the type of an effect to who carries it out.
 
@@ -39,23 +47,35 @@ class Performer:
 
     def __init__(
         self,
-        media: Callable[[Any], None],
+        media: Media,
         save_bindings: Callable[[str], None],
         write_record: Callable[[WriteRecord], None],
     ) -> None:
+        self._media = media
+        self._is_opening = False
         self._table: dict[type, Callable[[Any], None]] = {
             Note: _note,
             Ignored: _ignored,
             SaveBindings: lambda effect: save_bindings(effect.username),
             WriteRecord: write_record,
-            **dict.fromkeys((OpenEndpoint, SetRemote, Join, Part, CloseEndpoint), media),
+            OpenEndpoint: self._open,
+            **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint), media.perform),
         }
 
     def __call__(self, effect: Any) -> None:
         if type(effect) is Send:  # every other one
+            if self._is_opening:
+                self._is_opening = False
+                self._media.flush()
             self.wire.send(effect.data, effect.flow)
         else:
             self._table[type(effect)](effect)
+
+    def _open(self, order: OpenEndpoint) -> None:
+        # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets
+        # nobody. All other orders can wait for what more these steps have to say.
+        self._is_opening = True
+        self._media.perform(order)
 
 
 def _note(effect: Note) -> None:

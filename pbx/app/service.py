@@ -69,7 +69,7 @@ class Service:
         self._kernel: KernelTable | None = None
         self.media = MediaControl(reactor, config.rtp.workers or os.cpu_count() or 1, self._media_event)
         self._writer = Writer(store)
-        performer = Performer(self.media.perform, self._save_bindings, self._write_record)
+        performer = Performer(self.media, self._save_bindings, self._write_record)
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(

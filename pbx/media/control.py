@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from pbx.errors import MediaError
 from pbx.media.crew import Crew, Effect, Kill, Report, Spawn, Tell
 from pbx.media.link import Link
-from pbx.media.orders import Event, OpenEndpoint, Order
+from pbx.media.orders import Event, Order
 from pbx.media.wire import Message, PathsRead, ReadPaths, encode
 from pbx.rtp.kernel.marks import Mark
 
@@ -82,7 +82,7 @@ class MediaControl:
         self._heard(-1)
 
     def perform(self, order: Order) -> None:
-        """Carry out an order, by the next `flush` at the latest; what comes of it is told by events."""
+        """Carry out an order with the next `flush`; what comes of it is told by events."""
         if self._stopped is not None:
             return
         effects = self._crew.perform(order)
@@ -219,12 +219,7 @@ class MediaControl:
         if link is None:
             return
         link.tell(encode(message))
-        # A port must be open when the SDP sent next names it, or the first packet of a quick phone meets
-        # nobody. All else can wait for what more is said in this turn of the reactor.
-        if type(message) is OpenEndpoint:
-            link.flush()
-        else:
-            self._is_waiting = True
+        self._is_waiting = True
 
     def _report(self, event: Event) -> None:
         try:
