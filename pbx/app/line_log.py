@@ -54,8 +54,10 @@ class LineLog:
         globalLogBeginner.beginLoggingTo([self], redirectStandardIO=False)  # type: ignore[list-item]
 
     def __call__(self, event: dict[str, Any]) -> None:
-        source = event.get("log_namespace", ""), event.get("log_level", LogLevel.info)
-        kind = self._kinds.get(source) or self._make_kind(*source)
+        try:
+            kind = self._kinds[event["log_namespace"], event["log_level"]]
+        except KeyError:
+            kind = self._make_kind(event.get("log_namespace", ""), event.get("log_level", LogLevel.info))
         if not kind.is_shown:
             return
         text = _text(event, kind.is_ours)

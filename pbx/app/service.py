@@ -67,7 +67,12 @@ class Service:
             self._own_address,
         )
         self._kernel: KernelTable | None = None
-        self.media = MediaControl(reactor, config.rtp.workers or os.cpu_count() or 1, self._media_event)
+        self.media = MediaControl(
+            reactor,
+            config.rtp.workers or os.cpu_count() or 1,
+            self._media_event,
+            settle=self._media_settled,
+        )
         self._writer = Writer(store)
         performer = Performer(self.media, self._save_bindings, self._write_record)
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
@@ -196,7 +201,10 @@ class Service:
     # --- what the parts ask of each other ------------------------------------------------------------------
 
     def _media_event(self, event: Any) -> None:
-        self._driver.run(self.exchange.media_event, event)
+        self._driver.take(self.exchange.media_event, event)
+
+    def _media_settled(self) -> None:
+        self._driver.settle()
 
     def _own_address(self, flow: Flow) -> tuple[str, int]:
         local = flow.local

@@ -36,12 +36,18 @@ class MediaControl:
         workers: int,
         on_event: Callable[[Event], None],
         *,
+        settle: Callable[[], None] | None = None,
         silence_s: float = SILENCE_S,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        """`on_event` is called with each event; now and then from within `perform`."""
+        """
+        Args:
+            on_event: is called with each event; now and then from within `perform`.
+            settle: is called after events that came together, and then calls `flush`.
+        """
         self._reactor, self._on_event, self._silence_s = reactor, on_event, silence_s
         self._command = command
+        self._settle = settle or self.flush
         self._crew = Crew(workers)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._links: dict[int, Link] = {}
@@ -154,7 +160,7 @@ class MediaControl:
         if self._ready is not None:
             self._heard(link.number)
         try:
-            messages = list(link.decoder.feed(data))
+            messages = link.decoder.feed(data)
         except MediaError as error:
             self._lost(link, f"unreadable: {error}")
             return
@@ -163,7 +169,7 @@ class MediaControl:
                 self._count(link.number, message)
             else:
                 self._step(self._crew.receive(link.number, message, self._reactor.seconds()))
-        self.flush()
+        self._settle()
 
     def _heard(self, number: int) -> None:
         """A worker has spoken for the first time; when all have, audio can flow."""
@@ -250,7 +256,7 @@ class MediaControl:
     def _bury(self, number: int, why: str) -> None:
         self._step(self._crew.died(number, why, self._reactor.seconds()))
         self._arm()
-        self.flush()
+        self._settle()
 
     def _kill_all(self) -> None:
         for link in list(self._links.values()):
@@ -267,7 +273,7 @@ class MediaControl:
     def _expire(self) -> None:
         self._step(self._crew.expire(self._reactor.seconds()))
         self._arm()
-        self.flush()
+        self._settle()
 
 
 @dataclass
