@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import ClientFactory, Factory
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from pbx.net.driver import Scheduler
 from pbx.net.stream import Refused, State, StreamConnection, StreamLimits
+from pbx.net.tls_layer import TlsFactory
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
@@ -203,7 +203,7 @@ class StreamPool:
         self._all[connection] = None
         factory: Any = _Opener(connection)
         if is_tls:
-            factory = TLSMemoryBIOFactory(self._expect(proof), True, factory, self._reactor)  # type: ignore[arg-type]  # a reactor by duck
+            factory = TlsFactory(self._expect(proof), True, factory, self._reactor)  # type: ignore[arg-type]  # a reactor by duck
         self._connectors[connection] = self._reactor.connectTCP(
             flow.peer[0],
             flow.peer[1],

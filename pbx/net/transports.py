@@ -7,7 +7,6 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from pbx.net.addresses import LocalAddresses
 from pbx.net.driver import Driver, SipMachine
@@ -17,6 +16,7 @@ from pbx.net.pool import StreamPool
 from pbx.net.sockets import Endpoint, listen, parse_endpoint
 from pbx.net.stream import StreamLimits
 from pbx.net.tls import ServerCertificate, TrustedServers
+from pbx.net.tls_layer import TlsFactory
 from pbx.net.udp import UdpPort
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
@@ -188,7 +188,7 @@ class Transports(Generic[EffectT]):
         factory: Any = self._streams.accept(transport)
         if certificate is not None:
             creator: Any = certificate  # Twisted's own types know nothing of zope's interfaces
-            factory = TLSMemoryBIOFactory(creator, False, factory, self._reactor)
+            factory = TlsFactory(creator, False, factory, self._reactor)
         with listen(endpoint, socket.SOCK_STREAM) as listener:
             number: int = listener.getsockname()[1]
             # Twisted listens on a copy of the descriptor.

@@ -10,6 +10,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from ssl import CERT_NONE, create_default_context
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
@@ -18,7 +19,8 @@ from twisted.internet import epollreactor  # noqa: E402
 
 epollreactor.install()
 
-from twisted.internet import defer, protocol, reactor, ssl, task  # noqa: E402
+from OpenSSL import SSL  # noqa: E402
+from twisted.internet import defer, protocol, reactor, ssl, task, threads  # noqa: E402
 from twisted.internet.error import ConnectionRefusedError  # noqa: A004, E402
 from twisted.names import dns, server  # noqa: E402
 
@@ -402,6 +404,30 @@ async def closed_connections_leave_nothing():
     result = {"connections": len(left), "files": count_files() - files}
     await here.transports.stop()
     return result
+
+
+def ask_and_vanish(port):
+    """Over TLS, with no word of good-bye."""
+    trusting = create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, CERT_NONE
+    with socket.create_connection((LOOPBACK, port)) as plain, trusting.wrap_socket(plain) as phone:
+        phone.sendall(options())
+        phone.recv(65536)
+
+
+async def tls_peers_that_vanish_leave_nothing():
+    here, _ = make_tls_server("own")
+    gc.collect()
+    gc.disable()
+    for _ in range(5):
+        lost = here.machine.until("lost")
+        here.machine.seen.clear()
+        await threads.deferToThread(ask_and_vanish, here.port("TLS"))
+        await lost
+        await task.deferLater(reactor, 0)  # for those who have just told
+    left = [each for each in gc.get_objects() if isinstance(each, (StreamConnection, SSL.Connection))]
+    await here.transports.stop()
+    return {"connections": len(left)}
 
 
 async def stop_flushes_and_closes():

@@ -62,6 +62,7 @@ EXPECTED = {
         "left": [],
     },
     "closed_connections_leave_nothing": {"connections": 0, "files": 0},
+    "tls_peers_that_vanish_leave_nothing": {"connections": 0},
     "listening_is_all_or_nothing": {"key": "sip.tcp", "udp is free": True},
     "dns_is_asked": {
         "sip:office.example": [
