@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TextIO
+from typing import Any, Final, NamedTuple, Protocol, TextIO
 
 from twisted.logger import LogLevel, eventAsText, globalLogBeginner
 
 FLUSH_S: Final = 0.1
 OURS: Final = "pbx."  # namespaces whose events are plain `str.format` texts
+KINDS: Final = 256
 RANK: Final = {level: rank for rank, level in enumerate(LogLevel.iterconstants())}
 
 
@@ -16,6 +17,15 @@ class Later(Protocol):
     """The part of a reactor that calls later (IReactorTime)."""
 
     def callLater(self, delay: float, callable: Callable[[], Any]) -> Any: ...  # noqa: A002, N802
+
+
+class _Kind(NamedTuple):
+    """What events of one namespace and level have in common."""
+
+    name: str
+    is_ours: bool
+    is_shown: bool
+    is_urgent: bool
 
 
 class LineLog:
@@ -36,6 +46,7 @@ class LineLog:
         self._lock = threading.Lock()
         self._lines: list[str] = []
         self._is_due = False
+        self._kinds: dict[tuple[str, Any], _Kind] = {}
         self._second, self._stamp = -1, ""
 
     def begin(self) -> None:
@@ -43,15 +54,18 @@ class LineLog:
         globalLogBeginner.beginLoggingTo([self], redirectStandardIO=False)  # type: ignore[list-item]
 
     def __call__(self, event: dict[str, Any]) -> None:
-        level, namespace = event.get("log_level", LogLevel.info), event.get("log_namespace", "")
-        is_ours = namespace.startswith(OURS)
-        rank = RANK[level]
-        if rank < (self._least if is_ours or self._is_verbose else RANK[LogLevel.warn]):
+        try:
+            kind = self._kinds[event["log_namespace"], event["log_level"]]
+        except KeyError:
+            kind = self._make_kind(event.get("log_namespace", ""), event.get("log_level", LogLevel.info))
+        if not kind.is_shown:
             return
-        text = _text(event, is_ours)
+        text = _text(event, kind.is_ours)
+        at = event["log_time"]
         with self._lock:
-            self._lines.append(f"{self._time(event['log_time'])} [{namespace}#{level.name}] {text}\n")
-            if rank > RANK[LogLevel.info] or threading.get_ident() != self._thread:
+            stamp = self._stamp if int(at) == self._second else self._make_stamp(at)
+            self._lines.append(f"{stamp}{kind.name}{text}\n")
+            if kind.is_urgent or threading.get_ident() != self._thread:
                 self._write()
             elif not self._is_due:
                 self._is_due = True
@@ -69,10 +83,16 @@ class LineLog:
             self._stream.write("".join(lines))
             self._stream.flush()
 
-    def _time(self, at: float) -> str:
-        second = int(at)
-        if second != self._second:
-            self._second, self._stamp = second, time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))
+    def _make_kind(self, namespace: str, level: Any) -> _Kind:
+        is_ours, rank = namespace.startswith(OURS), RANK[level]
+        least = self._least if is_ours or self._is_verbose else RANK[LogLevel.warn]
+        kind = _Kind(f" [{namespace}#{level.name}] ", is_ours, rank >= least, rank > RANK[LogLevel.info])
+        if len(self._kinds) < KINDS:
+            self._kinds[namespace, level] = kind
+        return kind
+
+    def _make_stamp(self, at: float) -> str:
+        self._second, self._stamp = int(at), time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))
         return self._stamp
 
 

@@ -1,17 +1,19 @@
 """Carries out what the exchange asks for. Each kind of effect has one line here."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from twisted.logger import Logger, LogLevel
 
-from pbx.app.printable import printable
+from pbx.app.printable import LONGEST, printable
 from pbx.call.effects import Note, SaveBindings, WriteRecord
 from pbx.media.orders import CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
 from pbx.sip.flow import Flow
 from pbx.sip.transaction.types import Ignored, Send
 
 log: Final = Logger()
+observe: Final[Callable[[dict[str, Any]], None]] = log.observer
 LEVELS: Final = {
     "debug": LogLevel.debug,
     "info": LogLevel.info,
@@ -27,6 +29,14 @@ class Wire(Protocol):
     def send(self, data: bytes, flow: Flow) -> None: ...
 
 
+class Media(Protocol):
+    """media.MediaControl, the same."""
+
+    def perform(self, order: Any) -> None: ...
+
+    def flush(self) -> None: ...
+
+
 class Performer:
     """A table from the type of an effect to who carries it out.
 
@@ -37,28 +47,54 @@ class Performer:
 
     def __init__(
         self,
-        media: Callable[[Any], None],
+        media: Media,
         save_bindings: Callable[[SaveBindings], None],
         write_record: Callable[[WriteRecord], None],
     ) -> None:
+        self._media = media
+        self._is_opening = False
         self._table: dict[type, Callable[[Any], None]] = {
             Note: _note,
             Ignored: _ignored,
             SaveBindings: save_bindings,
             WriteRecord: write_record,
-            **dict.fromkeys((OpenEndpoint, SetRemote, Join, Part, CloseEndpoint), media),
+            OpenEndpoint: self._open,
+            **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint), media.perform),
         }
 
     def __call__(self, effect: Any) -> None:
         if type(effect) is Send:  # every other one
+            if self._is_opening:
+                self._is_opening = False
+                self._media.flush()
             self.wire.send(effect.data, effect.flow)
         else:
             self._table[type(effect)](effect)
 
+    def _open(self, order: OpenEndpoint) -> None:
+        # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets
+        # nobody. All other orders can wait for what more these steps have to say.
+        self._is_opening = True
+        self._media.perform(order)
+
 
 def _note(effect: Note) -> None:
-    fields = {name: printable(v) if isinstance(v, str) else v for name, v in effect.fields.items()}
-    log.emit(LEVELS[effect.level], effect.text, **fields)
+    fields = effect.fields
+    text = "".join(map(str, fields.values()))
+    if len(text) > LONGEST or not text.isprintable():
+        fields = {name: printable(v) if isinstance(v, str) else v for name, v in fields.items()}
+    # What `Logger.emit` makes and does, in a third of its time.
+    observe(
+        {
+            **fields,
+            "log_logger": log,
+            "log_level": LEVELS[effect.level],
+            "log_namespace": log.namespace,
+            "log_source": None,
+            "log_format": effect.text,
+            "log_time": time.time(),
+        }
+    )
 
 
 def _ignored(effect: Ignored) -> None:

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.epollreactor import EPollReactor
 from twisted.logger import Logger
 
 from pbx.app.card import make_card, render_json, show_card
@@ -21,6 +22,7 @@ from pbx.app.service import Service
 from pbx.config import Config
 from pbx.entropy import SystemEntropy
 from pbx.errors import ConfigError, PbxError
+from pbx.net.turn import make_turn
 from pbx.office.snapshot import Office
 from pbx.office.toml import OfficeFile, parse_office
 from pbx.store.passwords import Passwords
@@ -58,6 +60,9 @@ def run(config: Config, verbose: bool = False, as_json: bool = False) -> int:
             demo = _demo(config) if office is None else None
             reactor: Any = _reactor
             reactor.seconds = time.monotonic  # Twisted's own clock is the wall clock, which jumps
+            has_epoll = isinstance(reactor, EPollReactor)  # what Twisted takes on Linux
+            if has_epoll:
+                reactor.doIteration = make_turn(reactor)
             lines = LineLog(sys.stderr, reactor, verbose)
             lines.begin()
             try:

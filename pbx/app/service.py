@@ -67,9 +67,14 @@ class Service:
             self._own_address,
         )
         self._kernel: KernelTable | None = None
-        self.media = MediaControl(reactor, config.rtp.workers or os.cpu_count() or 1, self._media_event)
+        self.media = MediaControl(
+            reactor,
+            config.rtp.workers or os.cpu_count() or 1,
+            self._media_event,
+            settle=self._media_settled,
+        )
         self._writer = Writer(store)
-        performer = Performer(self.media.perform, self._save_bindings, self._write_record)
+        performer = Performer(self.media, self._save_bindings, self._write_record)
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
@@ -196,15 +201,17 @@ class Service:
     # --- what the parts ask of each other ------------------------------------------------------------------
 
     def _media_event(self, event: Any) -> None:
-        self._driver.run(self.exchange.media_event, event)
+        self._driver.take(self.exchange.media_event, event)
+
+    def _media_settled(self) -> None:
+        self._driver.settle()
 
     def _own_address(self, flow: Flow) -> tuple[str, int]:
-        transport, _, local, _ = flow
-        is_udp = transport == "UDP"
-        if is_udp and local[1] and not self.config.server.advertise:
+        local = flow.local
+        port = local[1] if flow.transport == "UDP" else 0
+        if port and self._advertiser.is_plain:
             return local
-        port = local[1] if is_udp else 0
-        return self._advertiser.advertised(flow), port or self._listening.get(transport) or local[1]
+        return self._advertiser.advertised(flow), port or self._listening.get(flow.transport) or local[1]
 
     def _save_bindings(self, effect: SaveBindings) -> None:
         now, wall = self._reactor.seconds(), time.time()

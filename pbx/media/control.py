@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from pbx.errors import MediaError
 from pbx.media.crew import Crew, Effect, Kill, Report, Spawn, Tell
 from pbx.media.link import Link
-from pbx.media.orders import Event, OpenEndpoint, Order
+from pbx.media.orders import Event, Order
 from pbx.media.wire import Message, PathsRead, ReadPaths, encode
 from pbx.rtp.kernel.marks import Mark
 
@@ -36,12 +36,18 @@ class MediaControl:
         workers: int,
         on_event: Callable[[Event], None],
         *,
+        settle: Callable[[], None] | None = None,
         silence_s: float = SILENCE_S,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        """`on_event` is called with each event; now and then from within `perform`."""
+        """
+        Args:
+            on_event: is called with each event; now and then from within `perform`.
+            settle: is called after events that came together, and then calls `flush`.
+        """
         self._reactor, self._on_event, self._silence_s = reactor, on_event, silence_s
         self._command = command
+        self._settle = settle or self.flush
         self._crew = Crew(workers)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._links: dict[int, Link] = {}
@@ -82,9 +88,14 @@ class MediaControl:
         self._heard(-1)
 
     def perform(self, order: Order) -> None:
-        """Carry out an order, by the next `flush` at the latest; what comes of it is told by events."""
-        if self._stopped is None:
-            self._step(self._crew.perform(order))
+        """Carry out an order with the next `flush`; what comes of it is told by events."""
+        if self._stopped is not None:
+            return
+        effects = self._crew.perform(order)
+        if len(effects) == 1 and type(effect := effects[0]) is Tell and not self._effects:
+            self._tell(effect.worker, effect.message)  # nearly always
+        else:
+            self._step(effects)
 
     def flush(self) -> None:
         """Send what the workers were told: nothing more is to be said for now."""
@@ -149,7 +160,7 @@ class MediaControl:
         if self._ready is not None:
             self._heard(link.number)
         try:
-            messages = list(link.decoder.feed(data))
+            messages = link.decoder.feed(data)
         except MediaError as error:
             self._lost(link, f"unreadable: {error}")
             return
@@ -158,7 +169,7 @@ class MediaControl:
                 self._count(link.number, message)
             else:
                 self._step(self._crew.receive(link.number, message, self._reactor.seconds()))
-        self.flush()
+        self._settle()
 
     def _heard(self, number: int) -> None:
         """A worker has spoken for the first time; when all have, audio can flow."""
@@ -210,15 +221,11 @@ class MediaControl:
             self._is_stepping = False
 
     def _tell(self, worker: int, message: Message) -> None:
-        if (link := self._links.get(worker)) is None:
+        link = self._links.get(worker)
+        if link is None:
             return
         link.tell(encode(message))
-        # A port must be open when the SDP sent next names it, or the first packet of a quick phone meets
-        # nobody. All else can wait for what more is said in this turn of the reactor.
-        if type(message) is OpenEndpoint:
-            link.flush()
-        else:
-            self._is_waiting = True
+        self._is_waiting = True
 
     def _report(self, event: Event) -> None:
         try:
@@ -249,7 +256,7 @@ class MediaControl:
     def _bury(self, number: int, why: str) -> None:
         self._step(self._crew.died(number, why, self._reactor.seconds()))
         self._arm()
-        self.flush()
+        self._settle()
 
     def _kill_all(self) -> None:
         for link in list(self._links.values()):
@@ -266,7 +273,7 @@ class MediaControl:
     def _expire(self) -> None:
         self._step(self._crew.expire(self._reactor.seconds()))
         self._arm()
-        self.flush()
+        self._settle()
 
 
 @dataclass

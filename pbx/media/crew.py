@@ -219,7 +219,10 @@ class Crew:
         return self._tell(endpoint, order) or [Report(unknown)]
 
     def _tell(self, endpoint: _Endpoint, message: Message) -> list[Effect]:
-        return [Tell(endpoint.worker.number, message)] if endpoint.is_there else []
+        worker = endpoint.worker
+        if worker.is_up and endpoint.moving_to is None and not endpoint.is_closing:
+            return [Tell(worker.number, message)]
+        return []
 
     def _worker_for(self, call: str) -> _Worker | None:
         """The worker that has the call; for a new call the one with the fewest endpoints."""

@@ -4,7 +4,7 @@ The tuple is the message's kind as a number and its fields; keys and counters ar
 the same program and interpreter, so the format needs neither a version nor names (see docs/decisions).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from marshal import dumps, loads
 from operator import attrgetter
@@ -134,25 +134,27 @@ class Decoder:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> Iterator[Message]:
+    def feed(self, data: bytes) -> list[Message]:
         """The messages that `data` completes.
 
         Raises:
             MediaError: the other end is not one of ours.
         """
-        rest = self._rest + data
-        at = 0
-        try:
-            while len(rest) - at >= 4:
-                size = int.from_bytes(rest[at : at + 4], "big")
-                if size > MAX_FRAME:
-                    raise MediaError(f"a frame of {size} bytes")
-                if len(rest) - at - 4 < size:
-                    break
-                at += 4 + size
-                yield _decode(rest[at - size : at])
-        finally:
-            self._rest = rest[at:]
+        messages: list[Message] = []
+        if self._rest:
+            data = self._rest + data
+        at, end = 0, len(data)
+        while end - at >= 4:
+            start = at + 4
+            size = int.from_bytes(data[at:start], "big")
+            if size > MAX_FRAME:
+                raise MediaError(f"a frame of {size} bytes")
+            if end - start < size:
+                break
+            at = start + size
+            messages.append(_decode(data[start:at]))
+        self._rest = data[at:]
+        return messages
 
 
 def _decode(body: bytes) -> Any:

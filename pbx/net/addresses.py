@@ -179,6 +179,7 @@ class Advertiser:
 
     def __init__(self, advertise: str, local_networks: Iterable[str], addresses: LocalAddresses) -> None:
         self._outside = None if advertise == "auto" else parse_ip(advertise)
+        self.is_plain = self._outside is None  # each flow's own address is told
         self._networks: tuple[IpNetwork, ...] = tuple(
             ip_network(text, strict=False) for text in local_networks
         )

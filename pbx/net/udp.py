@@ -1,6 +1,7 @@
 """SIP over UDP: whole batches in one wake-up, answers from the address that was asked."""
 
 import errno
+import select
 import socket
 import struct
 import time
@@ -75,6 +76,8 @@ class UdpPort:
     ) -> None:
         self._receive, self._reactor, self._settle = receive, reactor, settle
         self._socket = listen(endpoint, socket.SOCK_DGRAM)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
         self.family = endpoint.family
         self.host: str = endpoint.host
         self.port: int = self._socket.getsockname()[1]
@@ -109,7 +112,11 @@ class UdpPort:
     def _take_batch(self) -> None:
         receive, recvmsg, flows = self._receive, self._socket.recvmsg, self._flows
         watch = self.watch
-        for _ in range(BATCH):
+        for number in range(BATCH):
+            # Mostly there was one: to ask costs 0.7 microseconds, the exception 2.5.
+            if number == 1 and not self._poll.poll(0):
+                self._wait_s = 0.0
+                return
             try:
                 data, controls, _, peer = recvmsg(MAX_DATAGRAM, _ROOM)
             except BlockingIOError:

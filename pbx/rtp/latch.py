@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 
 Address: TypeAlias = tuple[str, int]
 
+LAST_PORT: Final = 65535
 RELATCH_GRACE_S: Final = 0.5
 
 
@@ -33,10 +34,10 @@ class Rank(IntEnum):
 
 
 def normalize(address: Address) -> Address | None:
-    """The address as the kernel writes it; None where nobody can be: port 0, a wildcard, no literal."""
+    """The address as the kernel writes it; None where nobody can be: no such port, a wildcard, no literal."""
     host, port = address
     literal = _compressed(host)
-    return None if port == 0 or literal is None else (literal, port)
+    return (literal, port) if literal is not None and 0 < port <= LAST_PORT else None
 
 
 @lru_cache(maxsize=4096)  # phones stay where they are, and the same few are asked about in every call

@@ -69,13 +69,16 @@ class PortPool:
         Raises:
             NoPortError: every pair is taken, resting, or somebody else's.
         """
-        self._wake(now)
-        while self._free:
-            port, trusted = self._free.popleft()
+        free, resting = self._free, self._resting
+        while resting and resting[0][0] <= now:
+            _, port, trusted = heappop(resting)
+            free.append((port, trusted))
+        while free:
+            port, trusted = free.popleft()
             if now < trusted or self._is_free(port):
                 self._taken.add(port)
                 return port
-            heappush(self._resting, (now + QUARANTINE_S, port, -inf))
+            heappush(resting, (now + QUARANTINE_S, port, -inf))
         raise NoPortError(f"all RTP ports are in use: {len(self._taken)} taken, {len(self._resting)} resting")
 
     def free(self, port: int, now: float) -> None:
@@ -91,8 +94,3 @@ class PortPool:
             raise UsageError(f"port {port} was not taken")
         self._taken.remove(port)
         heappush(self._resting, (until, port, trusted))
-
-    def _wake(self, now: float) -> None:
-        while self._resting and self._resting[0][0] <= now:
-            _, port, trusted = heappop(self._resting)
-            self._free.append((port, trusted))

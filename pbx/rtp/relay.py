@@ -2,11 +2,12 @@
 
 Sockets of an endpoint:
 
-- `rtp` is connected to the peer as soon as its address is announced, and anew when latching finds another
-  source: the kernel then checks sources, and send() needs no route lookup.
-- `stray` shares the RTP port and gets what comes from anybody else. There a peer behind NAT is found, and a
-  stranger is counted; a stranger who floods is not read for a while and harms no call, as the peer's packets
-  wait in a queue of their own.
+- `rtp` is connected to the peer when a stream has begun that we are to relay ourselves, or when strangers
+  flood it, and anew when latching finds another source: the kernel then checks sources, and send() needs no
+  route lookup. Neither is worth its cost for a few packets, nor for a stream that the kernel takes over.
+- `stray`, which comes with that, shares the RTP port and gets what comes from anybody else. There a peer
+  behind NAT is found, and a stranger is counted; a stranger who floods is not read for a while and harms no
+  call, as the peer's packets wait in a queue of their own.
 - `rtcp` is the odd port, never connected: a few packets a second.
 
 What comes before SetRemote, or before the join, is held: the last HELD packets go out when there is a way.
@@ -24,7 +25,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from pbx.rtp import rtcp
 from pbx.rtp.kernel.conntrack import Flow
 from pbx.rtp.kernel.joins import KernelJoin, Way
-from pbx.rtp.latch import Address, Latch, normalize
+from pbx.rtp.latch import LAST_PORT, Address, Latch, normalize
 from pbx.rtp.packet import (
     DEFAULT_CLOCK_RATE,
     HEADER_SIZE,
@@ -47,11 +48,12 @@ HELD: Final = 5  # packets: a tenth of a second of speech
 HELD_S: Final = 0.3
 STRAYS_A_WAKE: Final = 8
 STRAYS_A_SECOND: Final = 40
-LAST_PORT: Final = 65535
 FIRST: Final = (
     2  # packets each way that are relayed here once the peer is known (RFC 3550 A.1: MIN_SEQUENTIAL)
 )
+PATIENCE: Final = 25  # packets until a stream is not spared any more for a kernel that may yet take it
 QUEUE: Final = 64
+NOT_HEARD: Final = "not heard yet"
 RETURNS: Final = 3  # of a stream from the kernel without our doing: enough
 
 _HEADER: Final = Struct(
@@ -218,6 +220,7 @@ class Endpoint:
         self._way: Way | None = None  # that the peer's packets take through the kernel
         self._refusal = ""  # why the kernel does not take them, as it said
         self._returns = 0
+        self._packets_before = 0  # it came back
 
         self._stream = Stream()
         self._round_trip = rtcp.RoundTrip()
@@ -260,7 +263,7 @@ class Endpoint:
         announced = announced and normalize(announced)
         if announced != self._rtcp_announced or remote.relatch:
             self._rtcp_announced, self._rtcp_source = announced or self._rtcp_announced, None
-        self._connect(latch.target, now)
+        self._reconnect(now)
         early, self._early = self._early, []
         for data, source in early:
             self._receive_from(data, source, now)
@@ -342,7 +345,7 @@ class Endpoint:
             return ""
         if self._way is not None:
             return "kernel"
-        why = "" if self._kernel is None else self._why_seen() or self._peer._why_seen() or self._refusal
+        why = "" if self._kernel is None else self._why_stays()
         return f"user space: {why}" if why else "user space"
 
     def stats(self) -> EndpointStats:
@@ -381,6 +384,9 @@ class Endpoint:
     def _take_rtp(self, now: float) -> None:
         """Packets on the RTP port while it is not connected."""
         self._take_from(self._rtp, now)
+        self._stem(now)
+        if self._connected is None and self._way is None:
+            self._settle_down(now)
 
     def _take_stray(self, now: float) -> None:
         """Packets on the RTP port from others than the address it is connected to."""
@@ -424,7 +430,7 @@ class Endpoint:
             self._strangers += 1
             self._unwanted += 1
             return
-        if source == latch.source:
+        if source == latch.target:
             self._receive(data, now)
             return
         packet = self._open(data) if self._is_expected(data) else None
@@ -436,7 +442,7 @@ class Endpoint:
         latch.accept(source)
         self._count(packet, len(data), now)
         self._pass_on(packet)
-        self._connect(source, now)
+        self._reconnect(now)
         self._choose_paths()
         self._listener.latched(self, source)
 
@@ -450,8 +456,8 @@ class Endpoint:
             self._refused += 1
             return
         self._count(packet, len(data), now)
-        if not self._latch.is_fixed and self._connected is not None and self._is_expected(data):
-            source = self._connected
+        source = self._latch.target
+        if not self._latch.is_fixed and source is not None and self._is_expected(data):
             if self._latch.accept(source):
                 self._listener.latched(self, source)
             self._choose_paths()
@@ -567,26 +573,55 @@ class Endpoint:
         return self._rtcp_announced
 
     def _send_datagram(self, data: bytes) -> bool:
-        try:
-            if self._connected is not None:
-                self._rtp.send(data)
-            elif (target := self._latch.target) is not None:
-                self._rtp.sendto(data, target)
-            else:
+        if self._connected is None:
+            if (target := self._latch.target) is None:
                 return False
+            with suppress(OSError):
+                self._rtp.sendto(data, target)
+                return True
+            return False
+        try:
+            self._rtp.send(data)
         except OSError:
             return self._send_again(data)
         return True
 
     def _send_again(self, data: bytes | memoryview) -> bool:
         # That an earlier packet met no one there is what the next call reports; it then sends nothing.
-        try:
+        with suppress(OSError):
             self._rtp.send(data)
-        except OSError:
-            return False
-        return True
+            return True
+        return False
 
     # Sockets.
+
+    def _settle_down(self, now: float) -> None:
+        """A stream has begun: whom shall it be left to?"""
+        peer = self._peer
+        if peer is None or not self._latch.is_fixed or not self._has_begun():
+            return
+        why = self._why_stays()
+        if why in {"", NOT_HEARD}:
+            if not why and peer._has_begun():
+                self._hand_over(peer, now)
+            if self._way is not None or self._packets_in < PATIENCE:
+                return
+        for end in (self, peer):
+            end._connect(end._latch.target, now)
+        self._choose_paths()
+
+    def _has_begun(self) -> bool:
+        return self._packets_in - self._packets_before > FIRST
+
+    def _stem(self, now: float) -> None:
+        """Give the peer's packets a queue of their own when strangers flood this one."""
+        if self._unwanted > STRAYS_A_SECOND and self._connected is None:
+            self._connect(self._latch.target, now)
+            self._choose_paths()
+
+    def _reconnect(self, now: float) -> None:
+        if self._connected is not None:
+            self._connect(self._latch.target, now)
 
     def _connect(self, target: Address | None, now: float) -> None:
         if target is None or target == self._connected:
@@ -635,7 +670,7 @@ class Endpoint:
                 stream.recv_into, stream.send = self._rtp.recv_into, peer._rtp.send
                 stream.send_again, stream.take = peer._send_again, self._receive
                 handler = stream.relay
-                if self._kernel is not None and not (self._refusal or self._why_seen() or peer._why_seen()):
+                if not self._why_stays():
                     handler = self._relay_first
         if handler != self._handler:
             self._handler = handler
@@ -685,9 +720,16 @@ class Endpoint:
             return "payload types differ"
         if not (remote.may_send and remote.may_receive):
             return "on hold"
-        if not self._latch.is_fixed or self._connected is None:
-            return "not heard yet"
+        if not self._latch.is_fixed:
+            return NOT_HEARD
         return ""
+
+    def _why_stays(self) -> str:
+        """Why the kernel may not have the stream, as far as is known."""
+        peer = self._peer
+        if self._kernel is None or peer is None:
+            return "nobody to have it"
+        return self._refusal or self._why_seen() or peer._why_seen()
 
     def _relay_first(self, now: float) -> None:
         """As `Stream.relay`, until both peers have gone on for a moment."""
@@ -720,24 +762,29 @@ class Endpoint:
     def _relay_queue(self, now: float) -> None:
         for _ in range(QUEUE):
             try:
-                data = self._rtp.recv(MAX_PACKET)
+                data, source = self._rtp.recvfrom(MAX_PACKET)
             except OSError:
                 return
-            self._receive(data, now)
+            self._receive_from(data, source[:2], now)
 
     def _take_late(self, now: float) -> None:
         """A packet though the kernel has the stream: it came just before, or the kernel has lost it."""
         try:
-            data = self._rtp.recv(MAX_PACKET)
+            data, source = self._rtp.recvfrom(MAX_PACKET)
         except OSError:
             return
-        self._lost("")
-        self._receive(data, now)
+        if source[:2] == self._latch.source:
+            self._lost("")
+        self._receive_from(data, source[:2], now)
+        self._stem(now)
 
     def _lost(self, why: str) -> None:
         """The kernel does not have the stream any more."""
         peer = self._peer
         self._come_back(why)
+        for end in (self, peer):
+            if end is not None:
+                end._packets_before = end._packets_in
         self._returns += 1
         if self._returns >= RETURNS and not self._refusal and peer is not None:
             self._refusal = peer._refusal = "the kernel keeps losing it"

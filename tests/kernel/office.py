@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 
 from pbx.media.orders import Join, OpenEndpoint, SetRemote
 from pbx.media.wire import Decoder, PathsRead, ReadPaths
@@ -16,6 +16,7 @@ from tests.support.rtp_phone import PATIENCE_S, Phone, rtp
 PBX, X, Y = ("10.77.1.1", "10.77.2.1"), "10.77.1.2", "10.77.2.2"
 PBX6, X6, Y6 = ("fd77:1::1", "fd77:2::1"), "fd77:1::2", "fd77:2::2"
 PORTS = (20_000, 20_998)
+PACE_S = 0.002  # no phone answers while a stream is being handed over, time after time
 
 
 class Worker(Process):
@@ -124,6 +125,7 @@ class Conversation:
             for phone, other, to, ssrc in ((self.a, self.b, self.to_a, 1), (self.b, self.a, self.to_b, 2)):
                 phone.rtp.sendto(rtp(number, ssrc=ssrc), to)
                 assert other.heard() == rtp(number, ssrc=ssrc)
+                sleep(PACE_S)
 
     def say_until(self, is_so):
         """Go on until something is so."""

@@ -153,6 +153,7 @@ def test_a_phone_that_moves_is_noticed(office):
     talk = Conversation(elsewhere, b, *office.talk(worker, a, b))
     talk.say_until(lambda: worker.path() == "kernel")
     moved = Conversation(a, b, talk.to_a, talk.to_b)
+    moved.say_until(lambda: worker.stats("a").source == a.address)  # until then it is the kernel's as before
     moved.say_until(lambda: worker.path() == "kernel")
     moved.say(20)
     assert worker.stats("a").source == a.address

@@ -118,11 +118,12 @@ def is_bound(port):
     return any(int(row.split()[1].split(":")[1], 16) == port for row in rows)
 
 
-def test_an_order_is_on_its_way_before_the_reactor_goes_on(make_core):
+def test_an_order_is_on_its_way_with_the_flush_before_the_reactor_goes_on(make_core):
     """The phone that reads of a port in the answer sent next may speak at once: the port must be there."""
     core, first, second = make_core(1), free_pair(), free_pair()
     core.settle(OpenEndpoint("a", "call", V4, first))
-    core.control.perform(OpenEndpoint("b", "call", V4, second))  # the reactor stands still from here on
+    core.control.perform(OpenEndpoint("b", "call", V4, second))
+    core.control.flush()  # the reactor stands still from here on
     patience = time.monotonic() + PATIENCE_S
     while not is_bound(second) and time.monotonic() < patience:
         time.sleep(0.001)

@@ -309,7 +309,7 @@ def test_a_taken_port_is_reported_and_neither_of_the_pair_kept(worker, phones):
 def test_an_order_that_cannot_be_carried_out_hurts_its_endpoint_alone(worker, phones):
     a, b = phones(), phones()
     join(worker, a, b)
-    worker.tell(OpenEndpoint("c", "other", V4, free_pair()), SetRemote("c", (V4, 70_000)))
+    worker.tell(OpenEndpoint("c", "other", V4, free_pair()), SetRemote("c", (V4, 4000), clock_rates=((0,),)))
     failed = worker.events(EndpointFailed)
     assert failed.endpoint == "c"
     assert "bug" in failed.why

@@ -151,6 +151,7 @@ ADDRESSES = {
     "wildcard": (("0.0.0.0", 4000), None),
     "IPv6 wildcard": (("::", 4000), None),
     "port 0": (("192.0.2.1", 0), None),
+    "no port": (("192.0.2.1", 70_000), None),
     "a name": (("phone.example", 4000), None),
 }
 

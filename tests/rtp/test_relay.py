@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pbx.rtp.packet import Packet
-from pbx.rtp.relay import HELD, HELD_S, STRAYS_A_SECOND, Endpoint
+from pbx.rtp.relay import FIRST, HELD, HELD_S, STRAYS_A_SECOND, Endpoint
 from pbx.rtp.remote import Remote
 from pbx.rtp.rtcp import Report
 from pbx.rtp.srtp import Counter, Srtp
@@ -326,12 +326,40 @@ def test_hold_and_resume_take_effect_on_the_next_packet(net):
 
 def test_a_refused_send_is_tried_once_more(net):
     pair = Pair(net)
-    pair.from_a(rtp(1))
+    first = [rtp(1 + each) for each in range(FIRST + 1)]
+    pair.from_a(*first)
     pair.net.sockets[2].failures.append(ConnectionRefusedError())
-    pair.from_a(rtp(2))
+    pair.from_a(rtp(12))
     pair.net.sockets[2].failures += [ConnectionRefusedError(), ConnectionRefusedError()]
-    pair.from_a(rtp(3), rtp(4))
-    assert pair.to_b == [(rtp(1), B), (rtp(2), B), (rtp(4), B)]
+    pair.from_a(rtp(13), rtp(14))
+    assert pair.to_b == [(packet, B) for packet in (*first, rtp(12), rtp(14))]
+
+
+def test_sockets_are_connected_when_a_stream_has_begun_and_not_before(net):
+    pair = Pair(net)
+    pair.from_a(*(rtp(1 + each) for each in range(FIRST)))
+    assert [sock.peer for sock in net.sockets] == [None] * 4
+    pair.from_a(rtp(9))
+    assert [sock.peer for sock in net.sockets] == [
+        A,
+        None,
+        B,
+        None,
+        None,
+        None,
+    ]  # with one for strangers each
+    pair.from_a(rtp(10), source=NAT)
+    assert (pair.to_b[-1], pair.a.stats().strangers) == ((rtp(9), B), 1)
+
+
+def test_a_flood_before_the_stream_has_begun_gets_a_queue_of_its_own(net):
+    pair = Pair(net, joined=False)
+    pair.from_a(rtp(1))
+    pair.from_a(*[rtp(1, ssrc=66)] * 1000, source=STRANGER)
+    assert pair.a.stats().strangers < 2 * STRAYS_A_SECOND
+    assert net.sockets[0].peer == A
+    pair.from_a(rtp(2))
+    assert pair.a.stats().packets_in == 2
 
 
 def test_a_flooding_stranger_is_not_read_until_the_next_second(net):

@@ -4,10 +4,10 @@ import pytest
 
 from pbx.rtp.kernel.conntrack import Flow, Traffic
 from pbx.rtp.kernel.joins import KernelJoin
-from pbx.rtp.relay import FIRST, RETURNS, Endpoint
+from pbx.rtp.relay import FIRST, PATIENCE, RETURNS, STRAYS_A_SECOND, Endpoint
 from pbx.rtp.remote import Remote
 from pbx.sdp.crypto import SrtpKeys
-from tests.rtp.test_relay import NAT, REMOTE_A, REMOTE_B, A, B, FakeNet, Pair, rtp
+from tests.rtp.test_relay import NAT, REMOTE_A, REMOTE_B, STRANGER, A, B, FakeNet, Pair, rtp
 
 OURS = "192.0.2.9"
 ENOUGH = FIRST + 3  # the first ones find the peer
@@ -90,7 +90,7 @@ def test_not_before_both_have_gone_on_for_a_moment():
 def test_what_waits_in_the_queues_goes_out_before():
     pair = KernelPair()
     pair.talk(FIRST)
-    socket = next(sock for sock in pair.net.sockets if sock.port == 10002 and sock.peer == B)
+    socket = next(sock for sock in pair.net.sockets if sock.port == 10002)
     late = rtp(500, ssrc=2)
     socket.queue.append((late, B))
     pair.talk(4)
@@ -165,6 +165,29 @@ def test_a_packet_that_shows_up_here_means_the_kernel_lost_the_stream(pair):
     assert pair.to_b[-1] == (packet, B)
     pair.talk()
     assert pair.a.path == "kernel"
+
+
+def test_a_stranger_does_not_mean_that_and_a_flood_gets_a_queue_of_its_own(pair):
+    pair.from_a(rtp(1, ssrc=66), source=STRANGER)
+    assert pair.kernel.joins
+    assert pair.a.stats().strangers == 1
+    pair.from_a(*[rtp(1, ssrc=66)] * 1000, source=STRANGER)
+    assert pair.kernel.joins
+    assert STRAYS_A_SECOND < pair.a.stats().strangers < 2 * STRAYS_A_SECOND
+    pair.from_a(packet := pair.next())
+    assert pair.kernel.joins == []
+    assert pair.to_b[-1] == (packet, B)
+
+
+def test_a_peer_that_stays_silent_is_waited_for_in_vain_for_a_moment_only():
+    pair = KernelPair()
+    pair.from_a(*(pair.next() for _ in range(PATIENCE - 1)))
+    assert {sock.peer for sock in pair.net.sockets} == {None}
+    pair.from_a(pair.next())
+    assert [sock.peer for sock in pair.net.sockets if sock.peer] == [A, B]
+    pair.number = 100
+    pair.talk(3 * ENOUGH)
+    assert pair.kernel.joins
 
 
 def test_a_kernel_that_keeps_losing_it_is_asked_no_more(pair):

@@ -34,6 +34,7 @@ from pbx.rtp.kernel.netlink import ERROR, Message
 from pbx.rtp.kernel.nftables import PASSED
 
 POLL_S: Final = 5.0
+ASKED_S: Final = 10.0  # until the machine is asked anew whether it forwards, and which addresses it has
 BATCH: Final = 50  # requests a system call: their answers fit well into the socket's buffer
 TRIAL_S: Final = 0.15  # until the first join of a kind is looked at: some packets
 TRIAL_PACKETS: Final = 3
@@ -113,7 +114,8 @@ class KernelJoins:
         self._ask_local, self._ask_forwarding = is_local or has_address, is_forwarding or forwards
         self._joins: dict[KernelJoin, None] = {}  # in the order of their turn
         self._polled = 0.0
-        self._local: dict[str, bool] = {}  # as of this tick
+        self._asked_anew = 0.0
+        self._local: dict[str, bool] = {}
         self._forwards: dict[int, bool] = {}
         self._proven: set[Kind] = set()
         self._trials: dict[Kind, tuple[KernelJoin, float]] = {}
@@ -166,8 +168,10 @@ class KernelJoins:
 
     def poll(self, now: float) -> None:
         """Once a tick: ask for the counters of those whose turn it is."""
-        self._local.clear()
-        self._forwards.clear()
+        if now >= self._asked_anew:
+            self._asked_anew = now + ASKED_S
+            self._local.clear()
+            self._forwards.clear()
         share = min(1.0, (now - self._polled) / self._poll_s)
         self._polled = now
         turn = [
