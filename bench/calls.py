@@ -43,7 +43,7 @@ def main() -> None:
     found.add_argument("--audio", action="store_true", help="with audio only")
     found.add_argument("--no-sipp", action="store_true", help="without the repetition by SIPp")
     found.add_argument("--extensions", type=int, default=100)
-    found.add_argument("--kernel", choices=("off", "auto"), default="off", help="who relays our audio")
+    found.add_argument("--kernel", choices=("off", "auto"), default="auto", help="who relays our audio")
     options = parse(found)
     seconds = 4.0 if options.short else options.seconds
     kinds = [has for has in (True, False) if not (options.no_audio if has else options.audio)]

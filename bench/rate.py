@@ -75,7 +75,7 @@ def main() -> None:
     found.add_argument("--start", type=float, default=100.0, help="the first rate that is tried")
     found.add_argument("--seconds", type=float, default=5.0, help="length of a trial")
     found.add_argument("--extensions", type=int, default=100)
-    found.add_argument("--kernel", choices=("off", "auto"), default="off", help="who relays our audio")
+    found.add_argument("--kernel", choices=("off", "auto"), default="auto", help="who relays our audio")
     options = parse(found)
     kinds = [has for has in (True, False) if not (options.no_audio if has else options.audio)]
     seconds, halvings = (4.0, 1) if options.short else (options.seconds, 3)
