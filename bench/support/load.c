@@ -146,7 +146,7 @@ enum { FREE, CHALLENGED, INVITED, TALKING, LEAVING, ANSWERED, CONFIRMED, REGISTE
 
 typedef struct {
     ns_t began;
-    int state, account, peer, cseq, measured, repeated, tries, generation, chain;
+    int state, account, peer, cseq, measured, repeated, tries, generation, chain, is_unrelayed;
     ns_t sent, due, due_again; /* due: the state's own deadline; due_again: the next retransmission */
     int interval_ms;
     char *text; /* what is retransmitted */
@@ -409,8 +409,8 @@ static void read_sdp(leg_t *leg, const char *text) { /* where the other side's a
     snprintf(host, sizeof host, "%.*s", (int)strcspn(address + 11, "/\r"), address + 11);
     leg->rtp = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(media + 10))};
     inet_pton(AF_INET, host, &leg->rtp.sin_addr);
-    /* The server's ports are below those that the kernel gives us: the phones must not talk past the server. */
-    if (option.audio && ntohs(leg->rtp.sin_port) >= 32768) errno = EPROTO, die("the server does not relay audio");
+    /* The server's ports are below those that the kernel gives us: a call that talks past the server has failed. */
+    if (option.audio && ntohs(leg->rtp.sin_port) >= 32768) leg->rtp.sin_port = 0, leg->is_unrelayed = 1;
 }
 
 static int slot_now;
@@ -418,7 +418,7 @@ static int slot_now;
 static void talk(leg_t *leg, int index) {
     static int spread;
     stream_t *stream = &leg->stream;
-    if (stream->fd < 0 || stream->tick) return;
+    if (stream->fd < 0 || stream->tick || leg->is_unrelayed) return;
     if (connect(stream->fd, (struct sockaddr *)&leg->rtp, sizeof leg->rtp)) die("connect audio");
     /* Streams begin when calls do; a stride coprime to the slots spreads those of a burst over the 20 ms. */
     stream->slot = (slot_now + 1 + (spread = (spread + 37) % SLOTS)) % SLOTS;
@@ -528,7 +528,7 @@ static void place_call(ns_t now) {
     leg_t *leg = &legs[index];
     /* Every pair of caller and callee comes up before one comes again. */
     leg->peer = (option.accounts > 1 ? callers : 0) + (number + number / callers) % callees;
-    leg->began = now, leg->measured = in_window(now);
+    leg->began = now, leg->measured = in_window(now), leg->is_unrelayed = 0;
     snprintf(leg->call_id, sizeof leg->call_id, "%x-%d-%d", run_id, index, number++);
     leg->due = now + (ns_t)(option.timeout * 1e9);
     heap_push(leg->due, index);
@@ -539,6 +539,7 @@ static void place_call(ns_t now) {
 
 static void finish(int index, int good) {
     leg_t *leg = &legs[index];
+    if (leg->is_unrelayed) good = 0; /* a call without its audio is none */
     if (leg->measured) good ? total.completed++ : total.failed++;
     if (leg->measured && (!good || leg->repeated) && leg->began > last_bad) last_bad = leg->began;
     active--;
@@ -597,7 +598,7 @@ static void place_registration(ns_t now, int account) {
     static int number;
     int index = leg_open(REGISTERING, account);
     leg_t *leg = &legs[index];
-    leg->began = now, leg->measured = in_window(now);
+    leg->began = now, leg->measured = in_window(now), leg->is_unrelayed = 0;
     snprintf(leg->call_id, sizeof leg->call_id, "%x-%d-%d", run_id, index, number++);
     leg->due = now + (ns_t)(option.timeout * 1e9);
     heap_push(leg->due, index);
