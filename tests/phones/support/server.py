@@ -221,8 +221,7 @@ class PbxServer:
         """The process ids of the server's media workers."""
         assert self._program is not None
         children = Path(f"/proc/{self._program.pid}/task/{self._program.pid}/children").read_text().split()
-        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
-        return [pid for pid, command in commands.items() if "pbx.media.worker" in command]
+        return [int(pid) for pid in children if "pbx.media.worker" in _command_line(pid)]
 
     def _examine(self) -> None:
         text = self.log_text()
@@ -238,3 +237,11 @@ class PbxServer:
             raise AssertionError(f"pbx serve ended at once with {self._program.exit_code}")
         with sip_client(("127.0.0.1", self.port)) as client:
             return client.options() is not None
+
+
+def _command_line(pid: str) -> str:
+    """Empty for a process that has gone since it was listed."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
