@@ -1,12 +1,13 @@
 """Transfer by REFER (RFC 3515, RFC 5589), blind and attended: the PBX acts for transferee and target."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
 from pbx.call.leg import CALLING, UP, Leg, Party
 from pbx.errors import PbxError, PeerError
-from pbx.rules.decision import Reject, Ring
+from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
 from pbx.sdp.content import Content, with_direction
 from pbx.sip.fields import parse_name_addr
 from pbx.sip.message import Request, Response
@@ -25,7 +26,7 @@ class TransferHost(Protocol):
     def stack(self) -> SipStack: ...
     @property
     def domain(self) -> str: ...
-    def route(self, caller: Party, key: str) -> Ring | Reject: ...
+    def route(self, caller: Party, key: str) -> Decision: ...
     def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
     def note(self, text: str, **fields: object) -> None: ...
     def hurt(self, what: str, error: PbxError) -> None: ...
@@ -50,6 +51,9 @@ class TransferCall(Protocol):
     def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None: ...
     def linger(self) -> None: ...
     def wait(self, seconds: float) -> None: ...
+    def hand_over(
+        self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]
+    ) -> None: ...
     def join(self, a: Leg, b: Leg) -> None: ...
     def hunt_progressed(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None: ...
     def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None: ...
@@ -140,10 +144,19 @@ class Transfer:
         if isinstance(decision, Reject):
             self.failed(decision.status, decision.reason)
             return
+        if not isinstance(decision, Ring):
+            call.hand_over(self.transferee, decision, self.transferor, self._handed_over)
+            return
         content = offer_of(self.transferee)
         hunt = call.hunt = Hunt(call, self.transferee, decision.why)
         referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
         call.ring(hunt, decision, content, referred_by)
+
+    def _handed_over(self) -> None:
+        call = self._call
+        if call is not None:
+            self.succeeded()
+            call.linger()
 
     def _attended(self, replaces: str) -> None:
         call = self._call

@@ -1,0 +1,268 @@
+"""The sound of one endpoint: what its peer says, as samples, and what the PBX says to it, as RTP packets."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from pbx.media import codecs, dtmf
+from pbx.media.jitter import JitterBuffer
+from pbx.media.player import Player
+from pbx.media.recorder import Recorder
+from pbx.media.samples import RATES_HZ, Samples, UndecodableError, frame_size, silence
+from pbx.rtp.packet import HEADER, MalformedPacketError, Packet, unpack
+from pbx.rtp.relay import Endpoint
+
+NARROW_HZ, WIDE_HZ = RATES_HZ
+WAIT_S: Final = 0.6  # for a phone that holds to play music of its own
+LOUD: Final = 60.0  # RMS of 16-bit samples: more than a microphone in a quiet room
+
+
+class Voice:
+    """Ear and mouth of the PBX at one endpoint; ticked once each 20 ms by its room.
+
+    Args:
+        report: called with a play's name and the reason when a sound is over.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        ssrc: int,
+        sequence: int,
+        timestamp: int,
+        report: Callable[[str, str], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.is_muted = False
+        self.is_among_others = False
+        self.rate_hz = NARROW_HZ
+        self.heard: Samples = silence(frame_size(self.rate_hz))  # in the last 20 ms, if listening
+        self.recorders: list[Recorder] = []
+        self.detector: dtmf.ToneDetector | None = None
+        self._report = report
+        self._ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
+        self._is_new = True  # what is sent next begins a talk spurt
+        self._jitter = JitterBuffer()
+        self._decoders: dict[int, codecs.Decoder] = {}
+        self._last_type: int | None = None
+        self._rest = silence(0)
+        self._encoder: tuple[int, int, codecs.Encoder] | None = None  # payload type and rate it is for
+        self._player: Player | None = None
+        self._play = ""
+        self._waits_until: float | None = None  # a filler that is not sure yet that it is wanted
+        self._others_heard = False
+        self._presses: deque[tuple[str, int]] = deque()
+        self._press: dtmf.Press | None = None
+
+    # Orders.
+
+    def play(self, name: str, player: Player, now: float, *, is_filler: bool = False) -> None:
+        """Play a sound in place of whatever is played."""
+        self.stop("replaced")
+        self._play, self._player = name, player
+        self._waits_until = now + WAIT_S if is_filler else None
+        self._others_heard = False
+        self.listen()
+
+    def stop(self, why: str = "stopped") -> None:
+        """Stop playing."""
+        if self._player is not None:
+            name, self._player = self._play, None
+            self.listen()
+            self._report(name, why)
+
+    def press(self, digit: str, duration_ms: int) -> None:
+        """Press a key towards the peer, after those that wait."""
+        self._presses.append((digit, duration_ms))
+        self.listen()
+
+    def listen(self) -> None:
+        """Tell the endpoint what of its packets is needed here, and what not to send by itself."""
+        cover = self._suppressed if self.is_speaking else None
+        self.endpoint.listen(self if self.is_listening or self.endpoint.peer is None else None, cover)
+
+    def set_rate(self, rate_hz: int) -> None:
+        """At which rate samples are wanted."""
+        if rate_hz != self.rate_hz:
+            self.rate_hz = rate_hz
+            self._decoders.clear()
+            self._rest = silence(0)
+            self.heard = silence(frame_size(rate_hz))
+
+    @property
+    def is_listening(self) -> bool:
+        """What the peer says is needed as samples."""
+        return self.is_among_others or bool(self.recorders) or self.detector is not None
+
+    @property
+    def is_speaking(self) -> bool:
+        """The peer is to hear the PBX, and nobody else."""
+        return self._player is not None or bool(self._presses) or self._press is not None
+
+    @property
+    def is_wanted(self) -> bool:
+        """There is something to do here for a room with nobody else in it."""
+        return self.is_speaking or self.is_listening or self.endpoint.peer is None
+
+    @property
+    def is_wide(self) -> bool:
+        """The peer gets more than telephone quality."""
+        chosen = self._codec()
+        return chosen is not None and codecs.CODECS[chosen[1]].rate_hz > NARROW_HZ
+
+    # What the peer says.
+
+    def hear(self, packet: bytes, now: float) -> None:
+        """From the endpoint."""
+        if not self.is_listening:
+            return
+        try:
+            opened = unpack(packet)
+        except MalformedPacketError:
+            return
+        remote = self.endpoint.remote
+        if remote is not None and opened.payload_type != remote.telephone_event:
+            self._jitter.push(opened.sequence, opened.timestamp_ticks, opened, now, ssrc=opened.ssrc)
+
+    def take(self, now: float) -> list[str]:
+        """Hear the next 20 ms of what the peer says; returns keys that were heard as tones."""
+        heard = self.heard = self._take(now)
+        for recorder in self.recorders:
+            recorder.add(self, heard)
+        return [] if self.detector is None else self.detector.feed(heard, self.rate_hz)
+
+    def _take(self, now: float) -> Samples:
+        need = frame_size(self.rate_hz)
+        parts, have = [self._rest], len(self._rest)
+        while have < need:
+            samples = self._decode(now, need)
+            parts.append(samples)
+            have += len(samples)
+        joined = np.concatenate(parts) if len(parts) > 1 else self._rest
+        self._rest = joined[need:]
+        return joined[:need]
+
+    def _decode(self, now: float, need: int) -> Samples:
+        got = self._jitter.pop(now)
+        if isinstance(got, Packet):
+            decoder = self._decoder(got.payload_type)
+            if decoder is not None and got.payload:
+                self._last_type = got.payload_type
+                try:
+                    return decoder.decode(got.payload)
+                except UndecodableError:
+                    return decoder.conceal(need)
+        elif got is not None and self._last_type is not None:
+            decoder = self._decoder(self._last_type)
+            if decoder is not None:
+                return decoder.conceal(need)
+        return silence(need)
+
+    def _decoder(self, payload_type: int) -> codecs.Decoder | None:
+        decoder = self._decoders.get(payload_type)
+        if decoder is None:
+            remote = self.endpoint.remote
+            name = dict(remote.codecs).get(payload_type) if remote is not None else None
+            if name not in codecs.CODECS:
+                return None
+            decoder = self._decoders[payload_type] = codecs.make_decoder(name, self.rate_hz)
+        return decoder
+
+    def _suppressed(self, packet: bytes, _now: float) -> None:
+        """What the joined peer says meanwhile: music of a phone that holds?"""
+        if self._waits_until is None or self._others_heard:
+            return
+        remote = self.endpoint.remote
+        name = dict(remote.codecs).get(packet[1] & 0x7F) if remote is not None else None
+        if name not in codecs.CODECS:
+            self._others_heard = True
+            return
+        try:
+            samples = codecs.make_decoder(name, NARROW_HZ).decode(unpack(packet).payload)
+        except (MalformedPacketError, UndecodableError):
+            return
+        self._others_heard = bool(np.sqrt(np.mean(np.square(samples.astype(np.float64)))) > LOUD)
+
+    # What the PBX says.
+
+    def put(self, mixed: Samples | None, now: float) -> None:
+        """Say the next 20 ms to the peer; `mixed` is what the others in its room say, if there are any."""
+        chosen = self._codec()
+        if chosen is None:
+            self.stop("no codec that the PBX knows was agreed on")
+            self._presses.clear()
+            return
+        payload_type, name = chosen
+        step = codecs.CODECS[name].frame_ticks
+        self._timestamp = self._timestamp + step & 0xFFFFFFFF
+        if self._presses or self._press is not None:
+            self._put_press(step, payload_type, name)
+            return
+        payload = self._payload(mixed, payload_type, name, now)
+        if payload is None:
+            self._is_new = True
+        else:
+            self._send(payload_type, payload, self._is_new, self._timestamp)
+            self._is_new = False
+
+    def _payload(self, mixed: Samples | None, payload_type: int, name: str, now: float) -> bytes | None:
+        player = self._player
+        if player is not None and self._waits_until is not None:
+            if self._others_heard:
+                self.stop("not needed")
+            elif now < self._waits_until:
+                return None
+            else:
+                self._waits_until = None
+            player = self._player
+        if player is not None and player.is_over:
+            self.stop("ended")
+            player = self._player
+        if mixed is None:
+            if player is not None:
+                return player.payload(name)
+            return None if self.endpoint.peer is not None else self._encode(None, payload_type, name)
+        if player is not None:
+            over = player.samples(self.rate_hz)
+            mixed = np.clip(mixed.astype(np.int32) + over, -32768, 32767).astype(np.int16)
+        return self._encode(mixed, payload_type, name)
+
+    def _encode(self, samples: Samples | None, payload_type: int, name: str) -> bytes:
+        if samples is None:
+            samples = silence(frame_size(self.rate_hz))
+        encoder = self._encoder
+        if encoder is None or encoder[:2] != (payload_type, self.rate_hz):
+            encoder = (payload_type, self.rate_hz, codecs.make_encoder(name, self.rate_hz))
+            self._encoder = encoder
+        return encoder[2].encode(samples)
+
+    def _put_press(self, step: int, payload_type: int, name: str) -> None:
+        """Send the key that is being pressed."""
+        remote = self.endpoint.remote
+        events = remote.telephone_event if remote is not None else None
+        if self._press is None:
+            digit, duration_ms = self._presses.popleft()
+            self._press = dtmf.Press(digit, duration_ms, step, self._timestamp, self.rate_hz)
+        press = self._press
+        if events is not None:
+            for packet in press.events():
+                self._send(events, packet.payload, packet.marker, packet.timestamp)
+        elif (samples := press.tone()) is not None:
+            self._send(payload_type, self._encode(samples, payload_type, name), False, self._timestamp)
+        if press.is_over:
+            self._press = None
+            self.listen()
+
+    def _send(self, payload_type: int, payload: bytes, marker: bool, timestamp: int) -> None:
+        self._sequence = self._sequence + 1 & 0xFFFF
+        head = HEADER.pack(0x80, marker << 7 | payload_type, self._sequence, timestamp, self._ssrc)
+        self.endpoint.say(head + payload)
+
+    def _codec(self) -> tuple[int, str] | None:
+        """Payload type and name of what the peer is told in."""
+        remote = self.endpoint.remote
+        if remote is None:
+            return None
+        return next((each for each in remote.codecs if each[1] in codecs.CODECS), None)
