@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
 from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.own_media import own_offer
 from pbx.errors import PbxError, PeerError
 from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
 from pbx.sdp.content import Content, with_direction
@@ -228,7 +229,7 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
         if is_past():
             return
         if status >= 300:
-            call.end(f"renegotiation after a transfer was answered {status}")
+            translate(status)
         else:
             call.connect(x, y)
 
@@ -241,18 +242,32 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
         call.connect(x, y)
         x.reoffer(with_direction(answer), x_answered, assert_identity(y.party, domain), persistent=True)
 
+    def translate(status: int) -> None:
+        """They have no codec in common, or one takes no offer of the other's: the PBX speaks with both."""
+
+        def done(again: int, answer: Content | None) -> None:
+            if is_past():
+                return
+            if again >= 300 or answer is None or x.media.sound_endpoint is None:
+                call.end(f"renegotiation after a transfer was answered {status}")
+            else:
+                call.connect(x, y)
+
+        y.reoffer(own_offer(), done, assert_identity(x.party, domain), persistent=True)
+
     def y_offered(status: int, offer: Content | None) -> None:
         if is_past():
             return
         if status >= 300 or offer is None:
-            call.end(f"renegotiation after a transfer was answered {status}")
+            translate(status)
             return
 
         def answered(status: int, answer: Content | None) -> None:
             if is_past():
                 return
             if status >= 300 or answer is None:
-                call.end(f"renegotiation after a transfer was answered {status}")
+                y.keep()
+                translate(status)
                 return
             y.acknowledge(answer)
             call.connect(x, y)

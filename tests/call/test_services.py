@@ -16,7 +16,7 @@ from pbx.call.questions import (
     PurgeMailbox,
 )
 from pbx.call.sound import Begin, Finish
-from pbx.media.orders import Digit, Mix, Play, Played, Record, Recorded, SendDigit, StopPlay
+from pbx.media.orders import Digit, Join, Mix, Play, Played, Record, Recorded, SendDigit, StopPlay
 from pbx.office.no_answer import NoAnswer
 from pbx.office.room import Room
 from tests.call.world import Phone, World, make_office, talk
@@ -498,3 +498,44 @@ def test_keys_by_info_become_events_where_the_other_phone_takes_them(world: Worl
     assert ann.statuses("INFO") == [200]
     assert SendDigit(endpoint_of(world, bob), "5") in world.orders
     assert not bob.all("INFO")
+
+
+G722 = (
+    "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n"
+    "m=audio 40000 RTP/AVP 9 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+)
+
+
+def test_phones_without_a_common_codec_are_translated(world: World):
+    ann, bob = world.phone("101"), world.phone("102")
+    ann.invite("102", ann.sdp(formats="8 101"))
+    for _ in range(2):
+        assert b" 9 " not in bob.last("INVITE").body.split(b"m=audio")[1].split(b"\r\n")[0]
+        bob.ring(488)  # first without SRTP, then with it
+    assert b" 9 " in bob.last("INVITE").body.split(b"m=audio")[1].split(b"\r\n")[0]
+    assert b"RTP/AVP" in bob.last("INVITE").body
+    bob.answer(G722)
+    assert ann.statuses()[-1] == 200
+    assert b"RTP/AVP 8 101" in ann.last(200).body
+    ann.ack()
+    a, b = endpoint_of(world, ann), endpoint_of(world, bob)
+    room = next(iter(world.exchange.calls))
+    assert Mix(a, room) in world.orders
+    assert Mix(b, room) in world.orders
+    assert not any(isinstance(order, Join) for order in world.orders)
+    ann.bye()
+    bob.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_a_transfer_to_a_phone_with_another_codec_is_translated(world: World):
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    talk(world, ann, bob)
+    world.press("##2103#", endpoint_of(world, ann))
+    for _ in range(2):
+        eve.ring(488)
+    eve.answer(G722)
+    ann.bye()
+    eve.ring(488)
+    eve.ok("INVITE", "")
+    assert eve.last("ACK")
