@@ -4,7 +4,7 @@ The office is read and written whole, as one immutable value, so each of its row
 (docs/decisions/store.md): a new setting needs no new column, and a change of the model no join.
 """
 
-from sqlalchemy import JSON, Column, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Float, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -47,4 +47,38 @@ call_record = Table(
     Column("callee", String(255), nullable=False),
     Column("state", String(16), nullable=False),
     Column("body", JSON, nullable=False),  # call.effects.CallRecord
+)
+
+voicemail = Table(
+    "voicemail",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("mailbox", String(16), nullable=False, index=True),  # the key of an extension
+    Column("caller", String(64), nullable=False),  # number or key, "" = withheld or unknown
+    Column("caller_name", String(255), nullable=False),
+    Column("called", String(64), nullable=False),  # what the caller had dialled
+    Column("started_at", Float, nullable=False),  # seconds since 1970
+    Column("seconds", Float, nullable=False),
+    Column("state", String(16), nullable=False),  # store.voicemail.State
+    Column("path", String(255), nullable=False),  # of the finished file, relative to the data folder
+)
+
+mailbox = Table(
+    "mailbox",
+    metadata,
+    Column("key", String(16), primary_key=True),
+    Column("greeting", String(255), nullable=False),  # path relative to the data folder, "" = none of its own
+    Column("is_full_mail_sent", Boolean, nullable=False),  # the owner knows that it is full
+)
+
+recording = Table(
+    "recording",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("call_id", String(64), nullable=False, index=True),
+    Column("extension", String(16), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seconds", Float),  # NULL while it is being recorded
+    Column("path", String(255), nullable=False),
+    Column("keep_until", Float, index=True),  # NULL = for ever
 )

@@ -101,6 +101,13 @@ ADDED = {
         '"995" a second time',
         "each only once",
     ),
+    "a mailbox that takes nothing": (
+        "[office]\nvoicemail_messages = 0",
+        1,
+        "office.voicemail_messages",
+        "0",
+        "a whole number from 1 to 10000",
+    ),
     "a word that is none of the choices": (
         '[office]\npasscode_missing = "refused"',
         1,
