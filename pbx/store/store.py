@@ -3,7 +3,7 @@ once calls are taken, but by `writer` and by commands."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -174,6 +174,16 @@ class Store:
         """The hash of a member's portal password."""
         with self._reads() as connection:
             return connection.scalar(select(member_password.c.hash).where(member_password.c.email == email))
+
+    # --- for the other repositories of this package --------------------------------------------------------
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A transaction that only reads."""
+        return self._reads()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A transaction that may write; it is undone when it raises."""
+        return self._writes()
 
     # --- inside --------------------------------------------------------------------------------------------
 
