@@ -8,7 +8,8 @@ from twisted.logger import Logger, LogLevel
 
 from pbx.app.printable import LONGEST, printable
 from pbx.call.effects import Note, SaveBindings, WriteRecord
-from pbx.media.orders import CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
+from pbx.call.sound import Question, Render
+from pbx.media.orders import SOUND_ORDERS, CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
 from pbx.sip.flow import Flow
 from pbx.sip.transaction.types import Ignored, Send
 
@@ -50,6 +51,8 @@ class Performer:
         media: Media,
         save_bindings: Callable[[SaveBindings], None],
         write_record: Callable[[WriteRecord], None],
+        render: Callable[[Render], None],
+        ask: Callable[[Question], None],
     ) -> None:
         self._media = media
         self._is_opening = False
@@ -58,8 +61,10 @@ class Performer:
             Ignored: _ignored,
             SaveBindings: save_bindings,
             WriteRecord: write_record,
+            Render: render,
+            Question: ask,
             OpenEndpoint: self._open,
-            **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint), media.perform),
+            **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, *SOUND_ORDERS), media.perform),
         }
 
     def __call__(self, effect: Any) -> None:

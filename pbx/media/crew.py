@@ -106,7 +106,6 @@ class _Endpoint:
     mix: Mix | None = None
     detect: Detect | None = None
     play: Play | None = None
-    recordings: dict[str, Record] = field(default_factory=dict)
     is_closing: bool = False
     moving_to: _Worker | None = None
 
@@ -128,6 +127,7 @@ class Crew:
         self._endpoints: dict[str, _Endpoint] = {}
         self._calls: dict[str, list[_Endpoint]] = {}
         self._rooms: dict[str, list[_Endpoint]] = {}
+        self._recordings: dict[tuple[str, str], _Worker] = {}  # endpoint and name; some outlive the endpoint
         self._ports: dict[int, list[_Endpoint]] = {}  # by the even one; the same can be open on two addresses
         self._next_ping: float | None = None
 
@@ -279,8 +279,10 @@ class Crew:
         failed: list[Effect] = [Report(Recorded(order.endpoint, order.recording, 0.0, "closed"))]
         if endpoint is None or endpoint.is_closing:
             return failed
-        endpoint.recordings[order.recording] = order
-        return self._tell(endpoint, order) or failed
+        told = self._tell(endpoint, order)
+        if told:
+            self._recordings[order.endpoint, order.recording] = endpoint.worker
+        return told or failed
 
     def _stop_record(self, order: StopRecord) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
@@ -408,6 +410,9 @@ class Crew:
         """A message of worker `number`."""
         worker = self._workers[number]
         worker.heard = now
+        if type(message) is Recorded:
+            known = self._recordings.pop((message.endpoint, message.recording), None)
+            return [] if known is None else [Report(message)]
         event = EVENTS.get(type(message))
         if event is None:
             return []
@@ -432,10 +437,6 @@ class Crew:
             if play.loop and endpoint.moving_to is not None:
                 return []  # it goes on over there
             endpoint.play = None
-        return [Report(event)]
-
-    def _recorded(self, endpoint: _Endpoint, event: Recorded) -> list[Effect]:
-        endpoint.recordings.pop(event.recording, None)
         return [Report(event)]
 
     def _stats_read(self, endpoint: _Endpoint, event: StatsRead) -> list[Effect]:
@@ -475,13 +476,10 @@ class Crew:
         worker.is_up = False
         worker.deaths = [*(at for at in worker.deaths if now - at < DEATHS_S), now]
         effects: list[Effect] = []
-        lost: list[Effect] = []
+        lost: list[Effect] = self._lost_recordings(worker)
         for endpoint in self._of(worker):
             if endpoint.play is not None and not endpoint.play.loop:
                 lost += self._lost_play(endpoint, "the media worker died")
-            for recording in endpoint.recordings:
-                lost.append(Report(Recorded(endpoint.name, recording, -1.0, "the media worker died")))
-            endpoint.recordings.clear()
             if endpoint.is_closing:
                 effects += self._closed(endpoint, None)
             elif endpoint.moving_to is not None:
@@ -495,6 +493,12 @@ class Crew:
             self._forget(endpoint)
             effects.append(Report(EndpointFailed(endpoint.name, f"the media worker keeps failing: {why}")))
         return [*lost, *effects]
+
+    def _lost_recordings(self, worker: _Worker) -> list[Effect]:
+        lost = [key for key, of in self._recordings.items() if of is worker]
+        for key in lost:
+            del self._recordings[key]
+        return [Report(Recorded(*key, -1.0, "the media worker died")) for key in lost]
 
     def _revive(self, worker: _Worker, now: float) -> list[Effect]:
         worker.is_up, worker.heard, worker.again = True, now, None
@@ -550,5 +554,4 @@ EVENTS: Final[dict[type, Callable[[Crew, _Endpoint, Any], list[Effect]]]] = {
     Resumed: Crew._pass,
     Digit: Crew._pass,
     Played: Crew._played,
-    Recorded: Crew._recorded,
 }

@@ -259,7 +259,7 @@ class Studio:
     def _tidy(self, voice: Voice) -> None:
         """Forget a voice that has nothing to do: its packets go the short way again."""
         room = self._room_of.get(voice)
-        if room is not None and not room.is_mixing and not voice.is_wanted:
+        if room is not None and not room.name and not voice.is_wanted:
             del self._voices[voice.endpoint.name]
             self._leave(voice)
             voice.endpoint.listen(None, None)
