@@ -85,8 +85,9 @@ def apply(config: Config, as_json: bool, file: str, dry_run: bool) -> None:
             for note in wanted.notes:
                 click.echo(f"note: {note}")
         is_changed = before != wanted.office
-        if is_changed and not dry_run:
+        if not dry_run:
             uploads.keep()
+        if is_changed and not dry_run:
             store.save(wanted.office, expected=revision)
     news = _tell_server(config) if is_changed and not dry_run else ""
     passwords = {} if dry_run else dict(wanted.generated)
