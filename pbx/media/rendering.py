@@ -191,7 +191,7 @@ class Renderer:
 
 
 def _log_failure(failure: Failure) -> None:
-    if failure.check(RenderError, SoundError) is None:
+    if not isinstance(failure.value, RenderError | SoundError):
         log.failure("rendering failed", failure)
         return
     log.error("a prompt cannot be made: {why}", why=failure.getErrorMessage())
