@@ -13,6 +13,7 @@ import click
 from pbx.app.client import ServerGoneError, ask
 from pbx.app.pending import pending_settings
 from pbx.app.report import report_error
+from pbx.app.uploads import Uploads
 from pbx.config import Config, load_config, read_text
 from pbx.entropy import SystemEntropy
 from pbx.errors import PbxError
@@ -74,15 +75,18 @@ def serve(config: Config, as_json: bool, verbose: bool) -> None:
 def apply(config: Config, as_json: bool, file: str, dry_run: bool) -> None:
     """Make the office equal to FILE."""
     text = read_text(file)
+    uploads = Uploads(config.server.data, Path(file).absolute().parent)
     with _opened(config) as store:
         before, revision = store.load()
-        wanted = _parse(text, file, config, before)
+        wanted = _parse(text, file, config, before, uploads)
         changes = plan(before or Office(realm=config.server.domain), wanted.office)
         if not as_json:
             click.echo(str(changes))
             for note in wanted.notes:
                 click.echo(f"note: {note}")
         is_changed = before != wanted.office
+        if not dry_run:
+            uploads.keep()
         if is_changed and not dry_run:
             store.save(wanted.office, expected=revision)
     news = _tell_server(config) if is_changed and not dry_run else ""
@@ -123,7 +127,8 @@ def check(config: Config, as_json: bool, file: str | None) -> None:
     notes: tuple[str, ...] = ()
     office: Office | None = None
     if file is not None:
-        parsed = _parse(read_text(file), file, config, None)
+        uploads = Uploads(config.server.data, Path(file).absolute().parent)
+        parsed = _parse(read_text(file), file, config, None, uploads)
         office, notes = parsed.office, parsed.notes
     else:
         try:
@@ -212,9 +217,15 @@ def _opened(config: Config, make: bool = True) -> Iterator[Store]:
         store.close()
 
 
-def _parse(text: str, name: str, config: Config, existing: Office | None) -> OfficeFile:
+def _parse(text: str, name: str, config: Config, existing: Office | None, uploads: Uploads) -> OfficeFile:
     return parse_office(
-        text, name, realm=config.server.domain, hasher=Passwords(), entropy=SystemEntropy(), existing=existing
+        text,
+        name,
+        realm=config.server.domain,
+        hasher=Passwords(),
+        entropy=SystemEntropy(),
+        existing=existing,
+        take_sound=uploads.take,
     )
 
 

@@ -5,6 +5,7 @@ Relative paths are relative to the folder of the file, or to the working directo
 
 import ipaddress
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -173,6 +174,23 @@ class RelayName:
         return raw
 
 
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """A program and its arguments."""
+
+    def read(self, raw: object) -> tuple[str, ...]:
+        if isinstance(raw, list) and all(isinstance(word, str) and word and "\0" not in word for word in raw):
+            unknown = {field for word in raw for field in re.findall(r"\{(\w*)\}", word)} - SPEECH_FIELDS
+            if not unknown:
+                return tuple(raw)
+        fields = ", ".join(f"{{{name}}}" for name in sorted(SPEECH_FIELDS))
+        raise NotAllowedError(
+            'a list of a program and its arguments, such as ["/usr/bin/piper", "--quiet"], [] for none;'
+            f" these may have {fields} in them"
+        )
+
+
+SPEECH_FIELDS = {"language", "gender", "pitch", "rate"}
 ANY_PORT = Listen("0.0.0.0", 0)  # noqa: S104
 SIP_PORT, TLS_PORT = Listen("0.0.0.0", 5060), Listen("0.0.0.0", 5061)  # noqa: S104
 WEB_PORT = Listen("127.0.0.1", 8080)
@@ -240,6 +258,13 @@ class MailConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechConfig:
+    """`command` speaks texts instead of eSpeak NG; () = eSpeak NG."""
+
+    command: Annotated[tuple[str, ...], CommandLine()] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """`calls_per_second` 0 = no brake; `failed_auth` is counted over 5 minutes."""
 
@@ -258,6 +283,7 @@ class Config:
     rtp: RtpConfig = field(default_factory=RtpConfig)
     web: WebConfig = field(default_factory=WebConfig)
     mail: MailConfig = field(default_factory=MailConfig)
+    speech: SpeechConfig = field(default_factory=SpeechConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
 
 
@@ -288,7 +314,11 @@ def read_text(path: Path | str) -> str:
 
 
 def parse_config(
-    text: str, filename: str, folder: Path, is_file: Callable[[Path], bool] = Path.is_file
+    text: str,
+    filename: str,
+    folder: Path,
+    is_file: Callable[[Path], bool] = Path.is_file,
+    is_program: Callable[[str], bool] = lambda name: shutil.which(name) is not None,
 ) -> Config:
     """The configuration that the text of a pbx.toml asks for.
 
@@ -296,6 +326,7 @@ def parse_config(
         filename: as it shall be named in mistakes.
         folder: what relative paths in it are relative to, absolute itself.
         is_file: whether there is such a file.
+        is_program: whether there is such a program, by path or name.
 
     Raises:
         ConfigFileError: anything is wrong; it carries all the mistakes.
@@ -305,7 +336,12 @@ def parse_config(
         raise ConfigFileError([source])
     reading = Reading()
     config = _absolute(reading.table(Config, source.data, ()), folder)
-    findings = [*reading.findings, *_check_files(config.sip, is_file), *_check_sockets(config)]
+    findings = [
+        *reading.findings,
+        *_check_files(config.sip, is_file),
+        *_check_command(config.speech, is_program),
+        *_check_sockets(config),
+    ]
     if findings:
         raise ConfigFileError(source.mistakes(findings, Config))
     return config
@@ -343,6 +379,12 @@ def _check_files(sip: SipConfig, is_file: Callable[[Path], bool]) -> Iterator[Fi
     if (sip.certificate is None) != (sip.private_key is None):
         missing = "private_key" if sip.private_key is None else "certificate"
         yield Finding(("sip", missing), '""', "certificate and private_key, both or neither")
+
+
+def _check_command(speech: SpeechConfig, is_program: Callable[[str], bool]) -> Iterator[Finding]:
+    if speech.command and not is_program(speech.command[0]):
+        allowed = "the path of a program that may be run, or its name if it is on the PATH"
+        yield Finding(("speech", "command"), f'"{speech.command[0]}"', allowed)
 
 
 def _check_sockets(config: Config) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """The languages that the system speaks, and which voice of eSpeak NG speaks each.
 
 Each voice was checked: it loads, and what it makes of a greeting and of the number 17 in its own script has
-the right sounds. Left out for failing that, among others: kaa (crashes the process), th (leaves vowels out),
+the right sounds. Left out for failing that, among others: kaa (no dictionary), th (leaves vowels out),
 ne and lb (numbers), my (letters); see docs/decisions/speech.md.
 """
 

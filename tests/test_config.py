@@ -130,6 +130,11 @@ READ = {
         lambda c: c.mail.server,
         "smtp://user:password@host:587?starttls=required",
     ),
+    "a program that speaks": (
+        '[speech]\ncommand = ["sh", "-c", "say -v {language} -r {rate}", "-c"]',
+        lambda c: c.speech.command,
+        ("sh", "-c", "say -v {language} -r {rate}", "-c"),
+    ),
     "UDP and TCP share a port": (
         '[sip]\nudp = ["127.0.0.1:5070"]\ntcp = ["127.0.0.1:5070"]',
         lambda c: c.sip.udp == c.sip.tcp,
@@ -199,6 +204,21 @@ WRONG = {
     "srtp misspelt": ('[rtp]\nsrtp = "require"', 2, "rtp.srtp", '"require"', '"required"'),
     "another relay": ('[rtp]\nrelay = "rtpengine"', 2, "rtp.relay", '"rtpengine"', None),
     "another mail": ('[mail]\nserver = "imap://u:p@h"', 2, "mail.server", "12 characters (not shown)", None),
+    "a program that there is not": (
+        '[speech]\ncommand = ["/nowhere/piper"]',
+        2,
+        "speech.command",
+        '"/nowhere/piper"',
+        None,
+    ),
+    "a program as one text": ('[speech]\ncommand = "piper"', 2, "speech.command", '"piper"', None),
+    "a field that there is not": (
+        '[speech]\ncommand = ["sh", "{voice}"]',
+        2,
+        "speech.command",
+        '["sh", "{voice}"]',
+        None,
+    ),
     "no calls": ("[limits]\ncalls = 0", 2, "limits.calls", "0", None),
     "a share of a call": ("[limits]\ncalls_per_second = 0.5", 2, "limits.calls_per_second", "0.5", None),
     "no table": ("rtp = 3", 1, "rtp", "3", None),

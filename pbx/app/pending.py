@@ -10,6 +10,7 @@ NOT_IN_EFFECT: Final = (
     "web.tls",
     "mail.server",
     "mail.sender",
+    "speech.command",
 )
 
 

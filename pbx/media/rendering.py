@@ -5,17 +5,20 @@ Nothing here blocks longer than to look at a file's date, and nothing imports nu
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, DeferredList, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pbx.media.prompt import Prompt, Rendered, RenderError, SoundError, SoundFacts
 from pbx.media.script import Step, content_key, files_of, steps_of
 from pbx.media.speech_control import IDLE_S, SpeechControl
 from pbx.media.system_prompts import SystemPrompts
+
+log = Logger()
 
 LIMIT_S: Final = 10.0  # for a job
 FILE_S: Final = 10.0  # and for each sound file of up to ten minutes in it
@@ -92,6 +95,18 @@ class Renderer:
         except RenderError:
             return None  # `render` says why
         return self._cached(self._key(steps, prompt.background))
+
+    def render_ahead(self, prompts: Iterable[Prompt]) -> "Deferred[None]":
+        """Make what is not there yet, in the pauses between what is urgent.
+
+        What cannot be made is logged. Fires when there is nothing left to do.
+        """
+        asked = [
+            self.render(prompt, is_urgent=False).addErrback(_log_failure)
+            for prompt in dict.fromkeys(prompts)
+            if prompt.parts
+        ]
+        return DeferredList(asked).addCallback(lambda _: None)
 
     def to_mp3(self, path: str) -> "Deferred[bytes]":
         """A sound file as MP3. Fails with SoundError when it cannot be read, else RenderError."""
@@ -173,6 +188,13 @@ class Renderer:
             if self._hashes.get(path, (None, ""))[0] != stamp:
                 unknown.append((path, stamp))
         return unknown
+
+
+def _log_failure(failure: Failure) -> None:
+    if not isinstance(failure.value, RenderError | SoundError):
+        log.failure("rendering failed", failure)
+        return
+    log.error("a prompt cannot be made: {why}", why=failure.getErrorMessage())
 
 
 def _unless_error(answer: dict[str, Any]) -> dict[str, Any]:

@@ -61,9 +61,10 @@ def _steps(part: Part, voice: Voice, system: SystemPrompts) -> Iterator[Step]:
         case Music():
             yield ("music",)
         case System(name=name, values=values):
-            if (stand_in := system.file(name, voice.language)) is not None:
-                yield ("file", stand_in)
-                for value in values:
+            if (stand_in := system.file(name, voice.language, values)) is not None:
+                path, left = stand_in
+                yield ("file", path)
+                for value in left:
                     yield from _spoken(value, voice)
             else:
                 text, language = system.text(name, voice.language, values)

@@ -37,18 +37,26 @@ class SystemPrompts:
         """`folder` has a folder for each language, with files that stand in for texts."""
         self._folder = folder
 
-    def file(self, name: str, language: str) -> str | None:
-        """The path of the file that stands in for a text, if there is one in just this language.
+    def file(
+        self, name: str, language: str, values: tuple[Spoken, ...] = ()
+    ) -> tuple[str, tuple[Spoken, ...]] | None:
+        """The path of the file that stands in for a text, and the values that are said after it.
+
+        None where there is no file in this language. NAME-1 and the like say the first value themselves.
 
         Raises:
             RenderError: there is no system prompt of this name.
         """
         _known(name)
+        names = [(name, values)]
+        if values and isinstance(values[0], Number):
+            names.insert(0, (f"{name}-{values[0].value}", values[1:]))
         for base in dict.fromkeys((language, language.partition("-")[0])):
-            for suffix in SUFFIXES:
-                path = self._folder / base / f"{name}.{suffix}"
-                if path.is_file():
-                    return str(path)
+            for each, left in names:
+                for suffix in SUFFIXES:
+                    path = self._folder / base / f"{each}.{suffix}"
+                    if path.is_file():
+                        return str(path), left
         return None
 
     def text(self, name: str, language: str, values: tuple[Spoken, ...] = ()) -> tuple[str, str]:

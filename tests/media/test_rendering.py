@@ -160,6 +160,62 @@ def test_sounds_are_checked_and_encoded(make_desk, tmp_path):
         desk.wait(lambda: desk.renderer.to_mp3(str(tmp_path / "none.wav")))
 
 
+def test_what_is_urgent_goes_before_what_is_made_ahead(make_desk):
+    desk = make_desk()
+    ahead = [Prompt((Number(number),)) for number in range(10, 16)]
+    wrong = Prompt((SoundFile("/nowhere.mp3"),))
+
+    def ask():
+        desk.ahead = desk.renderer.render_ahead([*ahead, wrong, *ahead])
+        return desk.renderer.render(Prompt((Number(1),)))
+
+    desk.wait(ask)
+    known = [desk.renderer.known(prompt) is not None for prompt in ahead]
+    assert not any(known)
+    desk.wait(lambda: desk.ahead)
+    assert all(desk.renderer.known(prompt) for prompt in ahead)
+
+
+def test_a_command_speaks(make_desk, tmp_path):
+    program = tmp_path / "speaker"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import sys, wave\n"
+        "text = sys.stdin.read()\n"
+        "if text == 'fail': sys.exit('no voice today')\n"
+        "with wave.open(sys.stdout.buffer, 'wb') as out:\n"
+        "    out.setnchannels(1); out.setsampwidth(2); out.setframerate(22050)\n"
+        "    out.writeframes(bytes([0, 9, 0, 200]) * 22050) if sys.argv[1:] == ['en-female', '7'] else 0\n"
+    )
+    program.chmod(0o700)
+    desk = make_desk(command=(str(program), "{language}-{gender}", "{rate}"))
+    assert desk.render(Speech("hello", rate=7)).seconds == pytest.approx(2.1, abs=0.05)
+    with pytest.raises(RenderError, match=r"speaker ended with 1 .* no voice today"):
+        desk.render(Speech("fail", rate=7))
+    with pytest.raises(RenderError, match="no sound in it"):
+        desk.render(Speech("hello", rate=6))
+
+
+def test_the_cache_does_not_grow_without_end(tmp_path, monkeypatch):
+    from pbx.media import speech  # noqa: PLC0415  # loads numpy
+
+    day = 86_400
+    for age_days in (0, 1, 2, 50, 100):
+        file = tmp_path / f"{age_days}-8000.pcm"
+        file.write_bytes(bytes(100))
+        os.utime(file, (10_000 * day, (10_000 - age_days) * day))
+    left = lambda: sorted(int(each.name.partition("-")[0]) for each in tmp_path.iterdir())  # noqa: E731
+    speech.prune(tmp_path, 10_000 * day)
+    assert left() == [0, 1, 2, 50]
+    monkeypatch.setattr(speech, "MAX_CACHE_BYTES", 200)
+    speech.prune(tmp_path, 10_000 * day)
+    assert left() == [0, 1]
+    monkeypatch.setattr(speech, "MAX_CACHE_BYTES", 0)
+    speech.prune(tmp_path, 10_000 * day)
+    assert left() == [0]
+    speech.prune(tmp_path / "none", 0)
+
+
 def test_stopping_fails_what_is_still_asked_for(make_desk):
     desk = make_desk()
 

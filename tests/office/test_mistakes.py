@@ -417,6 +417,13 @@ ADDED = {
         "10",
         "from 0 to 9",
     ),
+    "a language without a voice": (
+        EXTENSION + '[extension.no_answer.greeting]\nlanguage = "kaa"',
+        3,
+        'extension "102".no_answer.greeting.language',
+        '"kaa"',
+        "a language that there is a voice for: af am ar ",
+    ),
     "a text of 2001 characters": (
         EXTENSION + f'[extension.no_answer.greeting]\ntext = "{"x" * 2001}"',
         3,
