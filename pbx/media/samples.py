@@ -40,3 +40,13 @@ def to_samples(values: Floats) -> Samples:
 def amplitude(dbm0: float) -> float:
     """The peak of a sine of this level, in samples."""
     return float(LOUDEST * 10.0 ** ((dbm0 - FULL_SCALE_DBM0) / 20))
+
+
+def edges(count: int, rate_hz: int, seconds: float = 0.002) -> Floats:
+    """The factors that let `count` samples rise and fall smoothly instead of with a click."""
+    edge = min(int(rate_hz * seconds), count // 2)
+    factors = np.ones(count)
+    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(edge) + 0.5) / max(edge, 1))
+    factors[:edge] = rise
+    factors[count - edge :] = rise[::-1]
+    return factors
