@@ -12,10 +12,12 @@ from pbx.call.hunt import PRIVATE, Hunt
 from pbx.call.identity import assert_identity, from_value, kept_headers, wants_privacy
 from pbx.call.leg import CALLING, Leg, Party
 from pbx.call.leg_media import LegMedia
+from pbx.call.mailbox_lamps import MailboxLamps
 from pbx.call.own_media import with_digits
 from pbx.call.qualify import Qualifier
 from pbx.call.services import Services
 from pbx.call.sound import Sound
+from pbx.call.subscriptions import Subscriptions
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
@@ -114,6 +116,10 @@ class Exchange:
             self.location.is_registered_from,
             self.note,
         )
+        self.lamps = MailboxLamps(self.stack, self.location, self.domain, lambda: self.office, self.hurt)
+        self.subscriptions = Subscriptions(
+            self.stack, self._gate, lambda: self.office, (self.lamps,), self.hurt
+        )
         self._deadlines: tuple[Deadlines[Any], ...] = (
             *(self.stack.timers, self.stack.layer.deadlines),
             *(self.location.deadlines, self.qualifier.deadlines, self.admission.refusals.deadlines),
@@ -178,7 +184,7 @@ class Exchange:
 
     def keeps(self, flow: Flow) -> bool:
         """A registration or a call lives on this connection."""
-        if self.location.by_flow(flow):
+        if self.location.by_flow(flow) or self.subscriptions.uses(flow):
             return True
         return any(
             leg.dialog is not None and leg.flow == flow for call in self.calls.values() for leg in call.legs
@@ -225,10 +231,6 @@ class Exchange:
         self.sound.answered(number, answer)
         return self._take()
 
-    def mailbox_changed(self, mailbox: str, new: int, saved: int, now: float) -> list[Any]:
-        """TEMPORARY"""
-        return self._take()
-
     def swap_office(self, office: Office, now: float) -> list[Any]:
         """A new office is in force from the next call on.
 
@@ -247,12 +249,20 @@ class Exchange:
                 continue
             self.location.clear(username)
             self._unbound([username], why)
+        self.subscriptions.swap_office()
+        return self._take()
+
+    def mailbox_changed(self, mailbox: str, new: int, saved: int, now: float) -> list[Any]:
+        """A mailbox, by its extension's key, holds so many new and saved messages: the lamps show it."""
+        self.stack.now = now
+        self.lamps.mailbox_changed(mailbox, new, saved)
         return self._take()
 
     def stop(self, now: float) -> list[Any]:
         """Take no new call and end those that are up, in order."""
         self.stack.now = now
         self.is_stopping = True
+        self.subscriptions.stop()
         for call in tuple(self.calls.values()):
             call.end("the server is stopping", 503, (("Reason", 'SIP;cause=503;text="Server is stopping"'),))
         return self._take()
@@ -301,6 +311,8 @@ class Exchange:
             self.stack.respond_once(request, key, 200, extra=extra)  # anybody may ask: nothing is kept
         elif method == "MESSAGE":
             self._message(request, key, flow)
+        elif method == "SUBSCRIBE":
+            self.subscriptions.subscribe(request, key, flow)
         else:
             raise PeerError(481, "Call/Transaction Does Not Exist")
 
@@ -322,6 +334,7 @@ class Exchange:
         if result.changed:
             self.stack.out.append(SaveBindings(username, self._places(username) != before))
         self.qualifier.watch(username)
+        self.lamps.registered(username, sender.extension.key)
         if self.location.is_registered(username, self.stack.now) != bool(before):
             self.note(
                 "{user} {what} from {peer} over {transport}",

@@ -259,7 +259,9 @@ class Studio:
     def _tidy(self, voice: Voice) -> None:
         """Forget a voice that has nothing to do: its packets go the short way again."""
         room = self._room_of.get(voice)
-        if room is not None and not room.name and not voice.is_wanted:
+        if self._voices.get(voice.endpoint.name) is not voice or room is None:
+            return
+        if not room.name and not voice.is_wanted:
             del self._voices[voice.endpoint.name]
             self._leave(voice)
             voice.endpoint.listen(None, None)
