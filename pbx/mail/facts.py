@@ -74,7 +74,7 @@ class EmergencyCall:
 
 @dataclass(frozen=True, slots=True)
 class UsageReached:
-    """`percent` of the month's limit are used; `used` and `limit` are texts for people ("41.20", "300 min")."""
+    """`percent` of the month's limit are used; `used` and `limit` are texts for people ("300 min")."""
 
     extension: Extension
     at: datetime

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
 
 from pbx.store.schema import outbox_mail as table
 from pbx.store.store import Store
@@ -12,6 +12,7 @@ from pbx.store.store import Store
 STATES: Final = ("waiting", "sending", "sent", "refused")
 MOST_WAITING: Final = 10_000
 MOST_ENDED: Final = 10_000  # of sent ones, and of refused ones
+SET_BACK_S: Final = 86400.0  # what is due later than any wait was put off by a clock that was wrong
 KEEP_SENT_S: Final = 30 * 86400.0
 KEEP_REFUSED_S: Final = 365 * 86400.0
 
@@ -67,7 +68,9 @@ class Outbox:
         """What is to be tried now, the longest due first; `without` are ids that somebody has in hand."""
         query = (
             select(table)
-            .where(table.c.state == "waiting", table.c.next_at <= now)
+            .where(
+                table.c.state == "waiting", or_(table.c.next_at <= now, table.c.next_at > now + SET_BACK_S)
+            )
             .order_by(table.c.next_at, table.c.created_at, table.c.id)
             .limit(limit)
         )
@@ -128,9 +131,9 @@ class Outbox:
             return given_up
 
     def recover(self, now: float, most_doubts: int) -> int:
-        """At start: what was being sent when the last process died has arrived or not (docs/decisions/mail.md).
+        """At start: what was being sent when the last process died (docs/decisions/mail.md).
 
-        It waits again, unless it has been in doubt too often. Returns how many those were.
+        It may have arrived. It waits again, unless that was so too often. Returns how many there were.
         """
         doubts = table.c.doubts + 1
         says = "the server or this machine went down while it was being sent: it may arrive twice"
