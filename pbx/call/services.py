@@ -13,7 +13,7 @@ from pbx.call.questions import CheckSecret, NewMessage, PurgeMailbox
 from pbx.call.sound import Sound
 from pbx.call.voicemail import CallBack, take_message, visit
 from pbx.entropy import Entropy
-from pbx.media.prompt import Digits
+from pbx.media.prompt import Digits, Prompt
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Serve, TakeMessage
@@ -211,9 +211,10 @@ def _echo(phrases: Phrases) -> Dialogue:
 
 
 def _keys(phrases: Phrases) -> Dialogue:
-    yield Say(phrases.say("keys-intro"))
+    prompt: Prompt | None = phrases.say("keys-intro")
     while True:
-        keys = yield Gather(most=20, next_s=2.0)
+        keys = yield Gather(prompt, most=20, next_s=2.0)
+        prompt = None
         if not keys:
             yield Say(phrases.say("goodbye"))
             return

@@ -11,7 +11,8 @@ from random import Random
 from typing import Any, Final
 
 from pbx.errors import MediaError
-from pbx.media.dtmf import EventReceiver, ToneDetector
+from pbx.media.digit_events import EventReceiver
+from pbx.media.dtmf import Detector
 from pbx.media.encoded import SoundCache
 from pbx.media.files import Files
 from pbx.media.orders import (
@@ -135,7 +136,7 @@ class Studio:
 
     def _detect(self, endpoint: Endpoint, order: Detect, now: float) -> None:
         voice = self._voice(endpoint, now)
-        voice.detector = ToneDetector() if order.on else None
+        voice.detector = Detector() if order.on else None
         voice.listen()
         self._tidy(voice)
 
@@ -148,12 +149,15 @@ class Studio:
         """An RFC 4733 event of the peer."""
         receiver = self._receivers.get(endpoint.name)
         if receiver is None:
-            receiver = self._receivers[endpoint.name] = EventReceiver()
+            remote = endpoint.remote
+            clocks = dict(remote.clock_rates) if remote is not None else {}
+            clock_hz = clocks.get(packet[1] & 0x7F, NARROW_HZ)
+            receiver = self._receivers[endpoint.name] = EventReceiver(clock_hz)
         try:
             opened = unpack(packet)
+            digit = receiver.receive(opened.timestamp_ticks, opened.marker, opened.payload, now)
         except MalformedPacketError:
             return
-        digit = receiver.receive(opened.timestamp_ticks, opened.marker, opened.payload, now)
         if digit is not None:
             self._report(Digit(endpoint.name, digit))
 

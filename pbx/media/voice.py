@@ -7,11 +7,13 @@ from typing import Final
 import numpy as np
 
 from pbx.media import codecs, dtmf
-from pbx.media.jitter import JitterBuffer
+from pbx.media.digit_events import plan_digit
+from pbx.media.halfband import Converter, make_converter
+from pbx.media.jitter import Gap, JitterBuffer
 from pbx.media.player import Player
 from pbx.media.recorder import Recorder
-from pbx.media.samples import RATES_HZ, Samples, UndecodableError, frame_size, silence
-from pbx.rtp.packet import HEADER, MalformedPacketError, Packet, unpack
+from pbx.media.samples import FRAME_MS, RATES_HZ, Samples, UndecodableError, frame_size, silence
+from pbx.rtp.packet import HEADER, MalformedPacketError, unpack
 from pbx.rtp.relay import Endpoint
 
 NARROW_HZ, WIDE_HZ = RATES_HZ
@@ -40,11 +42,13 @@ class Voice:
         self.rate_hz = NARROW_HZ
         self.heard: Samples = silence(frame_size(self.rate_hz))  # in the last 20 ms, if listening
         self.recorders: list[Recorder] = []
-        self.detector: dtmf.ToneDetector | None = None
+        self.detector: dtmf.Detector | None = None
         self._report = report
         self._ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
         self._is_new = True  # what is sent next begins a talk spurt
-        self._jitter = JitterBuffer()
+        self._jitter: JitterBuffer | None = None
+        self._source: tuple[int, int] | None = None  # SSRC and clock of what is in the buffer
+        self._narrow: Converter | None = None  # to the detector's rate
         self._decoders: dict[int, codecs.Decoder] = {}
         self._last_type: int | None = None
         self._rest = silence(0)
@@ -54,7 +58,7 @@ class Voice:
         self._waits_until: float | None = None  # a filler that is not sure yet that it is wanted
         self._others_heard = False
         self._presses: deque[tuple[str, int]] = deque()
-        self._press: dtmf.Press | None = None
+        self._press: _Press | None = None
 
     # Orders.
 
@@ -88,6 +92,7 @@ class Voice:
         if rate_hz != self.rate_hz:
             self.rate_hz = rate_hz
             self._decoders.clear()
+            self._narrow = None
             self._rest = silence(0)
             self.heard = silence(frame_size(rate_hz))
 
@@ -123,15 +128,29 @@ class Voice:
         except MalformedPacketError:
             return
         remote = self.endpoint.remote
-        if remote is not None and opened.payload_type != remote.telephone_event:
-            self._jitter.push(opened.sequence, opened.timestamp_ticks, opened, now, ssrc=opened.ssrc)
+        if remote is None:
+            return
+        if opened.payload_type == remote.telephone_event:
+            if self._jitter is not None:
+                self._jitter.skip(opened.sequence)
+            return
+        clock_hz = dict(remote.clock_rates).get(opened.payload_type, NARROW_HZ)
+        if self._jitter is None or self._source != (opened.ssrc, clock_hz):
+            self._source = (opened.ssrc, clock_hz)
+            self._jitter = JitterBuffer(clock_hz)
+        kept = bytes((opened.payload_type,)) + opened.payload
+        self._jitter.push(opened.sequence, opened.timestamp_ticks, kept, now)
 
     def take(self, now: float) -> list[str]:
         """Hear the next 20 ms of what the peer says; returns keys that were heard as tones."""
         heard = self.heard = self._take(now)
         for recorder in self.recorders:
             recorder.add(self, heard)
-        return [] if self.detector is None else self.detector.feed(heard, self.rate_hz)
+        if self.detector is None:
+            return []
+        narrow = make_converter(self.rate_hz, NARROW_HZ) if self._narrow is None else self._narrow
+        self._narrow = narrow
+        return self.detector.feed(heard if narrow is None else narrow.convert(heard))
 
     def _take(self, now: float) -> Samples:
         need = frame_size(self.rate_hz)
@@ -145,16 +164,16 @@ class Voice:
         return joined[:need]
 
     def _decode(self, now: float, need: int) -> Samples:
-        got = self._jitter.pop(now)
-        if isinstance(got, Packet):
-            decoder = self._decoder(got.payload_type)
-            if decoder is not None and got.payload:
-                self._last_type = got.payload_type
+        got = self._jitter.pop(now) if self._jitter is not None else Gap.EMPTY
+        if isinstance(got, bytes):
+            decoder = self._decoder(got[0])
+            if decoder is not None and len(got) > 1:
+                self._last_type = got[0]
                 try:
-                    return decoder.decode(got.payload)
+                    return decoder.decode(got[1:])
                 except UndecodableError:
                     return decoder.conceal(need)
-        elif got is not None and self._last_type is not None:
+        elif got is Gap.LOST and self._last_type is not None:
             decoder = self._decoder(self._last_type)
             if decoder is not None:
                 return decoder.conceal(need)
@@ -244,13 +263,13 @@ class Voice:
         events = remote.telephone_event if remote is not None else None
         if self._press is None:
             digit, duration_ms = self._presses.popleft()
-            self._press = dtmf.Press(digit, duration_ms, step, self._timestamp, self.rate_hz)
+            self._press = _Press(digit, duration_ms, step * 50, self._timestamp, self.rate_hz)
         press = self._press
         if events is not None:
-            for packet in press.events():
-                self._send(events, packet.payload, packet.marker, packet.timestamp)
-        elif (samples := press.tone()) is not None:
-            self._send(payload_type, self._encode(samples, payload_type, name), False, self._timestamp)
+            for payload, marker, offset in press.events():
+                self._send(events, payload, marker, press.timestamp + offset & 0xFFFFFFFF)
+        else:
+            self._send(payload_type, self._encode(press.tone(), payload_type, name), False, self._timestamp)
         if press.is_over:
             self._press = None
             self.listen()
@@ -266,3 +285,39 @@ class Voice:
         if remote is None:
             return None
         return next((each for each in remote.codecs if each[1] in codecs.CODECS), None)
+
+
+class _Press:
+    """A key that is being pressed towards the peer, 20 ms at a time: as events, or as tones and a pause."""
+
+    PAUSE: Final = 3  # frames
+
+    def __init__(self, digit: str, duration_ms: int, clock_hz: int, timestamp: int, rate_hz: int) -> None:
+        self.timestamp = timestamp
+        self._packets = plan_digit(digit, duration_ms, clock_hz)
+        self._size = frame_size(rate_hz)
+        self._tone = dtmf.make_digit(digit, duration_ms, rate_hz)
+        self._frames = max(
+            -(-len(self._tone) // self._size) + self.PAUSE, self._packets[-1].at_ms // FRAME_MS + 1
+        )
+        self._at = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self._at >= self._frames
+
+    def events(self) -> list[tuple[bytes, bool, int]]:
+        """Payload, marker and timestamp offset of the packets of the next 20 ms."""
+        now_ms = self._at * FRAME_MS
+        self._at += 1
+        return [
+            (each.payload, each.marker, each.timestamp_offset)
+            for each in self._packets
+            if now_ms <= each.at_ms < now_ms + FRAME_MS
+        ]
+
+    def tone(self) -> Samples:
+        """The next 20 ms."""
+        found = self._tone[self._at * self._size : (self._at + 1) * self._size]
+        self._at += 1
+        return np.concatenate((found, silence(self._size - len(found))))
