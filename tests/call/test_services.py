@@ -254,7 +254,7 @@ def test_keys_are_said_back(world: World):
     world.press("1")
     world.press("42*")
     world.wait(3.0)
-    assert world.sounds[-1].parts[0].values[0].text == "42*"
+    assert world.sounds[-1].parts[0].values[0].text == "142*"
 
 
 # --- rooms
