@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from pbx.app.control import ControlServer
+from pbx.app.mail import make_mailer
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
 from pbx.app.watch import OfficeWatch
@@ -74,6 +75,7 @@ class Service:
             settle=self._media_settled,
         )
         self._writer = Writer(store)
+        self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
         performer = Performer(self.media, self._save_bindings, self._write_record)
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
@@ -140,6 +142,7 @@ class Service:
         self._restore()
         self._driver.run(lambda _now: ())
         self._watch.start()
+        self.mailer.start()
 
     def _restore(self) -> None:
         """The phones that were registered when the server ended."""
@@ -179,7 +182,10 @@ class Service:
             else:
                 self._reactor.callLater(0.05, wait)
 
-        steps = (self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop, self._close)
+        steps = (
+            *(self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop),
+            *(self.mailer.stop, self._close),
+        )
         for step in steps:
             drained.addCallback(_call(step))
             drained.addErrback(lambda failure: log.failure("stopping failed", failure))
@@ -245,7 +251,7 @@ class Service:
     # --- commands ------------------------------------------------------------------------------------------
 
     def _commands(self) -> dict[str, Callable[[], Any]]:
-        return {"status": self._status, "reload": self._reload}
+        return {"status": self._status, "reload": self._reload, "mail": self.mailer.try_now}
 
     def _status(self) -> "Deferred[Any]":
         return self.media.read_paths().addCallback(self._show_status)
