@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -19,8 +20,11 @@ from pbx.entropy import SystemEntropy
 from pbx.errors import PbxError
 from pbx.office.effect import not_yet_in_effect
 from pbx.office.plan import plan
+from pbx.office.settings import Settings
 from pbx.office.snapshot import Office
 from pbx.office.toml import OfficeFile, export_office, parse_office
+from pbx.office.values import Email, NotAllowedError
+from pbx.store.outbox import Outbox
 from pbx.store.passwords import Passwords
 from pbx.store.store import Store, has_database, open_store
 
@@ -37,6 +41,9 @@ def command(function: F) -> F:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @wraps(function)
     def wrapped(*args: Any, config_path: str | None, as_json: bool, **kwargs: Any) -> Any:
+        group = click.get_current_context().parent  # `pbx mail --config x test` has them there
+        given: Mapping[str, Any] = group.params if group is not None else {}
+        config_path, as_json = config_path or given.get("config_path"), as_json or bool(given.get("as_json"))
         try:
             return function(*args, config=_config(config_path), as_json=as_json, **kwargs)
         except PbxError as error:
@@ -188,7 +195,7 @@ def passwd(config: Config, as_json: bool, member: str, password_stdin: bool) -> 
 @main.command()
 @command
 def doctor(config: Config, as_json: bool) -> None:
-    """Say what is wrong with addresses, ports, certificate, trunks and limits, in words."""
+    """Say what is wrong with addresses, ports, certificate, trunks, mail and limits, in words."""
     from pbx.app.doctor import examine  # noqa: PLC0415  # loads the network's parts
 
     findings = examine(config)
@@ -199,6 +206,75 @@ def doctor(config: Config, as_json: bool) -> None:
             click.echo(f"{'ok   ' if finding.ok else 'WRONG'} {finding.what}: {finding.says}")
     if not all(finding.ok for finding in findings):
         sys.exit(1)
+
+
+@main.group(invoke_without_command=True)
+@click.option("--config", "config_path", default=None, help="pbx.toml; all defaults without one.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def mail(context: click.Context, config_path: str | None, as_json: bool) -> None:
+    """Show the mail that waits, was refused or sent last."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_, config_path=config_path, as_json=as_json)
+
+
+@mail.command("list")
+@command
+def list_(config: Config, as_json: bool) -> None:
+    """The same as `pbx mail`."""
+    from pbx.app.mail import describe_mail, list_mail  # noqa: PLC0415  # loads the network's parts
+
+    with _opened(config, make=False) as store:
+        listed = list_mail(Outbox(store))
+    if as_json:
+        click.echo(json.dumps({"server": bool(config.mail.server), **listed}))
+    else:
+        click.echo("\n".join(describe_mail(listed, bool(config.mail.server))))
+
+
+@mail.command()
+@click.argument("address")
+@command
+def test(config: Config, as_json: bool, address: str) -> None:
+    """Send a test mail to ADDRESS now, and show the server's answer."""
+    from pbx.app.mail import send_test  # noqa: PLC0415  # installs the reactor
+
+    try:
+        recipient = Email().read(address)
+    except NotAllowedError as error:
+        raise PbxError(f"{address!r} is not {error.allowed}") from None
+    try:
+        settings = _load(config).settings
+    except NoOfficeError:
+        settings = Settings()
+    says = send_test(config, recipient, settings)
+    click.echo(json.dumps({"recipient": recipient, "says": says}) if as_json else says)
+
+
+@mail.command()
+@click.argument("ids", nargs=-1)
+@command
+def retry(config: Config, as_json: bool, ids: tuple[str, ...]) -> None:
+    """Try waiting and refused mail again at once: all, or those of the IDS."""
+    with _opened(config, make=False) as store:
+        count = Outbox(store).retry(time.time(), ids)
+    try:
+        ask(config.server.data, "mail")
+    except ServerGoneError:
+        news = "will be tried when the server runs"
+    else:
+        news = "are being tried"
+    click.echo(json.dumps({"mails": count}) if as_json else f"{count} mails {news}")
+
+
+@mail.command()
+@click.argument("ids", nargs=-1)
+@command
+def forget(config: Config, as_json: bool, ids: tuple[str, ...]) -> None:
+    """Delete refused mail: all, or that of the IDS."""
+    with _opened(config, make=False) as store:
+        count = Outbox(store).forget(ids)
+    click.echo(json.dumps({"mails": count}) if as_json else f"{count} mails deleted")
 
 
 class NoOfficeError(PbxError):

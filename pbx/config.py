@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from pbx.mail.server import Command, MailUrl, parse_server
 from pbx.office.locate import Path as KeyPath
 from pbx.office.mistakes import ConfigFileError, FileError, Mistake
 from pbx.office.reading import Finding, Reading
@@ -147,25 +148,6 @@ class DatabaseUrl:
 
 
 @dataclass(frozen=True, slots=True)
-class MailUrl:
-    private = True
-
-    def read(self, raw: object) -> str:
-        if raw == "":
-            return ""
-        if isinstance(raw, str) and raw.isprintable() and " " not in raw:
-            try:
-                parts = urlsplit(raw)
-                port = parts.port
-            except ValueError:
-                port = 0
-            else:
-                if parts.scheme in ("smtp", "smtps") and parts.hostname and port != 0:
-                    return raw
-        raise NotAllowedError('"smtp://user:password@host:587?starttls=required", or ""')
-
-
-@dataclass(frozen=True, slots=True)
 class RelayName:
     def read(self, raw: object) -> str:
         pattern = r"builtin|rtpengine:([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}"
@@ -253,8 +235,12 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class MailConfig:
+    """`token_command` prints the token to log in with by XOAUTH2."""
+
     server: Annotated[str, MailUrl()] = field(default="", repr=False)
     sender: Annotated[str, Email()] = "pbx@pbx.local"
+    trusted_ca: Annotated[Path | None, FilePath()] = None
+    token_command: Annotated[tuple[str, ...], Command()] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,9 +324,10 @@ def parse_config(
     config = _absolute(reading.table(Config, source.data, ()), folder)
     findings = [
         *reading.findings,
-        *_check_files(config.sip, is_file),
+        *_check_files(config, is_file),
         *_check_command(config.speech, is_program),
         *_check_sockets(config),
+        *_check_mail(config.mail),
     ]
     if findings:
         raise ConfigFileError(source.mistakes(findings, Config))
@@ -361,6 +348,7 @@ def _absolute(config: Config, folder: Path) -> Config:
             private_key=sip.private_key and folder / sip.private_key,
             trusted_ca=sip.trusted_ca and folder / sip.trusted_ca,
         ),
+        mail=replace(config.mail, trusted_ca=config.mail.trusted_ca and folder / config.mail.trusted_ca),
     )
 
 
@@ -371,11 +359,17 @@ def _absolute_url(url: str, folder: Path) -> str:
     return f"sqlite:///{folder / path}{query}{options}"
 
 
-def _check_files(sip: SipConfig, is_file: Callable[[Path], bool]) -> Iterator[Finding]:
-    files = {"certificate": sip.certificate, "private_key": sip.private_key, "trusted_ca": sip.trusted_ca}
-    for name, path in files.items():
+def _check_files(config: Config, is_file: Callable[[Path], bool]) -> Iterator[Finding]:
+    sip = config.sip
+    files = {
+        ("sip", "certificate"): sip.certificate,
+        ("sip", "private_key"): sip.private_key,
+        ("sip", "trusted_ca"): sip.trusted_ca,
+        ("mail", "trusted_ca"): config.mail.trusted_ca,
+    }
+    for key, path in files.items():
         if path is not None and not is_file(path):
-            yield Finding(("sip", name), f"no file {path}", 'the path of a PEM file, or ""')
+            yield Finding(key, f"no file {path}", 'the path of a PEM file, or ""')
     if (sip.certificate is None) != (sip.private_key is None):
         missing = "private_key" if sip.private_key is None else "certificate"
         yield Finding(("sip", missing), '""', "certificate and private_key, both or neither")
@@ -385,6 +379,19 @@ def _check_command(speech: SpeechConfig, is_program: Callable[[str], bool]) -> I
     if speech.command and not is_program(speech.command[0]):
         allowed = "the path of a program that may be run, or its name if it is on the PATH"
         yield Finding(("speech", "command"), f'"{speech.command[0]}"', allowed)
+
+
+def _check_mail(mail: MailConfig) -> Iterator[Finding]:
+    """A token, and a server that asks for one."""
+    try:
+        server = parse_server(mail.server) if mail.server else None
+    except ValueError:
+        return  # reported already
+    by_token = server is not None and server.auth == "xoauth2"
+    if by_token and not mail.token_command:
+        yield Finding(("mail", "token_command"), "[]", "a command that prints the token, for auth=xoauth2")
+    if server is not None and mail.token_command and not by_token:
+        yield Finding(("mail", "token_command"), "a command", "[], or auth=xoauth2 in mail.server")
 
 
 def _check_sockets(config: Config) -> Iterator[Finding]:

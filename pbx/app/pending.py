@@ -8,9 +8,6 @@ NOT_IN_EFFECT: Final = (
     "rtp.relay",
     "web.listen",
     "web.tls",
-    "mail.server",
-    "mail.sender",
-    "speech.command",
 )
 
 

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from pbx.app.answers import Answers
 from pbx.app.control import ControlServer
+from pbx.app.mail import make_mailer
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
 from pbx.app.watch import OfficeWatch
@@ -87,7 +88,7 @@ class Service:
             settle=self._media_settled,
         )
         self._writer = Writer(store)
-        self._renderer = Renderer(reactor, config.server.data)
+        self._renderer = Renderer(reactor, config.server.data, command=config.speech.command)
         self._desk = Desk(store, config.server.data, reactor.callFromThread, self._mailbox_changed)
         self._answers = Answers(
             reactor,
@@ -97,6 +98,7 @@ class Service:
             self._message_left,
             self._mailbox_full,
         )
+        self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
         performer = Performer(self.media, self._save_bindings, self._write_record, self._render, self._answer)
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
@@ -168,6 +170,7 @@ class Service:
         self._desk.salvage(self.exchange.office.settings.recording_days)
         self._sweeping.start(SWEEP_S, now=True)
         self._render_ahead(self.exchange.office)
+        self.mailer.start()
 
     def _restore(self) -> None:
         """The phones that were registered when the server ended."""
@@ -211,7 +214,7 @@ class Service:
 
         steps = (
             *(self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop),
-            *(self._renderer.stop, self._close),
+            *(self._renderer.stop, self.mailer.stop, self._close),
         )
         for step in steps:
             drained.addCallback(_call(step))
@@ -328,7 +331,7 @@ class Service:
     # --- commands ------------------------------------------------------------------------------------------
 
     def _commands(self) -> dict[str, Callable[[], Any]]:
-        return {"status": self._status, "reload": self._reload}
+        return {"status": self._status, "reload": self._reload, "mail": self.mailer.try_now}
 
     def _status(self) -> "Deferred[Any]":
         return self.media.read_paths().addCallback(self._show_status)

@@ -129,6 +129,11 @@ class Mailer:
         if self._post is not None:
             self._look_call.start(self._pace.look_s, now=True)
 
+    def try_now(self) -> None:
+        """Look at once for what is due, whatever trouble the server made before."""
+        self._retry_at = 0.0
+        self._look()
+
     def stop(self) -> "Deferred[None]":
         """Wait for answers to what is out, write what is not written, and end. Fires when it is over."""
         self._is_stopping = True

@@ -30,7 +30,7 @@ class Post:
     """Makes connections to the mail server.
 
     Args:
-        token_command: prints the token for XOAUTH2 on its first line; () = the password is one.
+        token_command: prints the token for XOAUTH2 on its first line; () = log in with the password.
     """
 
     def __init__(

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from pbx.office.values import NotAllowedError
+
 AUTHS: Final = ("auto", "plain", "login", "xoauth2")
 STARTTLS: Final = ("required", "optional", "off")
 EXAMPLE: Final = "smtp://user:password@host:587?starttls=required"
@@ -26,6 +28,37 @@ class MailServer:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class MailUrl:
+    private = True
+
+    def read(self, raw: object) -> str:
+        if raw == "":
+            return ""
+        if not isinstance(raw, str):
+            raise NotAllowedError(f'a URL such as "{EXAMPLE}", or ""')
+        try:
+            parse_server(raw)
+        except ValueError as error:
+            raise NotAllowedError(f'{error}, or ""') from None
+        return raw
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program and its arguments; () where the file says []."""
+
+    private = True
+
+    def read(self, raw: object) -> tuple[str, ...]:
+        is_command = isinstance(raw, list) and all(isinstance(each, str) and "\0" not in each for each in raw)
+        if not is_command or (raw and not raw[0]):  # type: ignore[index]  # a list by now
+            raise NotAllowedError(
+                'a program and its arguments, such as ["/usr/local/bin/token", "pbx"], or []'
+            )
+        return tuple(raw)  # type: ignore[arg-type]
 
 
 def parse_server(url: str) -> MailServer:

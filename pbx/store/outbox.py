@@ -195,6 +195,14 @@ class Outbox:
             values = {"state": "waiting", "since": now, "next_at": now, "changed_at": now}
             return connection.execute(change.values(attempts=0, doubts=0, **values)).rowcount
 
+    def forget(self, ids: Collection[str] = ()) -> int:
+        """Delete refused mail; all of it when there are no ids. Returns how many."""
+        change = delete(table).where(table.c.state == "refused")
+        if ids:
+            change = change.where(table.c.id.in_(tuple(ids)))
+        with self._store.writing() as connection:
+            return connection.execute(change).rowcount
+
     # --- inside --------------------------------------------------------------------------------------------
 
     def _refuse_surplus(self, connection: Connection, now: float) -> int:
