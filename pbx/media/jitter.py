@@ -19,7 +19,7 @@ MARGIN_S: Final = 0.005  # of the target over the greatest delay
 FADE: Final = 0.5 ** (1 / 500)  # of the greatest delay, for each packet: by half in ten seconds
 LEAK_S: Final = 20e-6  # so much the shortest transit grows with each packet: 1 ms a second, clocks drift less
 START_S: Final = 0.035  # the greatest delay before any is known
-DEEP_S: Final = 0.040  # this much over the target
+DEEP_S: Final = 0.020  # this much over the target, and a packet time,
 DEEP_POPS: Final = 25  # for so long is too deep
 MAX_PACKETS: Final = 60
 MAX_DROPOUT: Final = 3_000  # sequence numbers (RFC 3550 A.1); further on it is another stream
@@ -149,7 +149,7 @@ class JitterBuffer:
             self.lost += number - self._next
         elif ticks - self._position > self.step_ticks // 2 and (gap := self._cross(number, ticks, now)):
             return gap
-        if delay_s < self.target_s + DEEP_S:
+        if delay_s < self.target_s + DEEP_S + self.step_ticks / self._clock_hz:
             self._deep = 0
         else:
             self._deep += 1

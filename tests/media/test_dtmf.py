@@ -107,7 +107,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("voice_name", ["en-us", "en-us+f1", "en-us+f4", "de+f2", "es", "vi+f3"])
 def test_speech_is_no_digit(voice_name):
-    """Half a minute each; measured over 13 hours there was none either."""
+    """Half a minute each; measured over 14 hours there was none either."""
     for pitch in (30, 50, 80):
         assert hear(speak(" ".join(TEXTS), voice_name, pitch=pitch)) == ""
 
