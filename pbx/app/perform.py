@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from twisted.logger import Logger, LogLevel
 
 from pbx.app.printable import LONGEST, printable
-from pbx.call.effects import Note, SaveBindings, WriteRecord
+from pbx.call.effects import Missed, Note, SaveBindings, WriteRecord
 from pbx.call.sound import Question, Render
 from pbx.media.orders import SOUND_ORDERS, CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
 from pbx.sip.flow import Flow
@@ -53,6 +53,7 @@ class Performer:
         write_record: Callable[[WriteRecord], None],
         render: Callable[[Render], None],
         ask: Callable[[Question], None],
+        missed: Callable[[Missed], None],
     ) -> None:
         self._media = media
         self._is_opening = False
@@ -63,6 +64,7 @@ class Performer:
             WriteRecord: write_record,
             Render: render,
             Question: ask,
+            Missed: missed,
             OpenEndpoint: self._open,
             **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, *SOUND_ORDERS), media.perform),
         }

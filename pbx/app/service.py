@@ -21,12 +21,14 @@ from pbx.app.mail import make_mailer
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
 from pbx.app.watch import OfficeWatch
-from pbx.call.effects import SaveBindings, WriteRecord
+from pbx.call.effects import Missed, SaveBindings, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.call.sound import Question, Render
 from pbx.config import Config
 from pbx.entropy import Entropy, SystemEntropy
 from pbx.errors import MediaError
+from pbx.mail.facts import Extension as MailedExtension
+from pbx.mail.facts import MailboxFull, MissedCall, NewVoicemail, Party
 from pbx.media.control import MediaControl
 from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.media.prompt import Rendered
@@ -99,7 +101,9 @@ class Service:
             self._mailbox_full,
         )
         self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
-        performer = Performer(self.media, self._save_bindings, self._write_record, self._render, self._answer)
+        performer = Performer(
+            self.media, self._save_bindings, self._write_record, self._render, self._answer, self._missed
+        )
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
@@ -302,6 +306,17 @@ class Service:
 
         self._answers.answer(effect.about, answered)
 
+    def _missed(self, effect: Missed) -> None:
+        extension = self.exchange.office.extension(effect.key)
+        if extension is not None:
+            facts = MissedCall(
+                Party(effect.caller, effect.caller_name),
+                MailedExtension(extension.key, extension.label),
+                datetime.now(UTC),
+                effect.rang_s,
+            )
+            self.mailer.send(facts, extension.no_answer.emails)
+
     def _message_left(self, message: Message, path: Path) -> None:
         log.info(
             "{caller} left a message of {seconds} s for {mailbox}",
@@ -309,9 +324,45 @@ class Service:
             seconds=round(message.seconds),
             mailbox=message.mailbox,
         )
+        extension = self.exchange.office.extension(message.mailbox)
+        if extension is None or not extension.no_answer.emails:
+            return
+        facts = NewVoicemail(
+            Party(message.caller, message.caller_name),
+            MailedExtension(extension.key, extension.label),
+            datetime.fromtimestamp(message.started_at, UTC),
+            message.seconds,
+        )
+        emails = extension.no_answer.emails
+        attached = self._attach(message.id, path)
+        attached.addErrback(lambda failure: log.failure("a message goes without its sound", failure))
+        attached.addCallback(lambda attachment: self.mailer.send(facts, emails, attachment))
+
+    def _attach(self, name: str, path: Path) -> "Deferred[Path]":
+        """The MP3 of a message, in a file that goes with the mail."""
+        target = self.config.server.data / "outbox" / f"{name}.mp3"
+
+        def write(data: bytes) -> Path:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            target.write_bytes(data)
+            return target
+
+        pool = self._reactor.getThreadPool()
+        made: Deferred[Any] = self._renderer.to_mp3(str(path))
+        return made.addCallback(lambda data: deferToThreadPool(self._reactor, pool, write, data))
 
     def _mailbox_full(self, mailbox: str) -> None:
         log.warn("the mailbox of {mailbox} is full", mailbox=mailbox)
+        extension = self.exchange.office.extension(mailbox)
+        if extension is not None:
+            counts = self._answers.counts.get(mailbox, Counts())
+            facts = MailboxFull(
+                MailedExtension(extension.key, extension.label),
+                datetime.now(UTC),
+                counts.new + counts.saved,
+                counts.seconds / 60,
+            )
+            self.mailer.send(facts, extension.no_answer.emails)
 
     def _mailbox_changed(self, mailbox: str, counts: Counts) -> None:
         self._answers.counts[mailbox] = counts

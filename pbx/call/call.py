@@ -8,7 +8,7 @@ from pbx.call.booth import TIMER as BOOTH_TIMER
 from pbx.call.booth import Booth
 from pbx.call.consult import Consultation
 from pbx.call.dialogue import Dialogue
-from pbx.call.effects import CallRecord, LegRecord
+from pbx.call.effects import CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
 from pbx.call.info import digit_of
@@ -16,6 +16,7 @@ from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, UP, Leg, Party
 from pbx.call.own_media import own_answer, own_offer, translated
 from pbx.call.phrases import Phrases
+from pbx.call.questions import NewMessage
 from pbx.call.recording import CallRecording
 from pbx.call.renegotiation import Done
 from pbx.call.sound import Sound
@@ -89,6 +90,8 @@ class Call:
         self.hunt: Hunt | None = None
         self.transfer: Transfer | None = None
         self.record = CallRecord(identifier, caller.key, dialled)
+        self.has_taken = False  # a recording by the booth was begun
+        self._caller = caller
         self.is_over = False
         self.refers = 0
         self._rows: dict[str, LegRecord] = {}
@@ -175,8 +178,7 @@ class Call:
         self.record.decisions.append(decision.why)
         if isinstance(decision, Reject) and decision.key:
             self.record.callee_key = decision.key
-            decision = self.host.no_answer(decision.key, decision.status, decision.why)
-            self.record.decisions.append(decision.why)
+            decision = self._decide_no_answer(decision.status, decision.why) or decision
         if isinstance(decision, Reject):
             self._refuse(leg, decision)
             return
@@ -514,8 +516,15 @@ class Call:
         self.host.sound.ask(question, done)
 
     def take(self, order: Record, what: Any, done: Callable[[float, str, Any], None]) -> None:
-        """From the booth."""
-        self.host.sound.record(order, what, done)
+        """From the booth. A message that is not kept is a missed call, also when the caller is gone by then."""
+        self.has_taken = True
+
+        def finished(seconds: float, why: str, kept: Any) -> None:
+            if kept is None and isinstance(what, NewMessage):
+                self.missed()
+            done(seconds, why, kept)
+
+        self.host.sound.record(order, what, finished)
 
     def set_booth_timer(self, seconds: float | None) -> None:
         """From the booth."""
@@ -606,6 +615,8 @@ class Call:
             if decision is not None and not isinstance(decision, Reject):
                 self._serve_caller(origin, decision)
                 return
+            if decision is not None and decision.is_noted:
+                status, reason, response = decision.status, decision.reason, None
             extra: Extra = ()
             if response is None and status == 503:
                 extra = (("Retry-After", "10"),)
@@ -625,12 +636,22 @@ class Call:
         else:
             self.end(why)
 
+    def missed(self) -> None:
+        """Nobody has taken the call: whoever wants to know is told, once."""
+        key, self.record.callee_key = self.record.callee_key, ""
+        if key:
+            caller = self._caller
+            shown = ("", "") if caller.is_private else (caller.key, caller.label)
+            self.host.order(Missed(key, *shown, self.host.stack.now - self.started_at))
+
     def _decide_no_answer(self, status: int, why: str) -> Reject | TakeMessage | None:
         """What the extension wants that was called; None: the caller is told what its phones said."""
         if not self.record.callee_key or status not in NOBODY:
             return None
         decision = self.host.no_answer(self.record.callee_key, status, why)
         self.record.decisions.append(decision.why)
+        if isinstance(decision, Reject) and decision.is_noted:
+            self.missed()
         return decision
 
     def hunt_redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
@@ -664,6 +685,7 @@ class Call:
             return
         self.hunt.stop(extra)
         self.hunt = None
+        self.missed()
         self._finish("cancelled", leg, 487, why if "cause=" not in why else "the caller gave up")
 
     def leg_progressed(self, leg: Leg, response: Response, content: Content | None) -> None:

@@ -85,6 +85,16 @@ _fields_of_call = _reader(CallRecord)
 
 
 @immutable
+class Missed:
+    """Nobody took a call to the extension `key`; `caller` and `caller_name` are what may be shown."""
+
+    key: str
+    caller: str
+    caller_name: str
+    rang_s: float
+
+
+@immutable
 class WriteRecord:
     """A call is over and every statistic of its legs has come in."""
 

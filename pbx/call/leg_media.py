@@ -318,6 +318,7 @@ class LegMedia:
             telephone_event=stream.telephone_event,
             payload_map=before.payload_map if before is not None else (),
             codecs=stream.sound_codecs if stream.kind == "audio" else (),
+            heard_codecs=stream.heard_codecs if stream.kind == "audio" else (),
             has_digits=self.has_digits,
             relatch=relatch and before is not None,  # a renegotiation may come with a new source
         )

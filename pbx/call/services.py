@@ -103,6 +103,7 @@ class Services:
         if call.record.answered_s is None:
             call.record.state = "unanswered"
         call.serve(leg, take_message(self.phrases, message, extension.no_answer.greeting))
+        call.at_end(lambda: None if call.has_taken else call.missed())
 
     def _own_mailbox(self, call: Call, leg: Leg, _argument: str) -> None:
         self._visit(call, leg, leg.party.key)

@@ -81,7 +81,8 @@ class SetRemote:
         telephone_event: the payload type of RFC 4733 events, if agreed on.
         payload_map: (payload type as this peer sends it, as the joined peer expects it), where they differ.
         codecs: (payload type, encoding name such as "PCMA") of all formats that may be sent to the peer, the
-            best first; those it sends with have the same numbers.
+            best first.
+        heard_codecs: the same of those that the peer sends with.
         has_digits: keys that the peer presses count: the kernel, which would not show them, is left out.
     """
 
@@ -99,6 +100,7 @@ class SetRemote:
     telephone_event: int | None = None
     payload_map: tuple[tuple[int, int], ...] = ()
     codecs: tuple[tuple[int, str], ...] = ()
+    heard_codecs: tuple[tuple[int, str], ...] = ()
     has_digits: bool = False
 
 

@@ -72,6 +72,7 @@ class Studio:
         self._recorders: dict[tuple[str, str], Recorder] = {}  # by endpoint and name
         self._files: Files | None = None
         self._receivers: dict[str, EventReceiver] = {}
+        self._resting: set[str] = set()  # endpoints whose voices may have nothing to do any more
 
     # Orders.
 
@@ -210,6 +211,10 @@ class Studio:
         for (endpoint, recording), recorder in tuple(self._recorders.items()):
             if recorder.why:
                 self._finish(endpoint, recording, recorder)
+        resting, self._resting = self._resting, set()
+        for name in resting:
+            if (voice := self._voices.get(name)) is not None:
+                self._tidy(voice)
         if not any(self._phases):
             self._due = inf
         return self._due
@@ -271,6 +276,7 @@ class Studio:
             voice.endpoint.listen(None, None)
 
     def _played(self, endpoint: str, play: str, why: str) -> None:
+        self._resting.add(endpoint)
         self._report(Played(endpoint, play, why))
 
     def _finish(self, endpoint: str, recording: str, recorder: Recorder) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from pbx.media import codecs, dtmf
 from pbx.media.digit_events import plan_digit
 from pbx.media.halfband import Converter, make_converter
-from pbx.media.jitter import Gap, JitterBuffer
 from pbx.media.player import Player
+from pbx.media.playout import Playout
 from pbx.media.recorder import Recorder
 from pbx.media.samples import FRAME_MS, RATES_HZ, Samples, UndecodableError, frame_size, silence
 from pbx.rtp.packet import HEADER, MalformedPacketError, unpack
@@ -46,12 +46,10 @@ class Voice:
         self._report = report
         self._ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
         self._is_new = True  # what is sent next begins a talk spurt
-        self._jitter: JitterBuffer | None = None
-        self._source: tuple[int, int] | None = None  # SSRC and clock of what is in the buffer
+        self._silence = silence(frame_size(NARROW_HZ))
+        self._playout: Playout | None = None
+        self._source: tuple[int, int] | None = None  # SSRC and payload type of what is played out
         self._narrow: Converter | None = None  # to the detector's rate
-        self._decoders: dict[int, codecs.Decoder] = {}
-        self._last_type: int | None = None
-        self._rest = silence(0)
         self._encoder: tuple[int, int, codecs.Encoder] | None = None  # payload type and rate it is for
         self._player: Player | None = None
         self._play = ""
@@ -91,10 +89,8 @@ class Voice:
         """At which rate samples are wanted."""
         if rate_hz != self.rate_hz:
             self.rate_hz = rate_hz
-            self._decoders.clear()
-            self._narrow = None
-            self._rest = silence(0)
-            self.heard = silence(frame_size(rate_hz))
+            self._playout = self._narrow = None
+            self.heard = self._silence = silence(frame_size(rate_hz))
 
     @property
     def is_listening(self) -> bool:
@@ -131,19 +127,21 @@ class Voice:
         if remote is None:
             return
         if opened.payload_type == remote.telephone_event:
-            if self._jitter is not None:
-                self._jitter.skip(opened.sequence)
+            if self._playout is not None:
+                self._playout.buffer.skip(opened.sequence)
             return
-        clock_hz = dict(remote.clock_rates).get(opened.payload_type, NARROW_HZ)
-        if self._jitter is None or self._source != (opened.ssrc, clock_hz):
-            self._source = (opened.ssrc, clock_hz)
-            self._jitter = JitterBuffer(clock_hz)
-        kept = bytes((opened.payload_type,)) + opened.payload
-        self._jitter.push(opened.sequence, opened.timestamp_ticks, kept, now)
+        source = (opened.ssrc, opened.payload_type)
+        if self._playout is None or source != self._source:
+            name = dict(remote.heard_codecs).get(opened.payload_type, "")
+            if name not in codecs.CODECS:
+                return
+            self._source, self._playout = source, Playout(name, self.rate_hz)
+        self._playout.push(opened.sequence, opened.timestamp_ticks, opened.payload, now)
 
     def take(self, now: float) -> list[str]:
         """Hear the next 20 ms of what the peer says; returns keys that were heard as tones."""
-        heard = self.heard = self._take(now)
+        heard = self._silence if self._playout is None else self._playout.frame(now)
+        self.heard = heard
         for recorder in self.recorders:
             recorder.add(self, heard)
         if self.detector is None:
@@ -151,43 +149,6 @@ class Voice:
         narrow = make_converter(self.rate_hz, NARROW_HZ) if self._narrow is None else self._narrow
         self._narrow = narrow
         return self.detector.feed(heard if narrow is None else narrow.convert(heard))
-
-    def _take(self, now: float) -> Samples:
-        need = frame_size(self.rate_hz)
-        parts, have = [self._rest], len(self._rest)
-        while have < need:
-            samples = self._decode(now, need)
-            parts.append(samples)
-            have += len(samples)
-        joined = np.concatenate(parts) if len(parts) > 1 else self._rest
-        self._rest = joined[need:]
-        return joined[:need]
-
-    def _decode(self, now: float, need: int) -> Samples:
-        got = self._jitter.pop(now) if self._jitter is not None else Gap.EMPTY
-        if isinstance(got, bytes):
-            decoder = self._decoder(got[0])
-            if decoder is not None and len(got) > 1:
-                self._last_type = got[0]
-                try:
-                    return decoder.decode(got[1:])
-                except UndecodableError:
-                    return decoder.conceal(need)
-        elif got is Gap.LOST and self._last_type is not None:
-            decoder = self._decoder(self._last_type)
-            if decoder is not None:
-                return decoder.conceal(need)
-        return silence(need)
-
-    def _decoder(self, payload_type: int) -> codecs.Decoder | None:
-        decoder = self._decoders.get(payload_type)
-        if decoder is None:
-            remote = self.endpoint.remote
-            name = dict(remote.codecs).get(payload_type) if remote is not None else None
-            if name not in codecs.CODECS:
-                return None
-            decoder = self._decoders[payload_type] = codecs.make_decoder(name, self.rate_hz)
-        return decoder
 
     def _suppressed(self, packet: bytes, _now: float) -> None:
         """What the joined peer says meanwhile: music of a phone that holds?"""

@@ -11,6 +11,7 @@ class Reject:
     reason: str
     why: str
     key: str = ""  # of the extension whose no-answer settings apply
+    is_noted: bool = False  # the missed call is mailed
     announcement: str = ""  # the system prompt that the caller hears first
 
 

@@ -22,5 +22,5 @@ def decide_no_answer(extension: Extension, status: int, why: str) -> Reject | Ta
     if action == "voicemail":
         return TakeMessage(extension.key, f"{why}: voicemail of {extension.key}")
     if action == "notify":
-        return Reject(480, ANSWERS[480], f"{why}: the missed call is noted and mailed")
+        return Reject(480, ANSWERS[480], f"{why}: the missed call is noted and mailed", is_noted=True)
     return Reject(status, ANSWERS.get(status, ""), f"{why}: {extension.key} hangs up")

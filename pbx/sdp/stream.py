@@ -55,6 +55,11 @@ class Stream(NamedTuple):
         return _sound_codecs(self.send)
 
     @property
+    def heard_codecs(self) -> tuple[tuple[int, str], ...]:
+        """The same of those that the peer sends with."""
+        return _sound_codecs(self.receive)
+
+    @property
     def telephone_event(self) -> int | None:
         """The payload type under which the peer's digits arrive (RFC 4733)."""
         return _telephone_event(self.receive)

@@ -200,7 +200,7 @@ class Outbox:
         change = delete(table).where(table.c.state == "refused")
         if ids:
             change = change.where(table.c.id.in_(tuple(ids)))
-        with self._store.writing() as connection:
+        with self._store.writes() as connection:
             return connection.execute(change).rowcount
 
     # --- inside --------------------------------------------------------------------------------------------

@@ -539,3 +539,57 @@ def test_a_transfer_to_a_phone_with_another_codec_is_translated(world: World):
     eve.ring(488)
     eve.ok("INVITE", "")
     assert eve.last("ACK")
+
+
+# --- missed calls
+
+
+@pytest.mark.parametrize(
+    ("how", "is_missed"),
+    [
+        ("the caller gives up while it rings", True),
+        ("hangs up in the greeting", True),
+        ("hangs up while he speaks", False),
+        ("leaves a message", False),
+        ("says too little", True),
+        ("is noted only", True),
+        ("it is answered", False),
+    ],
+)
+def test_a_missed_call_is_told_once(world: World, how: str, is_missed: bool):
+    ann, bob = world.phone("101"), world.phone("102")
+    if how == "is noted only":
+        office = world.exchange.office
+        changed = tuple(replace(each, no_answer=NoAnswer("notify")) for each in office.extensions)
+        world.perform(world.exchange.swap_office(replace(office, extensions=changed), world.now))
+    ann.invite("102")
+    bob.ring()
+    if how == "the caller gives up while it rings":
+        ann.cancel()
+    elif how == "it is answered":
+        bob.answer()
+        ann.ack()
+        ann.bye()
+        bob.ok("BYE")
+    else:
+        bob.ring(486)
+    if how == "is noted only":
+        assert ann.statuses()[-1] == 480
+    elif "in the greeting" in how:
+        ann.ack()
+        ann.bye()
+    elif bob.statuses() == [] and how in ("hangs up while he speaks", "leaves a message", "says too little"):
+        ann.ack()
+        world.finish()
+        world.finish()
+        record = world.recordings[-1]
+        if how == "hangs up while he speaks":
+            ann.bye()
+        else:
+            world.recordings.clear()
+            seconds = 0.5 if how == "says too little" else 9.0
+            world.media(Recorded(record.endpoint, record.recording, seconds, "silence"))
+            world.finish()
+            ann.ok("BYE")
+    world.assert_nothing_left()
+    assert [(each.key, each.caller) for each in world.missed] == [("102", "101")] * is_missed

@@ -12,7 +12,13 @@ from faster_whisper import WhisperModel
 from numpy.typing import NDArray
 
 RATE_HZ = 16_000
-NUMBERS = dict(zip(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], range(11), strict=True))
+NUMBERS = dict(
+    zip(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
+        range(11),
+        strict=True,
+    )
+)
 
 
 @cache
