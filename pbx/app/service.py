@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from pbx.app.control import ControlServer
+from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
 from pbx.app.watch import OfficeWatch
@@ -86,6 +87,9 @@ class Service:
             load=self.exchange,
         )
         performer.wire = self.transports
+        self.mailboxes = Mailboxes(
+            reactor, store, config.server.data, lambda: self.exchange.office, self._mailbox_changed
+        )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
         self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         self._stopped: Deferred[None] | None = None
@@ -140,6 +144,7 @@ class Service:
         self._restore()
         self._driver.run(lambda _now: ())
         self._watch.start()
+        self.mailboxes.start()
 
     def _restore(self) -> None:
         """The phones that were registered when the server ended."""
@@ -179,7 +184,10 @@ class Service:
             else:
                 self._reactor.callLater(0.05, wait)
 
-        steps = (self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop, self._close)
+        steps = (
+            *(self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop),
+            *(self.mailboxes.stop, self._close),
+        )
         for step in steps:
             drained.addCallback(_call(step))
             drained.addErrback(lambda failure: log.failure("stopping failed", failure))
@@ -231,6 +239,9 @@ class Service:
             }
         )
 
+    def _mailbox_changed(self, mailbox: str, new: int, saved: int) -> None:
+        self._driver.run(self.exchange.mailbox_changed, mailbox, new, saved)
+
     def _names(self) -> list[str]:
         advertise = self.config.server.advertise
         return [advertise] if advertise else []
@@ -245,7 +256,7 @@ class Service:
     # --- commands ------------------------------------------------------------------------------------------
 
     def _commands(self) -> dict[str, Callable[[], Any]]:
-        return {"status": self._status, "reload": self._reload}
+        return {"status": self._status, "reload": self._reload, "voicemail": self.mailboxes.refresh}
 
     def _status(self) -> "Deferred[Any]":
         return self.media.read_paths().addCallback(self._show_status)
