@@ -27,6 +27,7 @@ from pbx.office.values import Email, NotAllowedError
 from pbx.store.outbox import Outbox
 from pbx.store.passwords import Passwords
 from pbx.store.store import Store, has_database, open_store
+from pbx.store.voicemail import Voicemail
 
 DEFAULT_CONFIG: Final = "pbx.toml"
 SHORTEST_PASSWORD: Final = 10
@@ -190,6 +191,66 @@ def passwd(config: Config, as_json: bool, member: str, password_stdin: bool) -> 
             raise PbxError(f"a password has at least {SHORTEST_PASSWORD} characters; nothing was changed")
         store.set_password(member.lower(), Passwords().hash(password))
     click.echo(json.dumps({"member": member.lower()}) if as_json else f"password of {member.lower()} set")
+
+
+@main.group()
+def voicemail() -> None:
+    """List, export and delete voice messages."""
+
+
+@voicemail.command("list")
+@click.argument("mailbox", required=False)
+@command
+def list_messages(config: Config, as_json: bool, mailbox: str | None) -> None:
+    """Show the messages of MAILBOX (an extension's key), or of all."""
+    from pbx.app.messages import as_lines, as_rows  # noqa: PLC0415  # as below
+
+    with _opened(config, make=False) as store:
+        messages = Voicemail(store).messages(mailbox)
+        office, _ = store.load()
+    if as_json:
+        click.echo(json.dumps(as_rows(messages, config.server.data)))
+        return
+    for line in as_lines(messages, office.settings.timezone if office is not None else "UTC"):
+        click.echo(line)
+
+
+@voicemail.command("export")
+@click.argument("message_id", metavar="ID")
+@click.argument("file", type=click.Path(path_type=Path))
+@command
+def export_message(config: Config, as_json: bool, message_id: str, file: Path) -> None:
+    """Copy the sound of message ID to FILE (WAV), or into the folder FILE."""
+    from pbx.app.messages import copy_message, find_message  # noqa: PLC0415
+
+    with _opened(config, make=False) as store:
+        written = copy_message(config.server.data, find_message(Voicemail(store), message_id), file)
+    click.echo(json.dumps({"id": message_id, "file": str(written)}) if as_json else f"written: {written}")
+
+
+@voicemail.command("delete")
+@click.argument("message_ids", metavar="ID...", nargs=-1, required=True)
+@command
+def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...]) -> None:
+    """Delete messages for good; the lamps of a running server follow."""
+    from pbx.app.messages import find_message  # noqa: PLC0415
+    from pbx.store.desk import delete_message  # noqa: PLC0415
+
+    with _opened(config, make=False) as store:
+        kept = Voicemail(store)
+        for message in [find_message(kept, each) for each in message_ids]:  # all, before one is deleted
+            delete_message(config.server.data, kept, message)
+    try:
+        ask(config.server.data, "voicemail")
+        news = "the lamps follow"
+    except ServerGoneError:
+        news = "no server runs here"
+    except PbxError as error:
+        news = f"but the running server said: {error}"
+    if as_json:
+        click.echo(json.dumps({"deleted": message_ids, "server": news}))
+    else:
+        click.echo(f"deleted: {', '.join(message_ids)}; {news}")
 
 
 @main.command()

@@ -38,22 +38,30 @@ class Media(Protocol):
     def flush(self) -> None: ...
 
 
+class Voices(Protocol):
+    """app.Voices, the same."""
+
+    def render(self, effect: Render) -> None: ...
+
+    def answer(self, effect: Question) -> None: ...
+
+    def missed(self, effect: Missed) -> None: ...
+
+
 class Performer:
     """A table from the type of an effect to who carries it out.
 
-    `wire` is set before the first step: what it hears becomes steps, whose effects come here.
+    `wire` and `voices` are set before the first step: what they hear becomes steps, whose effects come here.
     """
 
     wire: Wire
+    voices: Voices
 
     def __init__(
         self,
         media: Media,
         save_bindings: Callable[[SaveBindings], None],
         write_record: Callable[[WriteRecord], None],
-        render: Callable[[Render], None],
-        ask: Callable[[Question], None],
-        missed: Callable[[Missed], None],
     ) -> None:
         self._media = media
         self._is_opening = False
@@ -62,9 +70,9 @@ class Performer:
             Ignored: _ignored,
             SaveBindings: save_bindings,
             WriteRecord: write_record,
-            Render: render,
-            Question: ask,
-            Missed: missed,
+            Render: lambda effect: self.voices.render(effect),
+            Question: lambda effect: self.voices.answer(effect),
+            Missed: lambda effect: self.voices.missed(effect),
             OpenEndpoint: self._open,
             **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, *SOUND_ORDERS), media.perform),
         }

@@ -6,34 +6,25 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import inf
-from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from pbx.app.answers import Answers
 from pbx.app.control import ControlServer
 from pbx.app.mail import make_mailer
+from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
+from pbx.app.voices import Voices
 from pbx.app.watch import OfficeWatch
-from pbx.call.effects import Missed, SaveBindings, WriteRecord
+from pbx.call.effects import SaveBindings, WriteRecord
 from pbx.call.exchange import Exchange, Settings
-from pbx.call.sound import Question, Render
 from pbx.config import Config
 from pbx.entropy import Entropy, SystemEntropy
-from pbx.errors import MediaError
-from pbx.mail.facts import Extension as MailedExtension
-from pbx.mail.facts import MailboxFull, MissedCall, NewVoicemail, Party
 from pbx.media.control import MediaControl
 from pbx.media.probe import is_pair_free, ports_in_use
-from pbx.media.prompt import Rendered
-from pbx.media.rendering import Renderer
-from pbx.media.system_prompts import fields_of, texts
 from pbx.net.addresses import Advertiser, LocalAddresses
 from pbx.net.driver import Driver
 from pbx.net.tls import ServerCertificate, TrustedServers, ensure_certificate
@@ -42,14 +33,11 @@ from pbx.office.snapshot import Office
 from pbx.rtp.kernel.table import KernelTable
 from pbx.rtp.port_pool import PortPool
 from pbx.sip.flow import Flow
-from pbx.store.desk import Desk
 from pbx.store.store import Store
-from pbx.store.voicemail import Counts, Message
 from pbx.store.writer import Writer
 
 log: Final = Logger()
 
-SWEEP_S: Final = 3600.0  # between looks for recordings whose time is over
 DRAIN_S: Final = 3.0  # for phones to answer the BYEs of a server that stops
 
 
@@ -90,20 +78,15 @@ class Service:
             settle=self._media_settled,
         )
         self._writer = Writer(store)
-        self._renderer = Renderer(reactor, config.server.data, command=config.speech.command)
-        self._desk = Desk(store, config.server.data, reactor.callFromThread, self._mailbox_changed)
-        self._answers = Answers(
+        self.mailboxes = Mailboxes(
             reactor,
-            self._desk,
+            store,
             config.server.data,
             lambda: self.exchange.office,
-            self._message_left,
-            self._mailbox_full,
+            lambda mailbox, counts: self._voices.mailbox_changed(mailbox, counts),
         )
         self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
-        performer = Performer(
-            self.media, self._save_bindings, self._write_record, self._render, self._answer, self._missed
-        )
+        performer = Performer(self.media, self._save_bindings, self._write_record)
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
@@ -115,9 +98,16 @@ class Service:
             load=self.exchange,
         )
         performer.wire = self.transports
+        performer.voices = self._voices = Voices(
+            reactor,
+            self.exchange,
+            self._driver.run,
+            self.mailboxes.desk,
+            self.mailer,
+            config.server.data,
+            config.speech.command,
+        )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
-        self._sweeping = LoopingCall(self._desk.sweep)
-        self._sweeping.clock = reactor
         self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         self._stopped: Deferred[None] | None = None
         self._give_up_at = 0.0
@@ -171,10 +161,9 @@ class Service:
         self._restore()
         self._driver.run(lambda _now: ())
         self._watch.start()
-        self._desk.salvage(self.exchange.office.settings.recording_days)
-        self._sweeping.start(SWEEP_S, now=True)
-        self._render_ahead(self.exchange.office)
+        self.mailboxes.start()
         self.mailer.start()
+        self._voices.render_ahead(self.exchange.office)
 
     def _restore(self) -> None:
         """The phones that were registered when the server ended."""
@@ -204,8 +193,6 @@ class Service:
             return self._stopped
         self._stopped = Deferred()
         self._watch.stop()
-        if self._sweeping.running:
-            self._sweeping.stop()
         self._driver.run(self.exchange.stop)
         self._give_up_at = self._reactor.seconds() + DRAIN_S
         drained: Deferred[None] = Deferred()
@@ -218,7 +205,7 @@ class Service:
 
         steps = (
             *(self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop),
-            *(self._renderer.stop, self.mailer.stop, self._close),
+            *(self._voices.stop, self.mailboxes.stop, self.mailer.stop, self._close),
         )
         for step in steps:
             drained.addCallback(_call(step))
@@ -235,12 +222,8 @@ class Service:
         """Write what is left; a database that hangs must not hold up the reactor."""
         self._driver.stop()
         pool = self._reactor.getThreadPool()
-        written: Deferred[None] = deferToThreadPool(self._reactor, pool, self._stop_threads)
+        written: Deferred[None] = deferToThreadPool(self._reactor, pool, self._writer.stop)
         return written.addCallback(lambda _: self._store.close())
-
-    def _stop_threads(self) -> None:
-        self._desk.stop()
-        self._writer.stop()
 
     # --- what the parts ask of each other ------------------------------------------------------------------
 
@@ -275,99 +258,6 @@ class Service:
             }
         )
 
-    # --- what the PBX says and hears -----------------------------------------------------------------------
-
-    def _render_ahead(self, office: Office) -> None:
-        """Nobody who calls first is to wait for what is always said."""
-        phrases = self.exchange.services.phrases
-        prompts = [phrases.say(name) for name, text in texts("en").items() if not fields_of(text)]
-        prompts += [phrases.beep(), phrases.music(), phrases.ring_back()]
-        prompts += [phrases.greeting("", each.no_answer.greeting) for each in office.extensions]
-        for prompt in dict.fromkeys(prompts):
-            made = self._renderer.render(prompt, is_urgent=False)
-            made.addErrback(_complain)
-
-    def _render(self, effect: Render) -> None:
-        def rendered(made: Rendered) -> None:
-            self._driver.run(lambda now: self.exchange.rendered(effect.number, made.stem, now))
-
-        def failed(failure: Failure) -> None:
-            failure.trap(MediaError)  # type: ignore[no-untyped-call]  # Twisted has no types here
-            log.error("a prompt cannot be played: {why}", why=str(failure.value))
-            self._driver.run(lambda now: self.exchange.rendered(effect.number, None, now))
-
-        made = self._renderer.render(effect.prompt)
-        made.addCallbacks(rendered, failed)
-        made.addErrback(lambda failure: log.failure("rendering failed", failure))
-
-    def _answer(self, effect: Question) -> None:
-        def answered(answer: Any) -> None:
-            self._driver.run(lambda now: self.exchange.answered(effect.number, answer, now))
-
-        self._answers.answer(effect.about, answered)
-
-    def _missed(self, effect: Missed) -> None:
-        extension = self.exchange.office.extension(effect.key)
-        if extension is not None:
-            facts = MissedCall(
-                Party(effect.caller, effect.caller_name),
-                MailedExtension(extension.key, extension.label),
-                datetime.now(UTC),
-                effect.rang_s,
-            )
-            self.mailer.send(facts, extension.no_answer.emails)
-
-    def _message_left(self, message: Message, path: Path) -> None:
-        log.info(
-            "{caller} left a message of {seconds} s for {mailbox}",
-            caller=message.caller or "somebody",
-            seconds=round(message.seconds),
-            mailbox=message.mailbox,
-        )
-        extension = self.exchange.office.extension(message.mailbox)
-        if extension is None or not extension.no_answer.emails:
-            return
-        facts = NewVoicemail(
-            Party(message.caller, message.caller_name),
-            MailedExtension(extension.key, extension.label),
-            datetime.fromtimestamp(message.started_at, UTC),
-            message.seconds,
-        )
-        emails = extension.no_answer.emails
-        attached = self._attach(message.id, path)
-        attached.addErrback(lambda failure: log.failure("a message goes without its sound", failure))
-        attached.addCallback(lambda attachment: self.mailer.send(facts, emails, attachment))
-
-    def _attach(self, name: str, path: Path) -> "Deferred[Path]":
-        """The MP3 of a message, in a file that goes with the mail."""
-        target = self.config.server.data / "outbox" / f"{name}.mp3"
-
-        def write(data: bytes) -> Path:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            target.write_bytes(data)
-            return target
-
-        pool = self._reactor.getThreadPool()
-        made: Deferred[Any] = self._renderer.to_mp3(str(path))
-        return made.addCallback(lambda data: deferToThreadPool(self._reactor, pool, write, data))
-
-    def _mailbox_full(self, mailbox: str) -> None:
-        log.warn("the mailbox of {mailbox} is full", mailbox=mailbox)
-        extension = self.exchange.office.extension(mailbox)
-        if extension is not None:
-            counts = self._answers.counts.get(mailbox, Counts())
-            facts = MailboxFull(
-                MailedExtension(extension.key, extension.label),
-                datetime.now(UTC),
-                counts.new + counts.saved,
-                counts.seconds / 60,
-            )
-            self.mailer.send(facts, extension.no_answer.emails)
-
-    def _mailbox_changed(self, mailbox: str, counts: Counts) -> None:
-        self._answers.counts[mailbox] = counts
-        self._driver.run(lambda now: self.exchange.mailbox_changed(mailbox, counts.new, counts.saved, now))
-
     def _names(self) -> list[str]:
         advertise = self.config.server.advertise
         return [advertise] if advertise else []
@@ -382,7 +272,12 @@ class Service:
     # --- commands ------------------------------------------------------------------------------------------
 
     def _commands(self) -> dict[str, Callable[[], Any]]:
-        return {"status": self._status, "reload": self._reload, "mail": self.mailer.try_now}
+        return {
+            "status": self._status,
+            "reload": self._reload,
+            "voicemail": self.mailboxes.refresh,
+            "mail": self.mailer.try_now,
+        }
 
     def _status(self) -> "Deferred[Any]":
         return self.media.read_paths().addCallback(self._show_status)
@@ -403,12 +298,7 @@ class Service:
 
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
-        self._render_ahead(office)
-
-
-def _complain(failure: Failure) -> None:
-    failure.trap(MediaError)  # type: ignore[no-untyped-call]  # Twisted has no types here
-    log.error("a prompt cannot be rendered: {why}", why=str(failure.value))
+        self._voices.render_ahead(office)
 
 
 def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:

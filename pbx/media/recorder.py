@@ -40,8 +40,7 @@ class Recorder:
         self._frame = frame_size(rate_hz)
         self._most = round(max_s * rate_hz) if max_s else None
         self._silence_s = silence_s
-        self._detector = SilenceDetector(rate_hz)
-        self._silent_s = 0.0
+        self._detector = SilenceDetector()
         self._waiting: list[list[Samples]] = [[] for _ in voices]
         self._block: list[list[Samples]] = []
         self._held: list[list[Samples]] = []  # silence that may be the end
@@ -66,16 +65,15 @@ class Recorder:
 
     def _take(self, frame: list[Samples]) -> None:
         if self._silence_s:
-            if all(self._detector.is_silent(each) for each in frame):
-                self._silent_s += FRAME_S
+            silent_s = self._detector.feed(frame[0])
+            if silent_s > 0:
                 self._held.append(frame)
-                if self._silent_s >= self._silence_s:
+                if silent_s >= self._silence_s:
                     for each in self._held[: round(TAIL_S * 50)]:
                         self._keep(each)
                     self._held.clear()
                     self.stop("silence")
                 return
-            self._silent_s = 0.0
             held, self._held = self._held, []
             for each in held:
                 self._keep(each)

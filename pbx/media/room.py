@@ -2,9 +2,7 @@
 
 from typing import Final
 
-import numpy as np
-
-from pbx.media.mixer import mix_minus_one
+from pbx.media.mixer import mix
 from pbx.media.samples import RATES_HZ, frame_size, silence
 from pbx.media.voice import NARROW_HZ, WIDE_HZ, Voice
 
@@ -58,7 +56,8 @@ class Room:
             (voice,) = voices
             voice.put(voice.heard if self.is_echoing else SILENCE[voice.rate_hz], now)
         else:
-            frames = np.stack([SILENCE[v.rate_hz] if v.is_muted else v.heard for v in voices])
-            for voice, mixed in zip(voices, mix_minus_one(frames), strict=True):
-                voice.put(mixed, now)
+            said = {voice: voice.heard for voice in voices if not (voice.is_muted or voice.is_silent)}
+            mixed = mix(said, voices, frame_size(voices[0].rate_hz))
+            for voice in voices:
+                voice.put(mixed[voice], now)
         return digits

@@ -98,6 +98,11 @@ class Voice:
         return self.is_among_others or bool(self.recorders) or self.detector is not None
 
     @property
+    def is_silent(self) -> bool:
+        """The peer has sent nothing that sounds in the last 20 ms."""
+        return self._playout is None or self._playout.is_silent
+
+    @property
     def is_speaking(self) -> bool:
         """The peer is to hear the PBX, and nobody else."""
         return self._player is not None or bool(self._presses) or self._press is not None
