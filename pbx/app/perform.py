@@ -70,9 +70,9 @@ class Performer:
             Ignored: _ignored,
             SaveBindings: save_bindings,
             WriteRecord: write_record,
-            Render: lambda effect: self.voices.render(effect),
-            Question: lambda effect: self.voices.answer(effect),
-            Missed: lambda effect: self.voices.missed(effect),
+            Render: self._render,
+            Question: self._answer,
+            Missed: self._missed,
             OpenEndpoint: self._open,
             **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, *SOUND_ORDERS), media.perform),
         }
@@ -85,6 +85,15 @@ class Performer:
             self.wire.send(effect.data, effect.flow)
         else:
             self._table[type(effect)](effect)
+
+    def _render(self, effect: Render) -> None:
+        self.voices.render(effect)
+
+    def _answer(self, effect: Question) -> None:
+        self.voices.answer(effect)
+
+    def _missed(self, effect: Missed) -> None:
+        self.voices.missed(effect)
 
     def _open(self, order: OpenEndpoint) -> None:
         # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets

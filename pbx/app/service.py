@@ -34,6 +34,7 @@ from pbx.rtp.kernel.table import KernelTable
 from pbx.rtp.port_pool import PortPool
 from pbx.sip.flow import Flow
 from pbx.store.store import Store
+from pbx.store.voicemail import Counts
 from pbx.store.writer import Writer
 
 log: Final = Logger()
@@ -83,7 +84,7 @@ class Service:
             store,
             config.server.data,
             lambda: self.exchange.office,
-            lambda mailbox, counts: self._voices.mailbox_changed(mailbox, counts),
+            self._mailbox_changed,
         )
         self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
         performer = Performer(self.media, self._save_bindings, self._write_record)
@@ -257,6 +258,9 @@ class Service:
                 "body": record.as_row(),
             }
         )
+
+    def _mailbox_changed(self, mailbox: str, counts: Counts) -> None:
+        self._voices.mailbox_changed(mailbox, counts)
 
     def _names(self) -> list[str]:
         advertise = self.config.server.advertise

@@ -1,4 +1,4 @@
-"""What calls ask of the world beyond SIP and audio: sounds, answers, and letters about what became of them."""
+"""What calls ask of the world beyond SIP and audio: sounds, answers, and letters about them."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
