@@ -13,9 +13,9 @@ from G722 import G722  # type: ignore[import-not-found]  # compiled, without typ
 from pbx.errors import UsageError
 from pbx.immutable import immutable
 from pbx.media.concealment import Concealer
-from pbx.media.g711 import alaw2lin, lin2alaw, lin2ulaw, ulaw2lin
 from pbx.media.halfband import make_converter
 from pbx.media.opus import OpusDecoder, OpusEncoder
+from pbx.media.pcm import alaw2lin, lin2alaw, lin2ulaw, ulaw2lin
 from pbx.media.samples import FRAME_MS, RATES_HZ, Samples, UndecodableError
 
 __all__ = ["CODECS", "Codec", "Decoder", "Encoder", "UndecodableError", "make_decoder", "make_encoder"]

@@ -64,21 +64,19 @@ class EventReceiver:
 
     def _is_new(self, timestamp: int, marker: bool, event: TelephoneEvent, now: float) -> bool | None:
         """Whether the packet begins a press, or belongs to the one at hand; None: it is of one before."""
-        if self._start is None or now - self._heard > SILENT_S:
-            return not (self._start == timestamp and self._code == event.code and not self._ended)
-        if timestamp == self._start:
-            return event.code != self._code
+        if self._start is None:
+            return True
         later = (timestamp - self._start) % CIRCLE
-        if later >= CIRCLE // 2:
-            return None
-        slack = self._clock_hz // 20
-        goes_on = (
-            not self._ended
-            and not marker
-            and event.code == self._code
-            and abs(later - LONGEST_TICKS) <= slack
-        )
-        return not goes_on
+        is_same_key = event.code == self._code and not self._ended
+        # Some senders end a segment at their last whole packet before 0xFFFF.
+        is_next_segment = not marker and LONGEST_TICKS - self._clock_hz // 50 <= later <= LONGEST_TICKS
+        if is_same_key and (later == 0 or is_next_segment):
+            return False
+        if now - self._heard > SILENT_S:
+            return True
+        if later == 0:
+            return event.code != self._code
+        return True if later < CIRCLE // 2 else None
 
 
 @immutable

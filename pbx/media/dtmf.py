@@ -1,7 +1,7 @@
 """Digits as tones (ITU-T Q.23, Q.24): heard in the sound of a call, and made.
 
 The detector looks at 25 ms of sound every 5 ms, under a Hann window, and takes a digit when three looks in
-a row show it: 34 ms of a digit suffice, 27 ms do not. It is over when eight looks in a row do not show it: an
+a row show it: 36 ms of a digit suffice, 27 ms do not. It is over when eight looks in a row do not show it: an
 interruption of 10 ms does not make two digits of one, a pause of 40 ms does. A frequency is measured by how
 far its phase turns in 10 ms, more exactly than the 40 Hz that 25 ms of sound can tell apart.
 """
@@ -29,7 +29,7 @@ LOOKS_MISSED: Final = 8
 LOWEST_DBM0: Final = -36.0  # of each of the two frequencies
 HIGH_ABOVE_LOW_DB: Final = 6.0  # forward twist: 4 dB are to be accepted (Q.24 table A-1)
 LOW_ABOVE_HIGH_DB: Final = 10.0  # reverse twist: 8 dB are to be accepted
-PURITY: Final = 0.86  # the part of all energy that the two frequencies have
+PURITY: Final = 0.85  # the part of all energy that the two frequencies have
 LEAD_DB: Final = 8.0  # of a frequency above the others of its group
 DEVIATION: Final = 0.025  # of a frequency: 1.5 % are to be accepted, 3.5 % to be refused
 STEADY_DB: Final = 3.0  # change of level over TURN looks
