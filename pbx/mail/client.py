@@ -217,6 +217,10 @@ class SmtpConnection(_Base):  # type: ignore[misc]
     def esmtpEHLORequired(self, code: int = -1, resp: bytes = b"") -> None:  # noqa: N802
         self._refuse(self._say_why(code, resp))
 
+    def smtpState_helo(self, code: int, resp: bytes) -> None:  # noqa: N802
+        super().smtpState_helo(code, resp)
+        self._failresponse = self.smtpConnectionFailed  # Twisted's says HELO again, for ever
+
     def esmtpState_serverConfig(self, code: int, resp: bytes) -> None:  # noqa: N802
         offered = extensions(resp)
         size = offered.get("SIZE", "")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import policy
 from pathlib import Path
@@ -76,10 +77,13 @@ class World:
 
     # the outbox
 
-    def put(self, number: int = 1, recipient: str = "ann@acme.example", attach: bool = False) -> OutboxRow:
+    def put(
+        self, number: int = 1, recipient: str = "ann@acme.example", attach: bool = False, wait_s: float = 0.0
+    ) -> OutboxRow:
         letter = write_letter(FACTS, "Acme", "UTC")
         path = self.recording if attach else None
         row = make_row(f"mail-{number}", letter, "pbx@acme.example", recipient, time.time(), path)
+        row = replace(row, next_at=row.next_at + wait_s)
         self.outbox.add([row])
         return row
 
