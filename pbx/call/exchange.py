@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper, Sender
+from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
 from pbx.call.effects import Note, SaveBindings, WriteRecord
 from pbx.call.hunt import PRIVATE, Hunt
@@ -117,9 +118,9 @@ class Exchange:
             self.note,
         )
         self.lamps = MailboxLamps(self.stack, self.location, self.domain, lambda: self.office, self.hurt)
-        self.subscriptions = Subscriptions(
-            self.stack, self._gate, lambda: self.office, (self.lamps,), self.hurt
-        )
+        self.busy_lamps = BusyLamps(self.stack, self.calls, self.domain, lambda: self.office, self.hurt)
+        packages = (self.lamps, self.busy_lamps)
+        self.subscriptions = Subscriptions(self.stack, self._gate, lambda: self.office, packages, self.hurt)
         self._deadlines: tuple[Deadlines[Any], ...] = (
             *(self.stack.timers, self.stack.layer.deadlines),
             *(self.location.deadlines, self.qualifier.deadlines, self.admission.refusals.deadlines),
@@ -276,6 +277,7 @@ class Exchange:
         self.stack.out.append(effect)
 
     def _take(self) -> list[Any]:
+        self.busy_lamps.stepped()
         out, self.stack.out = self.stack.out, []
         return out
 

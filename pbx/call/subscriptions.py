@@ -1,5 +1,6 @@
 """All subscriptions (RFC 6665): which are taken, how many, and how fast they are told."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
@@ -40,6 +41,7 @@ class Subscriptions:
         self._allowed = (("Allow-Events", ", ".join(self._packages)),)
         self._by_device: dict[str, list[Subscription]] = {}
         self._by_resource: dict[tuple[str, str], list[Subscription]] = {}
+        self._watchers: Counter[str] = Counter()  # of each package
         self._is_stopping = False
         self._slots: dict[str, float] = {}  # when each device may be told the next thing
 
@@ -67,6 +69,7 @@ class Subscriptions:
         if not request.contacts:
             raise PeerError(400, "Missing Contact")
         self._make_room(sender, package, resource, request)
+        self._watchers[package.name] += 1
         tag = self.stack.entropy.token()
         made = Subscription(self, package, resource, sender, request, flow, tag)
         self._by_device.setdefault(sender.device.username, []).append(made)
@@ -80,9 +83,9 @@ class Subscriptions:
         for each in tuple(self._by_resource.get((package, resource), ())):
             each.changed()
 
-    def is_watched(self, package: str, resource: str) -> bool:
-        """Whether anybody wants to know."""
-        return (package, resource) in self._by_resource
+    def watches(self, package: str) -> bool:
+        """Whether anybody wants to know anything of the kind."""
+        return self._watchers[package] > 0
 
     def has(self, package: str, username: str, peer: tuple[str, int]) -> bool:
         """Whether the phone of this device at this address is told by a subscription."""
@@ -139,6 +142,7 @@ class Subscriptions:
     def ended(self, subscription: Subscription) -> None:
         """It is over."""
         username = subscription.sender.device.username
+        self._watchers[subscription.package.name] -= 1
         _remove(self._by_device, username, subscription)
         _remove(self._by_resource, (subscription.package.name, subscription.resource), subscription)
         if username not in self._by_device:

@@ -1,6 +1,7 @@
 """The desk's thread, with a database that can be taken away."""
 
 import queue
+import threading
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,9 @@ class FragileStore:
     def __init__(self, store):
         self._store = store
         self.is_gone = False
+        self.failures = 0  # so many writes fail from now on
+        self.hold = threading.Event()
+        self.hold.set()
 
     def reads(self):
         self._check()
@@ -33,9 +37,13 @@ class FragileStore:
 
     def writes(self):
         self._check()
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("database: gone for a moment")
         return self._store.writes()
 
     def _check(self):
+        assert self.hold.wait(SOON)
         if self.is_gone:
             raise StoreError("database: gone")
 
@@ -173,6 +181,22 @@ def test_what_is_kept_stays_in_order(place):
     place.desk.finish(MESSAGE, answers.append)
     assert isinstance(place.ask("messages", "100"), StoreError)
     place.store.is_gone = False
+    assert place.until(lambda: answers) == [NEW]
+    place.rest()
+    assert place.rows.messages(states=("recording", "new")) == [NEW]
+
+
+def test_a_moments_failure_does_not_turn_the_order_round(place):
+    """Else the row of the beginning would be written over that of the end."""
+    place.rest()
+    place.store.hold.clear()
+    place.desk.refresh()
+    place.desk.messages("100", lambda _: None)  # the thread waits in this; the next two come to it together
+    place.store.failures = 1
+    write(place.desk.begin(MESSAGE), wav(2.0, is_finished=False))
+    answers: list[object] = []
+    place.desk.finish(MESSAGE, answers.append)
+    place.store.hold.set()
     assert place.until(lambda: answers) == [NEW]
     place.rest()
     assert place.rows.messages(states=("recording", "new")) == [NEW]
