@@ -17,7 +17,7 @@ from pbx.call.sound import Question, Render
 from pbx.errors import MediaError
 from pbx.mail.facts import Extension, MailboxFull, MissedCall, NewVoicemail, Party
 from pbx.mail.outbox import Mailer
-from pbx.media.prompt import Prompt, Rendered
+from pbx.media.prompt import Prompt, Rendered, StoppedError
 from pbx.media.rendering import Renderer
 from pbx.media.system_prompts import fields_of, texts
 from pbx.office.snapshot import Office
@@ -159,4 +159,5 @@ class Voices:
 
 def _complain(failure: Failure) -> None:
     failure.trap(MediaError)  # type: ignore[no-untyped-call]  # Twisted has no types here
-    log.error("a prompt cannot be played: {why}", why=str(failure.value))
+    if not isinstance(failure.value, StoppedError):
+        log.error("a prompt cannot be played: {why}", why=str(failure.value))

@@ -516,7 +516,7 @@ class Call:
         self.host.sound.ask(question, done)
 
     def take(self, order: Record, what: Any, done: Callable[[float, str, Any], None]) -> None:
-        """From the booth. A message that is not kept is a missed call, also when the caller is gone by then."""
+        """From the booth. A message that is not kept is a missed call, be the caller gone by then or not."""
         self.has_taken = True
 
         def finished(seconds: float, why: str, kept: Any) -> None:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pbx.media.prompt import Prompt, Rendered, RenderError, SoundError, SoundFacts
+from pbx.media.prompt import Prompt, Rendered, RenderError, SoundError, SoundFacts, StoppedError
 from pbx.media.script import Step, content_key, files_of, steps_of
 from pbx.media.speech_control import IDLE_S, SpeechControl
 from pbx.media.system_prompts import SystemPrompts
@@ -194,7 +194,8 @@ def _log_failure(failure: Failure) -> None:
     if not isinstance(failure.value, RenderError | SoundError):
         log.failure("rendering failed", failure)
         return
-    log.error("a prompt cannot be made: {why}", why=failure.getErrorMessage())
+    if not isinstance(failure.value, StoppedError):
+        log.error("a prompt cannot be made: {why}", why=failure.getErrorMessage())
 
 
 def _unless_error(answer: dict[str, Any]) -> dict[str, Any]:
