@@ -52,7 +52,9 @@ class Voices:
             data,
         )
         self.renderer = Renderer(reactor, data, command=tuple(speech))
-        self._answers = Answers(reactor, desk, data, lambda: exchange.office, self._left, self._full)
+        self._answers = Answers(
+            reactor, desk, data, lambda: exchange.office, self._left, self._full, self._forget
+        )
 
     # --- what calls ask ------------------------------------------------------------------------------------
 
@@ -128,6 +130,11 @@ class Voices:
         attached = self._attach(message.id, path)
         attached.addErrback(lambda failure: log.failure("a message goes without its sound", failure))
         attached.addCallback(lambda attachment: self._mailer.send(facts, emails, attachment))
+
+    def _forget(self, path: str) -> None:
+        rendered = self.renderer.known(self._exchange.services.phrases.sound(path))
+        if rendered is not None:
+            self.renderer.forget(rendered)
 
     def _attach(self, name: str, path: Path) -> "Deferred[Any]":
         """The MP3 of a message, in a file for the mail."""

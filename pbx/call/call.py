@@ -155,6 +155,8 @@ class Call:
     def connect(self, a: Leg, b: Leg) -> None:
         """Let two legs talk."""
         self.talk = (a, b)
+        for leg in (a, b):
+            self.stop_music(leg)
         self.join(a, b)
         self.recording.begin(self, a, b)
 
@@ -863,6 +865,7 @@ class Call:
         self.talk = (origin, leg)
         origin.media.part()
         self._stop_booth()
+        self.stop_music(origin)
         if transfer is not None:
             transfer.succeeded()
             self.linger()

@@ -96,6 +96,11 @@ class Renderer:
             return None  # `render` says why
         return self._cached(self._key(steps, prompt.background))
 
+    def forget(self, rendered: Rendered) -> None:
+        """Remove a sound that nobody else is to find; who plays it goes on."""
+        for path in Path(rendered.stem).parent.glob(f"{Path(rendered.stem).name}-*.pcm"):
+            path.unlink(missing_ok=True)
+
     def render_ahead(self, prompts: Iterable[Prompt]) -> "Deferred[None]":
         """Make what is not there yet, in the pauses between what is urgent.
 
