@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -13,15 +14,20 @@ import click
 from pbx.app.client import ServerGoneError, ask
 from pbx.app.pending import pending_settings
 from pbx.app.report import report_error
+from pbx.app.uploads import Uploads
 from pbx.config import Config, load_config, read_text
 from pbx.entropy import SystemEntropy
 from pbx.errors import PbxError
 from pbx.office.effect import not_yet_in_effect
 from pbx.office.plan import plan
+from pbx.office.settings import Settings
 from pbx.office.snapshot import Office
 from pbx.office.toml import OfficeFile, export_office, parse_office
+from pbx.office.values import Email, NotAllowedError
+from pbx.store.outbox import Outbox
 from pbx.store.passwords import Passwords
 from pbx.store.store import Store, has_database, open_store
+from pbx.store.voicemail import Voicemail
 
 DEFAULT_CONFIG: Final = "pbx.toml"
 SHORTEST_PASSWORD: Final = 10
@@ -36,6 +42,9 @@ def command(function: F) -> F:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @wraps(function)
     def wrapped(*args: Any, config_path: str | None, as_json: bool, **kwargs: Any) -> Any:
+        group = click.get_current_context().parent  # `pbx mail --config x test` has them there
+        given: Mapping[str, Any] = group.params if group is not None else {}
+        config_path, as_json = config_path or given.get("config_path"), as_json or bool(given.get("as_json"))
         try:
             return function(*args, config=_config(config_path), as_json=as_json, **kwargs)
         except PbxError as error:
@@ -74,15 +83,18 @@ def serve(config: Config, as_json: bool, verbose: bool) -> None:
 def apply(config: Config, as_json: bool, file: str, dry_run: bool) -> None:
     """Make the office equal to FILE."""
     text = read_text(file)
+    uploads = Uploads(config.server.data, Path(file).absolute().parent)
     with _opened(config) as store:
         before, revision = store.load()
-        wanted = _parse(text, file, config, before)
+        wanted = _parse(text, file, config, before, uploads)
         changes = plan(before or Office(realm=config.server.domain), wanted.office)
         if not as_json:
             click.echo(str(changes))
             for note in wanted.notes:
                 click.echo(f"note: {note}")
         is_changed = before != wanted.office
+        if not dry_run:
+            uploads.keep()
         if is_changed and not dry_run:
             store.save(wanted.office, expected=revision)
     news = _tell_server(config) if is_changed and not dry_run else ""
@@ -123,7 +135,8 @@ def check(config: Config, as_json: bool, file: str | None) -> None:
     notes: tuple[str, ...] = ()
     office: Office | None = None
     if file is not None:
-        parsed = _parse(read_text(file), file, config, None)
+        uploads = Uploads(config.server.data, Path(file).absolute().parent)
+        parsed = _parse(read_text(file), file, config, None, uploads)
         office, notes = parsed.office, parsed.notes
     else:
         try:
@@ -180,10 +193,70 @@ def passwd(config: Config, as_json: bool, member: str, password_stdin: bool) -> 
     click.echo(json.dumps({"member": member.lower()}) if as_json else f"password of {member.lower()} set")
 
 
+@main.group()
+def voicemail() -> None:
+    """List, export and delete voice messages."""
+
+
+@voicemail.command("list")
+@click.argument("mailbox", required=False)
+@command
+def list_messages(config: Config, as_json: bool, mailbox: str | None) -> None:
+    """Show the messages of MAILBOX (an extension's key), or of all."""
+    from pbx.app.messages import as_lines, as_rows  # noqa: PLC0415  # as below
+
+    with _opened(config, make=False) as store:
+        messages = Voicemail(store).messages(mailbox)
+        office, _ = store.load()
+    if as_json:
+        click.echo(json.dumps(as_rows(messages, config.server.data)))
+        return
+    for line in as_lines(messages, office.settings.timezone if office is not None else "UTC"):
+        click.echo(line)
+
+
+@voicemail.command("export")
+@click.argument("message_id", metavar="ID")
+@click.argument("file", type=click.Path(path_type=Path))
+@command
+def export_message(config: Config, as_json: bool, message_id: str, file: Path) -> None:
+    """Copy the sound of message ID to FILE (WAV), or into the folder FILE."""
+    from pbx.app.messages import copy_message, find_message  # noqa: PLC0415
+
+    with _opened(config, make=False) as store:
+        written = copy_message(config.server.data, find_message(Voicemail(store), message_id), file)
+    click.echo(json.dumps({"id": message_id, "file": str(written)}) if as_json else f"written: {written}")
+
+
+@voicemail.command("delete")
+@click.argument("message_ids", metavar="ID...", nargs=-1, required=True)
+@command
+def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...]) -> None:
+    """Delete messages for good; the lamps of a running server follow."""
+    from pbx.app.messages import find_message  # noqa: PLC0415
+    from pbx.store.desk import delete_message  # noqa: PLC0415
+
+    with _opened(config, make=False) as store:
+        kept = Voicemail(store)
+        for message in [find_message(kept, each) for each in message_ids]:  # all, before one is deleted
+            delete_message(config.server.data, kept, message)
+    try:
+        ask(config.server.data, "voicemail")
+        news = "the lamps follow"
+    except ServerGoneError:
+        news = "no server runs here"
+    except PbxError as error:
+        news = f"but the running server said: {error}"
+    if as_json:
+        click.echo(json.dumps({"deleted": message_ids, "server": news}))
+    else:
+        click.echo(f"deleted: {', '.join(message_ids)}; {news}")
+
+
 @main.command()
 @command
 def doctor(config: Config, as_json: bool) -> None:
-    """Say what is wrong with addresses, ports, certificate, trunks and limits, in words."""
+    """Say what is wrong with addresses, ports, certificate, trunks, mail and limits, in words."""
     from pbx.app.doctor import examine  # noqa: PLC0415  # loads the network's parts
 
     findings = examine(config)
@@ -194,6 +267,75 @@ def doctor(config: Config, as_json: bool) -> None:
             click.echo(f"{'ok   ' if finding.ok else 'WRONG'} {finding.what}: {finding.says}")
     if not all(finding.ok for finding in findings):
         sys.exit(1)
+
+
+@main.group(invoke_without_command=True)
+@click.option("--config", "config_path", default=None, help="pbx.toml; all defaults without one.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def mail(context: click.Context, config_path: str | None, as_json: bool) -> None:
+    """Show the mail that waits, was refused or sent last."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_, config_path=config_path, as_json=as_json)
+
+
+@mail.command("list")
+@command
+def list_(config: Config, as_json: bool) -> None:
+    """The same as `pbx mail`."""
+    from pbx.app.mail import describe_mail, list_mail  # noqa: PLC0415  # loads the network's parts
+
+    with _opened(config, make=False) as store:
+        listed = list_mail(Outbox(store))
+    if as_json:
+        click.echo(json.dumps({"server": bool(config.mail.server), **listed}))
+    else:
+        click.echo("\n".join(describe_mail(listed, bool(config.mail.server))))
+
+
+@mail.command()
+@click.argument("address")
+@command
+def test(config: Config, as_json: bool, address: str) -> None:
+    """Send a test mail to ADDRESS now, and show the server's answer."""
+    from pbx.app.mail import send_test  # noqa: PLC0415  # installs the reactor
+
+    try:
+        recipient = Email().read(address)
+    except NotAllowedError as error:
+        raise PbxError(f"{address!r} is not {error.allowed}") from None
+    try:
+        settings = _load(config).settings
+    except NoOfficeError:
+        settings = Settings()
+    says = send_test(config, recipient, settings)
+    click.echo(json.dumps({"recipient": recipient, "says": says}) if as_json else says)
+
+
+@mail.command()
+@click.argument("ids", nargs=-1)
+@command
+def retry(config: Config, as_json: bool, ids: tuple[str, ...]) -> None:
+    """Try waiting and refused mail again at once: all, or those of the IDS."""
+    with _opened(config, make=False) as store:
+        count = Outbox(store).retry(time.time(), ids)
+    try:
+        ask(config.server.data, "mail")
+    except ServerGoneError:
+        news = "will be tried when the server runs"
+    else:
+        news = "are being tried"
+    click.echo(json.dumps({"mails": count}) if as_json else f"{count} mails {news}")
+
+
+@mail.command()
+@click.argument("ids", nargs=-1)
+@command
+def forget(config: Config, as_json: bool, ids: tuple[str, ...]) -> None:
+    """Delete refused mail: all, or that of the IDS."""
+    with _opened(config, make=False) as store:
+        count = Outbox(store).forget(ids)
+    click.echo(json.dumps({"mails": count}) if as_json else f"{count} mails deleted")
 
 
 class NoOfficeError(PbxError):
@@ -212,9 +354,15 @@ def _opened(config: Config, make: bool = True) -> Iterator[Store]:
         store.close()
 
 
-def _parse(text: str, name: str, config: Config, existing: Office | None) -> OfficeFile:
+def _parse(text: str, name: str, config: Config, existing: Office | None, uploads: Uploads) -> OfficeFile:
     return parse_office(
-        text, name, realm=config.server.domain, hasher=Passwords(), entropy=SystemEntropy(), existing=existing
+        text,
+        name,
+        realm=config.server.domain,
+        hasher=Passwords(),
+        entropy=SystemEntropy(),
+        existing=existing,
+        take_sound=uploads.take,
     )
 
 

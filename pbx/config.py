@@ -5,12 +5,14 @@ Relative paths are relative to the folder of the file, or to the working directo
 
 import ipaddress
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from pbx.mail.server import Command, MailUrl, parse_server
 from pbx.office.locate import Path as KeyPath
 from pbx.office.mistakes import ConfigFileError, FileError, Mistake
 from pbx.office.reading import Finding, Reading
@@ -146,25 +148,6 @@ class DatabaseUrl:
 
 
 @dataclass(frozen=True, slots=True)
-class MailUrl:
-    private = True
-
-    def read(self, raw: object) -> str:
-        if raw == "":
-            return ""
-        if isinstance(raw, str) and raw.isprintable() and " " not in raw:
-            try:
-                parts = urlsplit(raw)
-                port = parts.port
-            except ValueError:
-                port = 0
-            else:
-                if parts.scheme in ("smtp", "smtps") and parts.hostname and port != 0:
-                    return raw
-        raise NotAllowedError('"smtp://user:password@host:587?starttls=required", or ""')
-
-
-@dataclass(frozen=True, slots=True)
 class RelayName:
     def read(self, raw: object) -> str:
         pattern = r"builtin|rtpengine:([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}"
@@ -173,6 +156,23 @@ class RelayName:
         return raw
 
 
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """A program and its arguments."""
+
+    def read(self, raw: object) -> tuple[str, ...]:
+        if isinstance(raw, list) and all(isinstance(word, str) and word and "\0" not in word for word in raw):
+            unknown = {field for word in raw for field in re.findall(r"\{(\w*)\}", word)} - SPEECH_FIELDS
+            if not unknown:
+                return tuple(raw)
+        fields = ", ".join(f"{{{name}}}" for name in sorted(SPEECH_FIELDS))
+        raise NotAllowedError(
+            'a list of a program and its arguments, such as ["/usr/bin/piper", "--quiet"], [] for none;'
+            f" these may have {fields} in them"
+        )
+
+
+SPEECH_FIELDS = {"language", "gender", "pitch", "rate"}
 ANY_PORT = Listen("0.0.0.0", 0)  # noqa: S104
 SIP_PORT, TLS_PORT = Listen("0.0.0.0", 5060), Listen("0.0.0.0", 5061)  # noqa: S104
 WEB_PORT = Listen("127.0.0.1", 8080)
@@ -235,8 +235,19 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class MailConfig:
+    """`token_command` prints the token to log in with by XOAUTH2."""
+
     server: Annotated[str, MailUrl()] = field(default="", repr=False)
     sender: Annotated[str, Email()] = "pbx@pbx.local"
+    trusted_ca: Annotated[Path | None, FilePath()] = None
+    token_command: Annotated[tuple[str, ...], Command()] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechConfig:
+    """`command` speaks texts instead of eSpeak NG; () = eSpeak NG."""
+
+    command: Annotated[tuple[str, ...], CommandLine()] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +269,7 @@ class Config:
     rtp: RtpConfig = field(default_factory=RtpConfig)
     web: WebConfig = field(default_factory=WebConfig)
     mail: MailConfig = field(default_factory=MailConfig)
+    speech: SpeechConfig = field(default_factory=SpeechConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
 
 
@@ -288,7 +300,11 @@ def read_text(path: Path | str) -> str:
 
 
 def parse_config(
-    text: str, filename: str, folder: Path, is_file: Callable[[Path], bool] = Path.is_file
+    text: str,
+    filename: str,
+    folder: Path,
+    is_file: Callable[[Path], bool] = Path.is_file,
+    is_program: Callable[[str], bool] = lambda name: shutil.which(name) is not None,
 ) -> Config:
     """The configuration that the text of a pbx.toml asks for.
 
@@ -296,6 +312,7 @@ def parse_config(
         filename: as it shall be named in mistakes.
         folder: what relative paths in it are relative to, absolute itself.
         is_file: whether there is such a file.
+        is_program: whether there is such a program, by path or name.
 
     Raises:
         ConfigFileError: anything is wrong; it carries all the mistakes.
@@ -305,7 +322,13 @@ def parse_config(
         raise ConfigFileError([source])
     reading = Reading()
     config = _absolute(reading.table(Config, source.data, ()), folder)
-    findings = [*reading.findings, *_check_files(config.sip, is_file), *_check_sockets(config)]
+    findings = [
+        *reading.findings,
+        *_check_files(config, is_file),
+        *_check_command(config.speech, is_program),
+        *_check_sockets(config),
+        *_check_mail(config.mail),
+    ]
     if findings:
         raise ConfigFileError(source.mistakes(findings, Config))
     return config
@@ -325,6 +348,7 @@ def _absolute(config: Config, folder: Path) -> Config:
             private_key=sip.private_key and folder / sip.private_key,
             trusted_ca=sip.trusted_ca and folder / sip.trusted_ca,
         ),
+        mail=replace(config.mail, trusted_ca=config.mail.trusted_ca and folder / config.mail.trusted_ca),
     )
 
 
@@ -335,14 +359,39 @@ def _absolute_url(url: str, folder: Path) -> str:
     return f"sqlite:///{folder / path}{query}{options}"
 
 
-def _check_files(sip: SipConfig, is_file: Callable[[Path], bool]) -> Iterator[Finding]:
-    files = {"certificate": sip.certificate, "private_key": sip.private_key, "trusted_ca": sip.trusted_ca}
-    for name, path in files.items():
+def _check_files(config: Config, is_file: Callable[[Path], bool]) -> Iterator[Finding]:
+    sip = config.sip
+    files = {
+        ("sip", "certificate"): sip.certificate,
+        ("sip", "private_key"): sip.private_key,
+        ("sip", "trusted_ca"): sip.trusted_ca,
+        ("mail", "trusted_ca"): config.mail.trusted_ca,
+    }
+    for key, path in files.items():
         if path is not None and not is_file(path):
-            yield Finding(("sip", name), f"no file {path}", 'the path of a PEM file, or ""')
+            yield Finding(key, f"no file {path}", 'the path of a PEM file, or ""')
     if (sip.certificate is None) != (sip.private_key is None):
         missing = "private_key" if sip.private_key is None else "certificate"
         yield Finding(("sip", missing), '""', "certificate and private_key, both or neither")
+
+
+def _check_command(speech: SpeechConfig, is_program: Callable[[str], bool]) -> Iterator[Finding]:
+    if speech.command and not is_program(speech.command[0]):
+        allowed = "the path of a program that may be run, or its name if it is on the PATH"
+        yield Finding(("speech", "command"), f'"{speech.command[0]}"', allowed)
+
+
+def _check_mail(mail: MailConfig) -> Iterator[Finding]:
+    """A token, and a server that asks for one."""
+    try:
+        server = parse_server(mail.server) if mail.server else None
+    except ValueError:
+        return  # reported already
+    by_token = server is not None and server.auth == "xoauth2"
+    if by_token and not mail.token_command:
+        yield Finding(("mail", "token_command"), "[]", "a command that prints the token, for auth=xoauth2")
+    if server is not None and mail.token_command and not by_token:
+        yield Finding(("mail", "token_command"), "a command", "[], or auth=xoauth2 in mail.server")
 
 
 def _check_sockets(config: Config) -> Iterator[Finding]:

@@ -37,6 +37,8 @@ tls = false
 [mail]
 server = ""
 sender = "pbx@pbx.local"
+trusted_ca = ""
+token_command = []
 [limits]
 calls = 500
 calls_per_second = 0
@@ -130,6 +132,21 @@ READ = {
         lambda c: c.mail.server,
         "smtp://user:password@host:587?starttls=required",
     ),
+    "a program that speaks": (
+        '[speech]\ncommand = ["sh", "-c", "say -v {language} -r {rate}", "-c"]',
+        lambda c: c.speech.command,
+        ("sh", "-c", "say -v {language} -r {rate}", "-c"),
+    ),
+    "a mail server's authority": (
+        '[mail]\ntrusted_ca = "ca.pem"',
+        lambda c: c.mail.trusted_ca,
+        FOLDER / "ca.pem",
+    ),
+    "a command for tokens": (
+        '[mail]\nserver = "smtp://u@h?auth=xoauth2"\ntoken_command = ["/bin/token", "-q", "-q"]',
+        lambda c: c.mail.token_command,
+        ("/bin/token", "-q", "-q"),
+    ),
     "UDP and TCP share a port": (
         '[sip]\nudp = ["127.0.0.1:5070"]\ntcp = ["127.0.0.1:5070"]',
         lambda c: c.sip.udp == c.sip.tcp,
@@ -199,6 +216,49 @@ WRONG = {
     "srtp misspelt": ('[rtp]\nsrtp = "require"', 2, "rtp.srtp", '"require"', '"required"'),
     "another relay": ('[rtp]\nrelay = "rtpengine"', 2, "rtp.relay", '"rtpengine"', None),
     "another mail": ('[mail]\nserver = "imap://u:p@h"', 2, "mail.server", "12 characters (not shown)", None),
+    "a program that there is not": (
+        '[speech]\ncommand = ["/nowhere/piper"]',
+        2,
+        "speech.command",
+        '"/nowhere/piper"',
+        None,
+    ),
+    "a program as one text": ('[speech]\ncommand = "piper"', 2, "speech.command", '"piper"', None),
+    "a field that there is not": (
+        '[speech]\ncommand = ["sh", "{voice}"]',
+        2,
+        "speech.command",
+        '["sh", "{voice}"]',
+        None,
+    ),
+    "mail by an unknown way to log in": (
+        '[mail]\nserver = "smtp://u:p@h?auth=md5"',
+        2,
+        "mail.server",
+        "21 characters (not shown)",
+        None,
+    ),
+    "a token without a command": (
+        '[mail]\nserver = "smtp://u@h?auth=xoauth2"',
+        1,
+        "mail.token_command",
+        "[]",
+        None,
+    ),
+    "a command and a password": (
+        '[mail]\nserver = "smtp://u:p@h"\ntoken_command = ["x"]',
+        3,
+        "mail.token_command",
+        "a command",
+        None,
+    ),
+    "a command that is a string": (
+        '[mail]\ntoken_command = "x"',
+        2,
+        "mail.token_command",
+        "1 character (not shown)",
+        None,
+    ),
     "no calls": ("[limits]\ncalls = 0", 2, "limits.calls", "0", None),
     "a share of a call": ("[limits]\ncalls_per_second = 0.5", 2, "limits.calls_per_second", "0.5", None),
     "no table": ("rtp = 3", 1, "rtp", "3", None),

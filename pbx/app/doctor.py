@@ -1,4 +1,4 @@
-"""What is wrong, in words (`pbx doctor`). It only looks, and asks nobody but the DNS, about trunks."""
+"""What is wrong, in words (`pbx doctor`). It only looks; of others it asks the DNS and the mail server."""
 
 import os
 import resource
@@ -14,14 +14,17 @@ from cryptography import x509
 
 from pbx.app.client import ServerGoneError, ask
 from pbx.app.folder import is_open_to_others
-from pbx.config import Config, Listen
+from pbx.app.printable import printable
+from pbx.config import Config, Listen, MailConfig
 from pbx.errors import PbxError
+from pbx.mail.server import parse_server
 from pbx.net.addresses import LocalAddresses, parse_ip
 from pbx.net.tls import CERTIFICATE_FILE
 from pbx.office.snapshot import Office
 from pbx.rtp.kernel.joins import forwards
 from pbx.rtp.kernel.table import HOW_TO_ALLOW, may_administer
 from pbx.sip.uri import SipUri, parse_uri
+from pbx.store.outbox import Outbox
 from pbx.store.store import has_database, open_store
 
 EXPIRES_SOON: Final = timedelta(days=21)
@@ -32,7 +35,8 @@ FILES_PER_CALL: Final = (
 )  # RTP and RTCP, and of each a second socket once the phone's address is known
 FILES_BESIDE: Final = 256
 
-LookUp = Callable[[Sequence[str]], Mapping[str, str]]
+# SIP URIs to look up and a mail server to visit -> why each leads nowhere, why that takes no mail
+AskNetwork = Callable[[Sequence[str], MailConfig | None], tuple[Mapping[str, str], str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,13 @@ class Finding:
     says: str
 
 
-def examine(config: Config, look_up: LookUp | None = None) -> list[Finding]:
+def examine(config: Config, ask_network: AskNetwork | None = None) -> list[Finding]:
     """Look at everything; nothing is changed.
 
     Args:
-        look_up: why SIP URIs lead nowhere, "" = they do not; the DNS by default.
+        ask_network: the network itself by default.
     """
-    database, office = _database(config)
+    database, office, mails = _database(config)
     status = _status(config)
     running = status is not None
     findings = [database, Finding(True, "server", "running" if running else "not running")]
@@ -63,33 +67,64 @@ def examine(config: Config, look_up: LookUp | None = None) -> list[Finding]:
     findings.append(_room_for_calls(config))
     findings.append(_open_files(config, office))
     findings += _kernel(config, status)
+    names = _names(office) if office is not None else []
+    mail_server = config.mail if config.mail.server else None
+    wrong: Mapping[str, str] = {}
+    mail_trouble = ""
+    if names or mail_server is not None:  # else nothing leaves this machine
+        wrong, mail_trouble = (ask_network or _ask_network)(names, mail_server)
     if office is not None:
         findings += _tls_devices(config, office)
-        findings += _outside_servers(office, look_up)
-    findings.append(_mail(config))
+        findings += _outside_servers(office, wrong)
+    findings += _mail(config, office, mails, mail_trouble)
     return findings
 
 
-def _database(config: Config) -> tuple[Finding, Office | None]:
+def _ask_network(names: Sequence[str], mail: MailConfig | None) -> tuple[Mapping[str, str], str]:
+    from pbx.app.look_up import ask_network  # noqa: PLC0415  # installs the reactor
+
+    return ask_network(names, mail)
+
+
+@dataclass(frozen=True, slots=True)
+class Mails:
+    """The outbox, as far as it matters: how many wait, how many are refused, and the last one of these."""
+
+    waiting: int = 0
+    refused: int = 0
+    last: str = ""
+
+
+def _database(config: Config) -> tuple[Finding, Office | None, Mails]:
+    mails = Mails()
     empty = Finding(True, "database", "empty: the first `pbx serve` loads a demo office")
     if not has_database(config.database.url):
-        return empty, None
+        return empty, None, mails
     try:
         store = open_store(config.database.url)
         try:
             office, revision = store.load()
+            mails = _mails(Outbox(store))
         finally:
             store.close()
     except PbxError as error:
-        return Finding(False, "database", str(error)), None
+        return Finding(False, "database", str(error)), None, mails
     if office is None:
-        return empty, None
+        return empty, None, mails
     if office.realm != config.server.domain:
         says = (
             f"the passwords in it are for the domain {office.realm}, server.domain is {config.server.domain}"
         )
-        return Finding(False, "database", f"{says}: the server will not start"), office
-    return Finding(True, "database", f"{len(office.extensions)} extensions, revision {revision}"), office
+        return Finding(False, "database", f"{says}: the server will not start"), office, mails
+    says = f"{len(office.extensions)} extensions, revision {revision}"
+    return Finding(True, "database", says), office, mails
+
+
+def _mails(outbox: Outbox) -> Mails:
+    counts = outbox.counts()
+    last = outbox.rows(("refused",), 1)
+    says = f"to {last[0].recipient}: {printable(last[0].words)}" if last else ""
+    return Mails(counts["waiting"] + counts["sending"], counts["refused"], says)
 
 
 def _status(config: Config) -> Mapping[str, Any] | None:
@@ -242,15 +277,19 @@ def _tls_devices(config: Config, office: Office) -> Iterator[Finding]:
         yield Finding(False, "sip.tls", says)
 
 
-def _outside_servers(office: Office, look_up: LookUp | None) -> Iterator[Finding]:
-    """Where trunks and gateways lead; nothing leaves this machine when none has a name to look up."""
+def _servers(office: Office) -> list[tuple[str, str, str]]:
     rows = [("trunk", trunk.name, trunk.server) for trunk in office.trunks]
-    rows += [("gateway", gateway.name, gateway.server) for gateway in office.gateways]
-    names = list(dict.fromkeys(server for _, _, server in rows if not _has_address(server)))
-    if names and look_up is None:
-        from pbx.app.look_up import look_up_all as look_up  # noqa: PLC0415  # installs the reactor
-    wrong = look_up(names) if names and look_up is not None else {}
-    for kind, name, server in rows:
+    return rows + [("gateway", gateway.name, gateway.server) for gateway in office.gateways]
+
+
+def _names(office: Office) -> list[str]:
+    """The servers of trunks and gateways that have a name to look up."""
+    return list(dict.fromkeys(server for _, _, server in _servers(office) if not _has_address(server)))
+
+
+def _outside_servers(office: Office, wrong: Mapping[str, str]) -> Iterator[Finding]:
+    """Where trunks and gateways lead."""
+    for kind, name, server in _servers(office):
         why = wrong.get(server, "")
         yield Finding(
             not why, f"{kind} {name}", why or f"{server} can be found; that it answers is not tried"
@@ -262,7 +301,22 @@ def _has_address(server: str) -> bool:
     return isinstance(uri, SipUri) and parse_ip(uri.host) is not None
 
 
-def _mail(config: Config) -> Finding:
+def _mail(config: Config, office: Office | None, mails: Mails, trouble: str) -> Iterator[Finding]:
     if not config.mail.server:
-        return Finding(True, "mail", "no mail server is configured; nothing is mailed yet")
-    return Finding(True, "mail", "a mail server is configured; this version sends no mail yet")
+        if mails.waiting:
+            says = f"no mail server is configured (mail.server): {mails.waiting} mails are kept, and not sent"
+            yield Finding(False, "mail", says)
+        elif office is not None and any(each.no_answer.emails for each in office.extensions):
+            says = "no mail server is configured (mail.server), but extensions have no_answer.emails"
+            yield Finding(False, "mail", says)
+        else:
+            yield Finding(True, "mail", "no mail server is configured; mail is kept, and not sent")
+    elif trouble:
+        yield Finding(False, "mail", f"{trouble}; {mails.waiting} mails wait")
+    else:
+        server = parse_server(config.mail.server)
+        yield Finding(True, "mail", f"{server} takes mail from us; {mails.waiting} mails wait")
+    if mails.refused:
+        says = f"{mails.refused} mails were refused, the last one {mails.last}"
+        ways = "`pbx mail` shows them, `pbx mail retry` tries again, `pbx mail forget` deletes them"
+        yield Finding(False, "mail", f"{says}; {ways}")

@@ -11,7 +11,10 @@ from pbx.errors import ConfigError
 LOCK: Final = "serve.lock"
 # What we put there ourselves (and the README of a checkout): a folder with nothing else is ours to close.
 OURS: Final = frozenset(
-    {"README.md", LOCK, "control.sock", "certificates", "pbx.db", "pbx.db-wal", "pbx.db-shm"}
+    {
+        *("README.md", LOCK, "control.sock", "certificates", "pbx.db", "pbx.db-wal", "pbx.db-shm"),
+        *("voicemail", "recordings", "prompts", "outbox"),
+    }
 )
 
 

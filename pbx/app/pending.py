@@ -8,8 +8,6 @@ NOT_IN_EFFECT: Final = (
     "rtp.relay",
     "web.listen",
     "web.tls",
-    "mail.server",
-    "mail.sender",
 )
 
 

@@ -7,8 +7,9 @@ from typing import Any, Final, Protocol
 from twisted.logger import Logger, LogLevel
 
 from pbx.app.printable import LONGEST, printable
-from pbx.call.effects import Note, SaveBindings, WriteRecord
-from pbx.media.orders import CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
+from pbx.call.effects import Missed, Note, SaveBindings, WriteRecord
+from pbx.call.sound import Question, Render
+from pbx.media.orders import SOUND_ORDERS, CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
 from pbx.sip.flow import Flow
 from pbx.sip.transaction.types import Ignored, Send
 
@@ -37,13 +38,24 @@ class Media(Protocol):
     def flush(self) -> None: ...
 
 
+class Voices(Protocol):
+    """app.Voices, the same."""
+
+    def render(self, effect: Render) -> None: ...
+
+    def answer(self, effect: Question) -> None: ...
+
+    def missed(self, effect: Missed) -> None: ...
+
+
 class Performer:
     """A table from the type of an effect to who carries it out.
 
-    `wire` is set before the first step: what it hears becomes steps, whose effects come here.
+    `wire` and `voices` are set before the first step: what they hear becomes steps, whose effects come here.
     """
 
     wire: Wire
+    voices: Voices
 
     def __init__(
         self,
@@ -58,8 +70,11 @@ class Performer:
             Ignored: _ignored,
             SaveBindings: save_bindings,
             WriteRecord: write_record,
+            Render: self._render,
+            Question: self._answer,
+            Missed: self._missed,
             OpenEndpoint: self._open,
-            **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint), media.perform),
+            **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, *SOUND_ORDERS), media.perform),
         }
 
     def __call__(self, effect: Any) -> None:
@@ -70,6 +85,15 @@ class Performer:
             self.wire.send(effect.data, effect.flow)
         else:
             self._table[type(effect)](effect)
+
+    def _render(self, effect: Render) -> None:
+        self.voices.render(effect)
+
+    def _answer(self, effect: Question) -> None:
+        self.voices.answer(effect)
+
+    def _missed(self, effect: Missed) -> None:
+        self.voices.missed(effect)
 
     def _open(self, order: OpenEndpoint) -> None:
         # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets

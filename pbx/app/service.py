@@ -13,8 +13,11 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from pbx.app.control import ControlServer
+from pbx.app.mail import make_mailer
+from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
+from pbx.app.voices import Voices
 from pbx.app.watch import OfficeWatch
 from pbx.call.effects import SaveBindings, WriteRecord
 from pbx.call.exchange import Exchange, Settings
@@ -31,6 +34,7 @@ from pbx.rtp.kernel.table import KernelTable
 from pbx.rtp.port_pool import PortPool
 from pbx.sip.flow import Flow
 from pbx.store.store import Store
+from pbx.store.voicemail import Counts
 from pbx.store.writer import Writer
 
 log: Final = Logger()
@@ -53,6 +57,7 @@ class Service:
         self._listening: dict[str, int] = {}
         settings = Settings(
             domain=config.server.domain,
+            data=str(config.server.data),
             srtp=config.rtp.srtp,
             max_calls=config.limits.calls,
             calls_per_second=config.limits.calls_per_second,
@@ -74,6 +79,14 @@ class Service:
             settle=self._media_settled,
         )
         self._writer = Writer(store)
+        self.mailboxes = Mailboxes(
+            reactor,
+            store,
+            config.server.data,
+            lambda: self.exchange.office,
+            self._mailbox_changed,
+        )
+        self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
         performer = Performer(self.media, self._save_bindings, self._write_record)
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
@@ -86,6 +99,15 @@ class Service:
             load=self.exchange,
         )
         performer.wire = self.transports
+        performer.voices = self._voices = Voices(
+            reactor,
+            self.exchange,
+            self._driver.run,
+            self.mailboxes.desk,
+            self.mailer,
+            config.server.data,
+            config.speech.command,
+        )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
         self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         self._stopped: Deferred[None] | None = None
@@ -114,6 +136,10 @@ class Service:
         identity = f"{place.st_dev}:{place.st_ino}"
         self._kernel = kernel = KernelTable(identity, *self.config.rtp.ports)
         kernel.set_up()
+        if kernel.keys is not None:
+            self.media.watch_keys(kernel.keys)
+        elif kernel.is_up:  # keys would not be seen: calls of phones that have them stay in user space
+            self.exchange.has_to_see_keys = True
         if not kernel.is_up:
             log.info("audio stays in user space: {why}", why=kernel.why_not)
         return self.media.start(kernel.mark if kernel.is_up else None)
@@ -140,6 +166,9 @@ class Service:
         self._restore()
         self._driver.run(lambda _now: ())
         self._watch.start()
+        self.mailboxes.start()
+        self.mailer.start()
+        self._voices.render_ahead(self.exchange.office)
 
     def _restore(self) -> None:
         """The phones that were registered when the server ended."""
@@ -179,7 +208,10 @@ class Service:
             else:
                 self._reactor.callLater(0.05, wait)
 
-        steps = (self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop, self._close)
+        steps = (
+            *(self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop),
+            *(self._voices.stop, self.mailboxes.stop, self.mailer.stop, self._close),
+        )
         for step in steps:
             drained.addCallback(_call(step))
             drained.addErrback(lambda failure: log.failure("stopping failed", failure))
@@ -231,6 +263,9 @@ class Service:
             }
         )
 
+    def _mailbox_changed(self, mailbox: str, counts: Counts) -> None:
+        self._voices.mailbox_changed(mailbox, counts)
+
     def _names(self) -> list[str]:
         advertise = self.config.server.advertise
         return [advertise] if advertise else []
@@ -245,7 +280,12 @@ class Service:
     # --- commands ------------------------------------------------------------------------------------------
 
     def _commands(self) -> dict[str, Callable[[], Any]]:
-        return {"status": self._status, "reload": self._reload}
+        return {
+            "status": self._status,
+            "reload": self._reload,
+            "voicemail": self.mailboxes.refresh,
+            "mail": self.mailer.try_now,
+        }
 
     def _status(self) -> "Deferred[Any]":
         return self.media.read_paths().addCallback(self._show_status)
@@ -266,6 +306,7 @@ class Service:
 
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
+        self._voices.render_ahead(office)
 
 
 def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:

@@ -1,40 +1,81 @@
 """A call: the caller's leg, the legs that ring or talk, and what is decided about them."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from pbx.call.effects import CallRecord, LegRecord
+from pbx.call.booth import TIMER as BOOTH_TIMER
+from pbx.call.booth import Booth
+from pbx.call.consult import Consultation
+from pbx.call.dialogue import Dialogue
+from pbx.call.effects import CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
+from pbx.call.info import digit_of
+from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.own_media import own_answer, own_offer, translated
+from pbx.call.phrases import Phrases
+from pbx.call.questions import NewMessage
+from pbx.call.recording import CallRecording
 from pbx.call.renegotiation import Done
+from pbx.call.sound import Sound
 from pbx.call.transfer import Transfer, TransferHost, bridge, offer_of
 from pbx.errors import MediaError, NoPortError, PbxError, PeerError
+from pbx.media.orders import Play, Played, Record, SendDigit, StopPlay
+from pbx.media.prompt import Prompt
 from pbx.rtp.statistics import EndpointStats
-from pbx.rules.decision import Reject, Ring
-from pbx.sdp.content import Content, with_direction
+from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
+from pbx.sdp.content import SENDING, SENDONLY, Content, with_direction
+from pbx.sdp.errors import SdpError
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
 from pbx.sip.stack import Extra
 from pbx.sip.transaction.key import TransactionKey
 
+MUSIC: Final = "music"
 TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
 LINGER_S: Final = 4.0  # for a transferor to hang up by itself
 UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
 # How the other side's refusal of a renegotiation is told; whoever is gone is about to be hung up.
 REFUSED: Final = {408: 487, 415: 415, 481: 487, 487: 487, 488: 488, 491: 491, 606: 606}
+NOBODY: Final = frozenset({404, 408, 410, 480, 486, 487, 600, 603, 604})  # not now, not here
 PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
 
 class CallHost(TransferHost, Protocol):
     """The exchange, as a call sees it."""
 
+    sound: Sound
+
+    @property
+    def services(self) -> "CallServices": ...
+    def order(self, order: Any) -> None: ...
     def ring(
         self, call: "Call", hunt: Hunt, decision: Ring, content: Content | None, extra: Extra
     ) -> None: ...
     def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | None: ...
+    def wants_recording(self, leg: Leg) -> str: ...
+    def no_answer(self, key: str, status: int, why: str) -> Reject | TakeMessage: ...
     def may_move(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool: ...
     def call_ended(self, call: "Call") -> None: ...
+
+
+class CallServices(Protocol):
+    """What the PBX does itself, as a call sees it."""
+
+    @property
+    def phrases(self) -> Phrases: ...
+    def begin(
+        self,
+        call: "Call",
+        leg: Leg,
+        decision: Serve | TakeMessage,
+        by: Leg | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> None: ...
+    def announce(self, call: "Call", leg: Leg, prompt: str, then: Callable[[], None]) -> None: ...
+    def ring_back(self, call: "Call", leg: Leg) -> None: ...
 
 
 class Call:
@@ -49,6 +90,8 @@ class Call:
         self.hunt: Hunt | None = None
         self.transfer: Transfer | None = None
         self.record = CallRecord(identifier, caller.key, dialled)
+        self.has_taken = False  # a recording by the booth was begun
+        self._caller = caller
         self.is_over = False
         self.refers = 0
         self._rows: dict[str, LegRecord] = {}
@@ -56,6 +99,15 @@ class Call:
         self._timers: set[str] = set()
         self._is_ending = False
         self._count = 0
+        self.booth: Booth | None = None  # where the PBX talks with a leg
+        self._after: Callable[[Any], None] | None = None  # gets what comes of its dialogue
+        self._at_end: Callable[[], None] | None = None
+        self.consult: Consultation | None = None  # a transfer by keys
+        self._keys: dict[Leg, Keys] = {}
+        self._music: set[Leg] = set()  # who hears music on hold
+        self._plays: dict[str, Callable[[], None]] = {}  # what is to be done when a sound is over
+        self._count_of_plays = 0
+        self.recording = CallRecording()
         self._asking: dict[Leg, tuple[Leg, Done]] = {}  # whose renegotiation waits for whose answer
 
     def __repr__(self) -> str:
@@ -88,6 +140,8 @@ class Call:
         row.status, row.why = status or row.status, why or row.why
         row.ended_s = self.host.stack.now - self.started_at
         self._silent.discard(leg)
+        self._music.discard(leg)
+        self._keys.pop(leg, None)
         self._asking.pop(leg, None)
         if self.talk is not None and leg in self.talk:
             self.talk = None
@@ -101,7 +155,10 @@ class Call:
     def connect(self, a: Leg, b: Leg) -> None:
         """Let two legs talk."""
         self.talk = (a, b)
+        for leg in (a, b):
+            self.stop_music(leg)
         self.join(a, b)
+        self.recording.begin(self, a, b)
 
     def join(self, a: Leg, b: Leg) -> None:
         """Relay between two legs as they have agreed now."""
@@ -118,16 +175,19 @@ class Call:
 
     # --- life ----------------------------------------------------------------------------------------------
 
-    def start(self, leg: Leg, content: Content | None, decision: Ring | Reject, extra: Extra) -> None:
+    def start(self, leg: Leg, content: Content | None, decision: Decision, extra: Extra) -> None:
         """Carry out the decision about the caller's INVITE."""
         self.record.decisions.append(decision.why)
+        if isinstance(decision, Reject) and decision.key:
+            self.record.callee_key = decision.key
+            decision = self._decide_no_answer(decision.status, decision.why) or decision
         if isinstance(decision, Reject):
-            self.record.why = decision.why
-            leg.reject(decision.status, decision.reason)
-            self._finish(
-                "busy" if decision.status == 486 else "unanswered", leg, decision.status, decision.why
-            )
+            self._refuse(leg, decision)
             return
+        if not isinstance(decision, Ring):
+            self._serve_caller(leg, decision)
+            return
+        self.record.callee_key = decision.key
         self.hunt = Hunt(self, leg, decision.why)
         try:
             leg.media.prepare()
@@ -136,6 +196,26 @@ class Call:
             self.hunt.fail(503)
             return
         self.ring(self.hunt, decision, content, extra)
+
+    def _refuse(self, leg: Leg, decision: Reject) -> None:
+        """Refuse the caller; he hears why, where that is wanted."""
+        self.record.why = decision.why
+
+        def refuse() -> None:
+            leg.reject(decision.status, decision.reason)
+            self._finish(
+                "busy" if decision.status == 486 else "unanswered", leg, decision.status, decision.why
+            )
+
+        if decision.announcement:
+            self.host.services.announce(self, leg, decision.announcement, refuse)
+        else:
+            refuse()
+
+    def _serve_caller(self, leg: Leg, decision: Serve | TakeMessage) -> None:
+        if isinstance(decision, Serve):
+            self.record.state, self.record.answered_s = "answered", self.host.stack.now - self.started_at
+        self.host.services.begin(self, leg, decision)
 
     def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None:
         """Ring the decision's phones for a hunt."""
@@ -160,6 +240,8 @@ class Call:
         if self.transfer is not None:
             self.transfer.stop()
             self.transfer = None
+        self.consult = None
+        self._stop_booth()
         state = "answered" if self.record.answered_s is not None else "failed"
         for leg in tuple(self.legs):
             leg.end(status, "", extra)
@@ -175,6 +257,7 @@ class Call:
         if self.is_over:
             return
         self.is_over = True
+        self._plays.clear()
         for timer in self._timers:
             self.host.stack.timers.set((self, timer), None)
         self.record.state = state
@@ -194,6 +277,8 @@ class Call:
                     self.drop(leg, 200, "transferred the call")
         elif timer == "silence":
             self._check_silence()
+        elif timer == BOOTH_TIMER and self.booth is not None:
+            self.booth.expire()
 
     def _set_timer(self, timer: str, seconds: float | None) -> None:
         """Let it expire after so many seconds, or never."""
@@ -214,11 +299,249 @@ class Call:
         self._check_silence()
 
     def _check_silence(self) -> None:
+        booth = self.booth
+        if booth is not None and booth.leg in self._silent and not booth.leg.media.is_held:
+            self.host.note("call {call}: no audio, ending it", call=self.id)
+            self.end("no audio", extra=(("Reason", 'SIP;cause=408;text="Media timeout"'),))
+            return
         if self.talk is not None and all(
             each in self._silent and not each.media.is_held for each in self.talk
         ):
             self.host.note("call {call}: no audio from either side, ending it", call=self.id)
             self.end("no audio from either side", extra=(("Reason", 'SIP;cause=408;text="Media timeout"'),))
+
+    # --- the PBX as a party --------------------------------------------------------------------------------
+
+    def serve(self, leg: Leg, dialogue: Dialogue, then: Callable[[Any], None] | None = None) -> None:
+        """Let the PBX talk with a leg, which is answered if it is not yet; `then` gets what came of it.
+
+        Without `then` the call ends with the dialogue.
+        """
+        if leg.state == CALLING and not self.answer_by_pbx(leg):
+            dialogue.close()
+            return
+        self._stop_booth()
+        self.booth = Booth(self, leg, dialogue)
+        self._after = then
+        if leg.media.is_stable:
+            self.booth.start()
+
+    def announce(self, leg: Leg, dialogue: Dialogue, then: Callable[[], None]) -> None:
+        """Let a caller hear something before the answer, if that can be; then do what is to be done."""
+        offered = leg.media.content
+        own = own_answer(offered) if offered is not None and leg.media.is_answer_due else None
+        if leg.state == CALLING and own is not None:
+            leg.progress(183, "Session Progress", own)
+        if leg.media.sound_endpoint is None or not leg.media.is_stable:
+            dialogue.close()
+            then()
+            return
+        self.booth = Booth(self, leg, dialogue)
+        self._after = lambda _result: then()
+        self.booth.start()
+
+    def at_end(self, action: Callable[[], None]) -> None:
+        """Do something when the PBX's talk with the leg is over, in whatever way."""
+        if self.booth is None:
+            action()
+        else:
+            self._at_end = action
+
+    def dial(self, leg: Leg, key: str) -> None:
+        """A leg that is up wants to talk with somebody: ring him, and let it hear that."""
+        decision = self.host.route(leg.party, key)
+        self.record.decisions.append(decision.why)
+        if isinstance(decision, Ring):
+            hunt = self.hunt = Hunt(self, leg, decision.why)
+            self.ring(hunt, decision, offer_of(leg))
+            if self.hunt is hunt:
+                self.host.services.ring_back(self, leg)
+        elif isinstance(decision, Reject):
+            self.end(decision.why, decision.status)
+        else:
+            self.host.services.begin(self, leg, decision)
+
+    def hand_over(self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]) -> None:
+        """A leg talks with the PBX from now on, no more with its peer `by`, who is told when that is done."""
+        self.talk = None
+        leg.media.part()
+        self.host.services.begin(self, leg, decision, by, done)
+
+    def release(self, leg: Leg) -> None:
+        """A leg goes over to another call; this one is over."""
+        self.talk = None
+        self._stop_booth()
+        self.drop(leg, 200, "transferred")
+        self.end("transferred")
+
+    def adopt(self, leg: Leg) -> None:
+        """A leg comes from another call."""
+        leg.name = self.next_name()
+        leg.media.move(self.id, f"{self.id}.{leg.name}")
+        self.add(leg)
+
+    def answer_by_pbx(self, leg: Leg) -> bool:
+        """Answer a caller with what the PBX speaks; False: nothing suits, and the call is over."""
+        offered = leg.media.content
+        own = own_offer() if offered is None else own_answer(offered)
+        was_early = leg.media.is_stable and not leg.media.is_idle
+        try:
+            if own is None:
+                raise SdpError("no codec that the PBX knows is offered")
+            leg.media.part()
+            leg.answer(own)
+        except (PeerError, MediaError) as error:
+            status = error.status if isinstance(error, PeerError) else 503
+            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            leg.reject(status)
+            self._finish("failed", leg, status, str(error))
+            return False
+        if was_early:  # what was told for early media suited the phone that rang: now it is our turn
+            leg.reoffer(own, lambda _status, _answer: None, persistent=True)
+        row = self._rows[leg.name]
+        row.answered_s = self.host.stack.now - self.started_at
+        return True
+
+    def _stop_booth(self) -> None:
+        booth, self.booth, self._after = self.booth, None, None
+        if booth is not None:
+            booth.stop()
+        self._run_at_end()
+
+    def _run_at_end(self) -> None:
+        action, self._at_end = self._at_end, None
+        if action is not None:
+            action()
+
+    def digit(self, leg: Leg, digit: str) -> None:
+        """A key was pressed, told in whatever way."""
+        if self.booth is not None and self.booth.leg is leg:
+            self.booth.digit(digit)
+        elif leg.party.device and leg in (self.talk or ()):  # one of our phones
+            action = self._keys.setdefault(leg, Keys()).press(digit, self.host.stack.now)
+            if action is not None:
+                IN_CALL[action](self, leg)
+
+    def _transfer_by_keys(self, leg: Leg) -> None:
+        peer = self.peer_of(leg)
+        if peer is None or self.consult is not None or self.hunt is not None or self.transfer is not None:
+            return
+        self.consult = Consultation(self, leg, peer, self.host.services.phrases)
+        self.consult.start()
+
+    def _back_by_keys(self, leg: Leg) -> None:
+        if self.consult is not None and self.consult.transferor is leg:
+            self.consult.back()
+
+    def _record_by_keys(self, leg: Leg) -> None:
+        self.recording.toggle(self, leg)
+
+    def leave_booth(self) -> None:
+        """What the PBX says to a leg is over."""
+        self._stop_booth()
+
+    def ring_for(self, hunt: Hunt, decision: Ring, content: Content | None) -> None:
+        """Ring somebody for a leg that is up."""
+        self.ring(hunt, decision, content)
+
+    def ring_back(self, leg: Leg) -> None:
+        """Let a leg that is up hear that somebody is being rung."""
+        self.host.services.ring_back(self, leg)
+
+    def route(self, leg: Leg, key: str) -> Decision:
+        """What becomes of a key that a leg dials in the call."""
+        return self.host.route(leg.party, key)
+
+    def play(self, leg: Leg, prompt: Prompt, then: Callable[[], None] | None = None) -> None:
+        """Let a leg hear something, whoever it talks with; `then` comes when that is over."""
+        self._count_of_plays += 1
+        name = f"announcement {self._count_of_plays}"
+
+        def rendered(stem: str | None) -> None:
+            endpoint = leg.media.sound_endpoint
+            if stem is not None and endpoint is not None and leg in self.legs:
+                if then is not None:
+                    self._plays[name] = then
+                self.host.order(Play(endpoint, name, stem))
+            elif then is not None:
+                then()
+
+        self.host.sound.render(prompt, rendered)
+
+    def play_music(self, leg: Leg, *, is_filler: bool = False) -> None:
+        """Let a leg that waits hear music; a filler gives way to what the phone that holds plays itself."""
+        if leg in self._music:
+            return
+        self._music.add(leg)
+
+        def rendered(stem: str | None) -> None:
+            endpoint = leg.media.sound_endpoint
+            if stem is not None and endpoint is not None and leg in self._music:
+                self.host.order(Play(endpoint, MUSIC, stem, loop=True, is_filler=is_filler))
+
+        self.host.sound.render(self.host.services.phrases.music(), rendered)
+
+    def stop_music(self, leg: Leg) -> None:
+        """It waits no more."""
+        if leg in self._music:
+            self._music.discard(leg)
+            if (endpoint := leg.media.sound_endpoint) is not None:
+                self.host.order(StopPlay(endpoint))
+
+    def _hold(self, leg: Leg, target: Leg) -> None:
+        """What `leg` has agreed on now says whether `target` waits."""
+        content = leg.media.content
+        if content is None or not content.is_held:
+            self.stop_music(target)
+            return
+        line = content.line("audio")
+        self.play_music(target, is_filler=line is not None and line.direction in SENDING)
+
+    def played(self, leg: Leg, event: Played) -> None:
+        """A sound is over."""
+        then = self._plays.pop(event.play, None)
+        if then is not None:
+            then()
+        elif self.booth is not None and self.booth.leg is leg:
+            self.booth.played(event.play, event.why)
+
+    def order(self, order: Any) -> None:
+        """From the booth."""
+        self.host.order(order)
+
+    def render(self, prompt: Prompt, done: Callable[[str | None], None]) -> None:
+        """From the booth."""
+        self.host.sound.render(prompt, done)
+
+    def ask(self, question: Any, done: Callable[[Any], None]) -> None:
+        """From the booth."""
+        self.host.sound.ask(question, done)
+
+    def take(self, order: Record, what: Any, done: Callable[[float, str, Any], None]) -> None:
+        """From the booth. A message that is not kept is a missed call, be the caller gone by then or not."""
+        self.has_taken = True
+
+        def finished(seconds: float, why: str, kept: Any) -> None:
+            if kept is None and isinstance(what, NewMessage):
+                self.missed()
+            done(seconds, why, kept)
+
+        self.host.sound.record(order, what, finished)
+
+    def set_booth_timer(self, seconds: float | None) -> None:
+        """From the booth."""
+        self._set_timer(BOOTH_TIMER, seconds)
+
+    def booth_finished(self, booth: Booth, result: Any) -> None:
+        """The dialogue is over."""
+        if self.booth is not booth:
+            return
+        after, self.booth, self._after = self._after, None, None
+        self._run_at_end()
+        if after is not None:
+            after(result)
+        else:
+            self.end(str(result or "the PBX hung up"))
 
     # --- what a hunt reports -------------------------------------------------------------------------------
 
@@ -247,6 +570,8 @@ class Call:
         identity = assert_identity(leg.party, self.host.domain)
         if origin.state == CALLING:
             self._answer_caller(hunt, leg, content, identity)
+        elif self.consult is not None and self.consult.transferor is origin:
+            self.consult.answered(leg)
         else:
             self._complete_transfer(leg, content, hunt)
         now = self.host.stack.now
@@ -259,6 +584,9 @@ class Call:
         origin = hunt.origin
         settled = leg.media.content
         was_early = origin.media.is_stable and not origin.media.is_idle
+        offered = origin.media.content
+        if content is not None and offered is not None and not was_early:
+            content = translated(content, offered)
         try:
             origin.answer(content, identity)
         except (PeerError, MediaError) as error:
@@ -285,6 +613,12 @@ class Call:
         why = f"{status} {reason}".strip()
         if origin.state == CALLING:
             self._drop_all_but(origin)
+            decision = self._decide_no_answer(status, why)
+            if decision is not None and not isinstance(decision, Reject):
+                self._serve_caller(origin, decision)
+                return
+            if decision is not None and decision.is_noted:
+                status, reason, response = decision.status, decision.reason, None
             extra: Extra = ()
             if response is None and status == 503:
                 extra = (("Retry-After", "10"),)
@@ -293,6 +627,9 @@ class Call:
             origin.reject(status, reason, extra)
             self._finish("busy" if status in (486, 600) else "unanswered", origin, status, why)
             return
+        if self.consult is not None and self.consult.transferor is origin:
+            self.consult.failed()
+            return
         transfer, self.transfer = self.transfer, None
         if transfer is not None:
             transfer.failed(status, reason)
@@ -300,6 +637,24 @@ class Call:
                 self.end(f"transfer failed: {why}")
         else:
             self.end(why)
+
+    def missed(self) -> None:
+        """Nobody has taken the call: whoever wants to know is told, once."""
+        key, self.record.callee_key = self.record.callee_key, ""
+        if key:
+            caller = self._caller
+            shown = ("", "") if caller.is_private else (caller.key, caller.label)
+            self.host.order(Missed(key, *shown, self.host.stack.now - self.started_at))
+
+    def _decide_no_answer(self, status: int, why: str) -> Reject | TakeMessage | None:
+        """What the extension wants that was called; None: the caller is told what its phones said."""
+        if not self.record.callee_key or status not in NOBODY:
+            return None
+        decision = self.host.no_answer(self.record.callee_key, status, why)
+        self.record.decisions.append(decision.why)
+        if isinstance(decision, Reject) and decision.is_noted:
+            self.missed()
+        return decision
 
     def hunt_redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
         """A phone sent a 3xx: its extension forwards (product §2)."""
@@ -323,11 +678,16 @@ class Call:
     def leg_cancelled(self, leg: Leg, why: str) -> None:
         """The caller gave up before anybody answered."""
         extra = (("Reason", why),) if "cause=" in why else ()
+        if self.booth is not None and self.booth.leg is leg:
+            self._stop_booth()
+            self._finish("cancelled", leg, 487, "the caller gave up")
+            return
         if self.hunt is None or self.hunt.origin is not leg:
             self.drop(leg, 487, why)  # it wanted to take the place of somebody else
             return
         self.hunt.stop(extra)
         self.hunt = None
+        self.missed()
         self._finish("cancelled", leg, 487, why if "cause=" not in why else "the caller gave up")
 
     def leg_progressed(self, leg: Leg, response: Response, content: Content | None) -> None:
@@ -351,6 +711,9 @@ class Call:
         """One side renegotiates: the other is asked, and its answer goes back."""
         other = self.peer_of(leg)
         hunt = self.hunt
+        if self.booth is not None and self.booth.leg is leg:
+            self._reanswer_by_pbx(leg, content)
+            return
         if other is None and hunt is not None and hunt.origin is leg and len(hunt.legs) == 1:
             other = hunt.legs[0]
         elif other is None and hunt is not None and hunt.early is leg:
@@ -375,9 +738,22 @@ class Call:
                 target.keep()
                 return
             self.join(leg, target)
+            self._hold(leg, target)
 
         self._asking[leg] = (target, done)
+        if content is not None and content.is_held and self.talk is not None:
+            content = with_direction(content, SENDONLY)  # even when it sends nothing: the music does
         target.reoffer(content, done)
+
+    def _reanswer_by_pbx(self, leg: Leg, content: Content | None) -> None:
+        own = own_offer() if content is None else own_answer(content)
+        try:
+            if own is None:
+                raise SdpError("no codec that the PBX knows is offered")
+            leg.reanswer(own)
+        except (PeerError, MediaError) as error:
+            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            leg.refuse(488)
 
     def leg_withdrew(self, leg: Leg) -> None:
         """The renegotiation that was passed on is cancelled there too."""
@@ -388,6 +764,9 @@ class Call:
     def leg_late_answer(self, leg: Leg, content: Content) -> None:
         """The answer to an offer that was passed on came with the ACK."""
         other = self.peer_of(leg)
+        if self.booth is not None and self.booth.leg is leg:
+            self.booth.start()
+            return
         if other is not None:
             try:
                 other.acknowledge(content)
@@ -403,7 +782,17 @@ class Call:
             return
         if hunt is not None and hunt.origin is leg and self.record.answered_s is None:
             self.record.state = "cancelled"  # a BYE in the early dialog (§15)
+        consult = self.consult
+        if consult is not None and leg in (consult.transferor, consult.waiting, consult.target):
+            if self.booth is not None and self.booth.leg is leg:
+                self._stop_booth()
+            self.drop(leg, 200, why)
+            consult.gone(leg)
+            return
         was_talking = self.talk is not None and leg in self.talk
+        if self.booth is not None and self.booth.leg is leg:
+            self._stop_booth()
+            was_talking = True
         if hunt is not None and leg in hunt.legs:
             self.drop(leg, 0, why)
             hunt.lost(leg)
@@ -412,7 +801,7 @@ class Call:
         if transfer is not None and transfer.transferor is leg:
             transfer.transferor_left()
             return
-        if not was_talking and hunt is None and self.talk is not None:
+        if not was_talking and hunt is None and (self.talk is not None or self.booth is not None):
             return  # a transferor left after its transfer
         if transfer is not None:
             transfer.failed(487, "Request Terminated")
@@ -434,6 +823,17 @@ class Call:
     def leg_passed(self, leg: Leg, request: Request, key: TransactionKey) -> None:
         """INFO or MESSAGE for the other side; how that answers goes back."""
         stack, other = self.host.stack, self.peer_of(leg)
+        digit = digit_of(request) if request.method == "INFO" else None
+        if digit is not None:
+            self.digit(leg, digit)
+            if self.booth is not None and self.booth.leg is leg:
+                stack.respond(request, key, 200)
+                return
+            endpoint = other.media.sound_endpoint if other is not None else None
+            if other is not None and other.media.takes_events and endpoint is not None:
+                self.host.order(SendDigit(endpoint, digit))
+                stack.respond(request, key, 200)
+                return
         if other is None:
             stack.respond(request, key, 481)
             return
@@ -464,10 +864,12 @@ class Call:
         self.transfer = None
         self.talk = (origin, leg)
         origin.media.part()
+        self._stop_booth()
+        self.stop_music(origin)
         if transfer is not None:
             transfer.succeeded()
             self.linger()
-        if content is None or (transfer is not None and transfer.is_adopted):
+        if content is None or hunt.is_adopted or (transfer is not None and transfer.is_adopted):
             leg.media.move(self.id, f"{self.id}.{leg.name}")
             bridge(self, origin, leg)
             return
@@ -511,8 +913,8 @@ class Call:
             hunt.stop((("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),))
             self._drop_all_but(origin, new)
             try:
-                new.answer(offered, assert_identity(origin.party, self.host.domain))
-                origin.answer(content, assert_identity(new.party, self.host.domain))
+                new.answer(translated(offered, content), assert_identity(origin.party, self.host.domain))
+                origin.answer(translated(content, offered), assert_identity(new.party, self.host.domain))
             except (PeerError, MediaError) as error:
                 self.end(str(error), 488)
                 return
@@ -557,6 +959,13 @@ class Call:
             if leg not in kept and leg is not transferor and (self.talk is None or leg not in self.talk):
                 leg.end(487)
                 self.drop(leg, 487, "somebody else answered")
+
+
+IN_CALL: Final[dict[str, Callable[[Call, Leg], None]]] = {
+    "transfer": Call._transfer_by_keys,
+    "back": Call._back_by_keys,
+    "record": Call._record_by_keys,
+}
 
 
 def _offer_for(origin: Leg) -> Content | None:

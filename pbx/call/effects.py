@@ -60,11 +60,14 @@ class CallRecord:
     legs: list[LegRecord] = field(default_factory=list)
     answered_s: float | None = None
     duration_s: float = 0.0
+    callee_key: str = ""  # of the extension that was called
+    recordings: list[str] = field(default_factory=list)
 
     def as_row(self) -> dict[str, Any]:
         """All of it as plain values: what `dataclasses.asdict` gives, in a tenth of its time."""
         row = _fields_of_call(self)
         row["decisions"] = self.decisions.copy()
+        row["recordings"] = self.recordings.copy()
         row["legs"] = [leg.as_row() for leg in self.legs]
         return row
 
@@ -79,6 +82,16 @@ def _reader(kind: type[Any]) -> Callable[[Any], dict[str, Any]]:
 _fields_of_stats = _reader(EndpointStats)
 _fields_of_leg = _reader(LegRecord)
 _fields_of_call = _reader(CallRecord)
+
+
+@immutable
+class Missed:
+    """Nobody took a call to the extension `key`; `caller` and `caller_name` are what may be shown."""
+
+    key: str
+    caller: str
+    caller_name: str
+    rang_s: float
 
 
 @immutable

@@ -6,23 +6,40 @@ from typing import Any, Final
 
 from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper, Sender
+from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
 from pbx.call.effects import Note, SaveBindings, WriteRecord
 from pbx.call.hunt import PRIVATE, Hunt
 from pbx.call.identity import assert_identity, from_value, kept_headers, wants_privacy
 from pbx.call.leg import CALLING, Leg, Party
 from pbx.call.leg_media import LegMedia
+from pbx.call.mailbox_lamps import MailboxLamps
+from pbx.call.own_media import with_digits
 from pbx.call.qualify import Qualifier
+from pbx.call.services import Services
+from pbx.call.sound import Sound
+from pbx.call.subscriptions import Subscriptions
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
-from pbx.media.orders import EndpointClosed, EndpointFailed, Resumed, Silent, WorkerRestarted
+from pbx.media.orders import (
+    Digit,
+    EndpointClosed,
+    EndpointFailed,
+    Played,
+    Recorded,
+    Resumed,
+    Silent,
+    WorkerRestarted,
+)
 from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
-from pbx.rules.decision import Reject, Ring
+from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
 from pbx.rules.facts import InboundFacts
+from pbx.rules.features import decide_feature
 from pbx.rules.inbound import decide_inbound
+from pbx.rules.no_answer import decide_no_answer
 from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter
@@ -52,6 +69,7 @@ class Settings:
     max_calls: int = 500
     calls_per_second: int = 0
     failed_auth: int = 10
+    data: str = "data"
 
 
 class Exchange:
@@ -79,7 +97,10 @@ class Exchange:
         self.stack = SipStack(self, entropy, own_address, timers or Timers())
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
+        self.sound = Sound(self._emit)
+        self.services = Services(self, settings.data)
         self.is_stopping = False
+        self.has_to_see_keys = False  # that phones press in a call: the kernel would hide them
         self.admission = Admission(
             lambda: self.office,
             self.location,
@@ -97,6 +118,10 @@ class Exchange:
             self.location.is_registered_from,
             self.note,
         )
+        self.lamps = MailboxLamps(self.stack, self.location, self.domain, lambda: self.office, self.hurt)
+        self.busy_lamps = BusyLamps(self.stack, self.calls, self.domain, lambda: self.office, self.hurt)
+        packages = (self.lamps, self.busy_lamps)
+        self.subscriptions = Subscriptions(self.stack, self._gate, lambda: self.office, packages, self.hurt)
         self._deadlines: tuple[Deadlines[Any], ...] = (
             *(self.stack.timers, self.stack.layer.deadlines),
             *(self.location.deadlines, self.qualifier.deadlines, self.admission.refusals.deadlines),
@@ -161,7 +186,7 @@ class Exchange:
 
     def keeps(self, flow: Flow) -> bool:
         """A registration or a call lives on this connection."""
-        if self.location.by_flow(flow):
+        if self.location.by_flow(flow) or self.subscriptions.uses(flow):
             return True
         return any(
             leg.dialog is not None and leg.flow == flow for call in self.calls.values() for leg in call.legs
@@ -178,12 +203,34 @@ class Exchange:
             found = self._leg_of(event.endpoint)
             if found is not None:
                 found[0].silent(found[1], isinstance(event, Silent))
+        elif isinstance(event, Recorded):
+            self.sound.recorded(event)
+        elif isinstance(event, (Digit, Played)):
+            found = self._leg_of(event.endpoint)
+            if found is None:
+                pass
+            elif isinstance(event, Digit):
+                found[0].digit(found[1], event.digit)
+            else:
+                found[0].played(found[1], event)
         elif isinstance(event, WorkerRestarted):
             for call_id in event.calls:
                 if call_id in self.calls:
                     self.note(
                         "call {call}: its media worker was replaced: {why}", call=call_id, why=event.why
                     )
+        return self._take()
+
+    def rendered(self, number: int, stem: str | None, now: float) -> list[Any]:
+        """A sound that was asked for by `Render` is there; None: it cannot be made."""
+        self.stack.now = now
+        self.sound.rendered(number, stem)
+        return self._take()
+
+    def answered(self, number: int, answer: Any, now: float) -> list[Any]:
+        """The answer to a `Question`."""
+        self.stack.now = now
+        self.sound.answered(number, answer)
         return self._take()
 
     def swap_office(self, office: Office, now: float) -> list[Any]:
@@ -204,22 +251,34 @@ class Exchange:
                 continue
             self.location.clear(username)
             self._unbound([username], why)
+        self.subscriptions.swap_office()
+        return self._take()
+
+    def mailbox_changed(self, mailbox: str, new: int, saved: int, now: float) -> list[Any]:
+        """A mailbox, by its extension's key, holds so many new and saved messages: the lamps show it."""
+        self.stack.now = now
+        self.lamps.mailbox_changed(mailbox, new, saved)
         return self._take()
 
     def stop(self, now: float) -> list[Any]:
         """Take no new call and end those that are up, in order."""
         self.stack.now = now
         self.is_stopping = True
+        self.subscriptions.stop()
         for call in tuple(self.calls.values()):
             call.end("the server is stopping", 503, (("Reason", 'SIP;cause=503;text="Server is stopping"'),))
         return self._take()
 
     @property
     def is_quiet(self) -> bool:
-        """No call and no dialog is left."""
-        return not self.calls and not self.stack.dialogs
+        """No call, no dialog and no recording is left."""
+        return not self.calls and not self.stack.dialogs and self.sound.is_quiet
+
+    def _emit(self, effect: Any) -> None:
+        self.stack.out.append(effect)
 
     def _take(self) -> list[Any]:
+        self.busy_lamps.stepped()
         out, self.stack.out = self.stack.out, []
         return out
 
@@ -255,6 +314,8 @@ class Exchange:
             self.stack.respond_once(request, key, 200, extra=extra)  # anybody may ask: nothing is kept
         elif method == "MESSAGE":
             self._message(request, key, flow)
+        elif method == "SUBSCRIBE":
+            self.subscriptions.subscribe(request, key, flow)
         else:
             raise PeerError(481, "Call/Transaction Does Not Exist")
 
@@ -276,6 +337,7 @@ class Exchange:
         if result.changed:
             self.stack.out.append(SaveBindings(username, self._places(username) != before))
         self.qualifier.watch(username)
+        self.lamps.registered(username, sender.extension.key)
         if self.location.is_registered(username, self.stack.now) != bool(before):
             self.note(
                 "{user} {what} from {peer} over {transport}",
@@ -293,7 +355,7 @@ class Exchange:
             raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
         party = _party(sender, wants_privacy(request))
         replaces = request.headers.get("Replaces")
-        old = self._replaced(replaces) if replaces is not None else None
+        old = self._replaced(replaces) if replaces is not None else self._picked_up(party, dialled)
         if old is None:  # else it takes a place in a call that is up
             beginning = Beginning("INVITE", dialled, True, request.call_id)
             self.admission.check(beginning, sender.device.username, self.settings.max_calls, self.stack.now)
@@ -324,6 +386,25 @@ class Exchange:
             raise PeerError(486, "Busy Here")
         return leg.user, leg
 
+    def _picked_up(self, party: Party, dialled: str) -> tuple[Call, Leg] | None:
+        """The leg that rings with the extension whose call somebody wants, by `**` and its key or by `*8`."""
+        if not dialled.startswith("*"):
+            return None
+        decision = decide_feature(self.office, dialled)
+        if not isinstance(decision, Serve) or not decision.service.startswith("pick up"):
+            return None
+        keys = {decision.argument}
+        if decision.service == "pick up in group":
+            groups = [group.members for group in self.office.groups if party.key in group.members]
+            keys = {key for members in groups for key in members} - {party.key}
+        for call in self.calls.values():
+            hunt = call.hunt
+            if hunt is not None and hunt.origin.state == CALLING:
+                for leg in hunt.legs:
+                    if leg.party.key in keys:
+                        return call, leg
+        return None
+
     def _message(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """A message goes to every phone of the extension; the first to take it answers for all."""
         sender = self._gate.admit(request, flow, self.stack.now)
@@ -332,6 +413,8 @@ class Exchange:
         decision = self.route(party, dialled)
         if isinstance(decision, Reject):
             raise PeerError(decision.status, decision.reason)
+        if not isinstance(decision, Ring):
+            raise PeerError(404, "Nobody Reads Messages There")
         bindings = [b for name in decision.devices for b in self.location.bindings(name, self.stack.now)]
         if not bindings:
             raise PeerError(480, "Temporarily Unavailable")
@@ -357,8 +440,10 @@ class Exchange:
 
     # --- what a call asks for ------------------------------------------------------------------------------
 
-    def route(self, caller: Party, key: str) -> Ring | Reject:
+    def route(self, caller: Party, key: str) -> Decision:
         """What becomes of a call from `caller` to `key`."""
+        if (feature := decide_feature(self.office, key)) is not None:
+            return feature
         extension = self.office.extension(key)
         registered = {
             device.username
@@ -367,9 +452,23 @@ class Exchange:
         }
         return decide_inbound(InboundFacts(key, extension, caller.key, caller.device, registered))
 
+    def wants_recording(self, leg: Leg) -> str:
+        """The key of a leg's extension, if its calls of this direction are to be recorded; else ""."""
+        extension = self.office.extension(leg.party.key) if leg.party.device else None
+        directions = ("all", "outbound" if leg.is_caller else "inbound")
+        return extension.key if extension is not None and extension.record in directions else ""
+
+    def no_answer(self, key: str, status: int, why: str) -> Reject | TakeMessage:
+        """What becomes of a call to the extension `key` that nobody answered."""
+        extension = self.office.extension(key)
+        if extension is None:
+            return Reject(status, "", f"{why}; {key} is gone")
+        return decide_no_answer(extension, status, why)
+
     def ring(self, call: Call, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra) -> None:
         """One B-leg for each binding of each device."""
         hunt.tried.add(decision.key)
+        content = with_digits(content) if content is not None else None
         origin = hunt.origin.party
         legs: list[tuple[Leg, Request, Binding, bool]] = []
         for username in decision.devices:
@@ -542,7 +641,7 @@ class Exchange:
     def _media(self, call: Call, name: str, flow: Flow, sender: Sender) -> LegMedia:
         shown = self._own_address(flow)[0]
         policy = self._policy(sender)
-        return LegMedia(
+        media = LegMedia(
             self,
             call.id,
             f"{call.id}.{name}",
@@ -551,6 +650,8 @@ class Exchange:
             policy=policy,
             source=flow.peer[0],
         )
+        media.has_digits = self.has_to_see_keys
+        return media
 
     def _places(self, username: str) -> set[tuple[str, Flow]]:
         """Where a device can be reached."""

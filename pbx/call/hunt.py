@@ -51,6 +51,7 @@ class Hunt:
         self.early: Leg | None = None  # the one whose early media the caller hears
         self.early_content: Content | None = None
         self.tried: set[str] = set()  # extension keys, so that redirections end
+        self.is_adopted = False  # its phones were offered the media of another origin
         self._refusals: list[Response] = []
 
     def add(self, leg: Leg) -> None:

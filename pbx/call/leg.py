@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from pbx.call.leg_media import LegMedia
+from pbx.call.own_media import extended
 from pbx.call.renegotiation import Done, Renegotiation
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.immutable import immutable
@@ -382,6 +383,8 @@ class Leg:
         ):
             self._has_toggled_srtp = True
             self._call_again(not self._renegotiation.srtp)
+        elif state == CALLING and response.status in (488, 606) and not has_rung and self._has_more_codecs():
+            self._call_again(self._renegotiation.srtp != self._has_toggled_srtp, is_extended=True)
         else:
             self._close()
             if user is not None and state == CALLING:
@@ -571,9 +574,15 @@ class Leg:
             return content
         return self.media.receive_offer(response)
 
-    def _call_again(self, srtp: bool) -> None:
+    def _has_more_codecs(self) -> bool:
+        """Something can be offered that was not: the PBX would translate."""
+        content = self._attempt.content if self._attempt is not None else None
+        return content is not None and extended(content) is not content and extended(content) != content
+
+    def _call_again(self, srtp: bool, *, is_extended: bool = False) -> None:
         assert self._attempt is not None
         last = self._attempt
+        content = extended(last.content) if is_extended and last.content is not None else last.content
         for dialog in self._early.values():
             self._forget(dialog)
         self._early.clear()
@@ -581,7 +590,7 @@ class Leg:
         headers = last.request.headers.copy()
         headers.set("CSeq", f"{last.request.cseq.number + 1} INVITE")
         again = Request("INVITE", last.request.uri, headers, b"")
-        self.invite(again, last.flow, last.behind_nat, last.content, srtp, last.alternatives)
+        self.invite(again, last.flow, last.behind_nat, content, srtp, last.alternatives)
 
     def _early_dialog(self, response: Response, uac: InviteUac) -> Dialog | None:
         tag = response.to.tag

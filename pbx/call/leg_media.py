@@ -5,9 +5,10 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Final, Protocol
 
+from pbx.call.own_media import is_translated
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PeerError
-from pbx.media.orders import CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
+from pbx.media.orders import CloseEndpoint, Join, Mix, OpenEndpoint, Part, SetRemote
 from pbx.rtp.port_pool import PortPool
 from pbx.sdp.body import extract_sdp
 from pbx.sdp.content import Content
@@ -53,6 +54,7 @@ class LegMedia:
         self, host: MediaHost, call: str, name: str, *, bind: str, shown: str, policy: SrtpPolicy, source: str
     ) -> None:
         self.side = SdpSide(host.entropy, policy)
+        self.has_digits = False  # keys that the peer presses during a call mean something
         self._policy = policy
         self._host = host
         self._call = call
@@ -65,6 +67,7 @@ class LegMedia:
         self._count = 0
         self._order: tuple[Key, ...] = ()  # of each line of the peer's pending offer
         self._joined: dict[str, str] = {}
+        self._mixed: set[str] = set()  # endpoints that are in the call's room, because no codec is shared
         self._said: dict[str, SetRemote] = {}
         self._offered_before: Content | None = None
         self._last: Content | None = None
@@ -118,6 +121,30 @@ class LegMedia:
     def content(self) -> Content | None:
         """What the peer said last."""
         return self.side.remote_content
+
+    @property
+    def sound_endpoint(self) -> str | None:
+        """The endpoint of the first audio line that is on."""
+        for stream in self.side.streams():
+            if stream.kind == "audio" and stream.active:
+                return self._endpoints.get(stream.key)
+        return None
+
+    @property
+    def sends_events(self) -> bool:
+        """The peer sends digits as RFC 4733 events."""
+        return any(
+            stream.kind == "audio" and stream.active and stream.telephone_event is not None
+            for stream in self.side.streams()
+        )
+
+    @property
+    def takes_events(self) -> bool:
+        """The peer takes digits as RFC 4733 events."""
+        return any(
+            stream.kind == "audio" and stream.active and stream.telephone_event_send is not None
+            for stream in self.side.streams()
+        )
 
     @property
     def endpoints(self) -> Sequence[str]:
@@ -227,8 +254,14 @@ class LegMedia:
             b = other._endpoints.get(theirs.key)
             if a is None or b is None:
                 continue
+            if is_translated(mine, theirs):
+                self._translate(a)
+                other._translate(b)
+                continue
             self._map(a, mine, theirs)
             other._map(b, theirs, mine)
+            self._leave_room(a)
+            other._leave_room(b)
             if self._joined.get(a) != b or other._joined.get(b) != a:
                 self._joined[a], other._joined[b] = b, a
                 self._host.order(Join(a, b))
@@ -238,6 +271,8 @@ class LegMedia:
         for endpoint in self._joined:
             self._host.order(Part(endpoint))
         self._joined.clear()
+        for endpoint in tuple(self._mixed):
+            self._leave_room(endpoint)
 
     def close(self) -> None:
         """Free every port."""
@@ -249,6 +284,7 @@ class LegMedia:
             del self._endpoints[key], self._transports[key]
         self._said.pop(endpoint, None)
         self._joined.pop(endpoint, None)
+        self._mixed.discard(endpoint)
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -289,6 +325,9 @@ class LegMedia:
             clock_rates=stream.clock_rates,
             telephone_event=stream.telephone_event,
             payload_map=before.payload_map if before is not None else (),
+            codecs=stream.sound_codecs if stream.kind == "audio" else (),
+            heard_codecs=stream.heard_codecs if stream.kind == "audio" else (),
+            has_digits=self.has_digits,
             relatch=relatch and before is not None,  # a renegotiation may come with a new source
         )
         if before is None or said != before:
@@ -303,8 +342,22 @@ class LegMedia:
             self._said[endpoint] = said = replace(before, payload_map=mapping, relatch=False)
             self._host.order(said)
 
+    def _translate(self, endpoint: str) -> None:
+        """What the peer says is decoded, and told the others in the call's room in their codecs."""
+        if self._joined.pop(endpoint, None) is not None:
+            self._host.order(Part(endpoint))
+        if endpoint not in self._mixed:
+            self._mixed.add(endpoint)
+            self._host.order(Mix(endpoint, self._call))
+
+    def _leave_room(self, endpoint: str) -> None:
+        if endpoint in self._mixed:
+            self._mixed.discard(endpoint)
+            self._host.order(Mix(endpoint, ""))
+
     def _close_one(self, key: Key) -> None:
         endpoint = self._endpoints.pop(key)
+        self._mixed.discard(endpoint)
         self._transports.pop(key)
         self._said.pop(endpoint, None)
         self._joined.pop(endpoint, None)

@@ -1,12 +1,14 @@
 """Transfer by REFER (RFC 3515, RFC 5589), blind and attended: the PBX acts for transferee and target."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
 from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.own_media import own_offer
 from pbx.errors import PbxError, PeerError
-from pbx.rules.decision import Reject, Ring
+from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
 from pbx.sdp.content import Content, with_direction
 from pbx.sip.fields import parse_name_addr
 from pbx.sip.message import Request, Response
@@ -25,7 +27,7 @@ class TransferHost(Protocol):
     def stack(self) -> SipStack: ...
     @property
     def domain(self) -> str: ...
-    def route(self, caller: Party, key: str) -> Ring | Reject: ...
+    def route(self, caller: Party, key: str) -> Decision: ...
     def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
     def note(self, text: str, **fields: object) -> None: ...
     def hurt(self, what: str, error: PbxError) -> None: ...
@@ -50,6 +52,9 @@ class TransferCall(Protocol):
     def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None: ...
     def linger(self) -> None: ...
     def wait(self, seconds: float) -> None: ...
+    def hand_over(
+        self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]
+    ) -> None: ...
     def join(self, a: Leg, b: Leg) -> None: ...
     def hunt_progressed(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None: ...
     def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None: ...
@@ -140,10 +145,19 @@ class Transfer:
         if isinstance(decision, Reject):
             self.failed(decision.status, decision.reason)
             return
+        if not isinstance(decision, Ring):
+            call.hand_over(self.transferee, decision, self.transferor, self._handed_over)
+            return
         content = offer_of(self.transferee)
         hunt = call.hunt = Hunt(call, self.transferee, decision.why)
         referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
         call.ring(hunt, decision, content, referred_by)
+
+    def _handed_over(self) -> None:
+        call = self._call
+        if call is not None:
+            self.succeeded()
+            call.linger()
 
     def _attended(self, replaces: str) -> None:
         call = self._call
@@ -215,7 +229,7 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
         if is_past():
             return
         if status >= 300:
-            call.end(f"renegotiation after a transfer was answered {status}")
+            translate(status)
         else:
             call.connect(x, y)
 
@@ -228,18 +242,32 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
         call.connect(x, y)
         x.reoffer(with_direction(answer), x_answered, assert_identity(y.party, domain), persistent=True)
 
+    def translate(status: int) -> None:
+        """They have no codec in common, or one takes no offer of the other's: the PBX speaks with both."""
+
+        def done(again: int, answer: Content | None) -> None:
+            if is_past():
+                return
+            if again >= 300 or answer is None or x.media.sound_endpoint is None:
+                call.end(f"renegotiation after a transfer was answered {status}")
+            else:
+                call.connect(x, y)
+
+        y.reoffer(own_offer(), done, assert_identity(x.party, domain), persistent=True)
+
     def y_offered(status: int, offer: Content | None) -> None:
         if is_past():
             return
         if status >= 300 or offer is None:
-            call.end(f"renegotiation after a transfer was answered {status}")
+            translate(status)
             return
 
         def answered(status: int, answer: Content | None) -> None:
             if is_past():
                 return
             if status >= 300 or answer is None:
-                call.end(f"renegotiation after a transfer was answered {status}")
+                y.keep()
+                translate(status)
                 return
             y.acknowledge(answer)
             call.connect(x, y)

@@ -13,20 +13,30 @@ from pbx.immutable import immutable
 from pbx.media.orders import (
     Address,
     CloseEndpoint,
+    Detect,
+    Digit,
     EndpointClosed,
     EndpointFailed,
     EndpointStats,
     Event,
     Join,
     Latched,
+    Mix,
     OpenEndpoint,
     Order,
     Part,
+    Play,
+    Played,
     ReadStats,
+    Record,
+    Recorded,
     Resumed,
+    SendDigit,
     SetRemote,
     Silent,
     StatsRead,
+    StopPlay,
+    StopRecord,
     WorkerRestarted,
 )
 from pbx.media.wire import Counted, Message, Ping, Restore
@@ -40,6 +50,7 @@ HUNG_S: Final = 10.0  # a worker that says nothing for so long is killed
 DEATHS: Final = 4  # within DEATHS_S: this worker cannot be kept alive, its calls are given up
 DEATHS_S: Final = 30.0
 BACKOFF_S: Final = 5.0
+ANY: Final = ("0.0.0.0", "::")  # noqa: S104  # addresses that stand for all of ours
 
 
 @immutable
@@ -93,6 +104,9 @@ class _Endpoint:
     counters: dict[tuple[str, int], int] = field(default_factory=dict)  # of the SRTP session in force
     peer: "_Endpoint | None" = None
     carried: EndpointStats | None = None
+    mix: Mix | None = None
+    detect: Detect | None = None
+    play: Play | None = None
     is_closing: bool = False
     moving_to: _Worker | None = None
 
@@ -113,6 +127,8 @@ class Crew:
         self._workers = [_Worker(number) for number in range(workers)]
         self._endpoints: dict[str, _Endpoint] = {}
         self._calls: dict[str, list[_Endpoint]] = {}
+        self._rooms: dict[str, list[_Endpoint]] = {}
+        self._recordings: dict[tuple[str, str], _Worker] = {}  # endpoint and name; some outlive the endpoint
         self._ports: dict[int, list[_Endpoint]] = {}  # by the even one; the same can be open on two addresses
         self._next_ping: float | None = None
 
@@ -146,6 +162,14 @@ class Crew:
                     hung = now - worker.heard > HUNG_S
                     effects.append(Kill(worker.number) if hung else Tell(worker.number, Ping()))
         return effects
+
+    def hears_keys(self, address: Address, payload_type: int) -> str | None:
+        """The endpoint on an address of ours that agreed on this payload type for events, if there is one."""
+        for endpoint in self._ports.get(address[1], ()):
+            remote = endpoint.remote
+            if endpoint.order.address in (address[0], *ANY) and remote is not None:
+                return endpoint.name if remote.telephone_event == payload_type else None
+        return None
 
     # Orders.
 
@@ -218,6 +242,72 @@ class Crew:
         unknown = StatsRead(order.endpoint, endpoint.carried or EndpointStats())
         return self._tell(endpoint, order) or [Report(unknown)]
 
+    def _mix(self, order: Mix) -> list[Effect]:
+        endpoint = self._endpoints.get(order.endpoint)
+        if endpoint is None or endpoint.is_closing:
+            return []
+        before, endpoint.mix = endpoint.mix, order if order.room else None
+        if before is not None and before.room != order.room:
+            _drop(self._rooms, before.room, endpoint)
+        if order.room and (before is None or before.room != order.room):
+            others = self._rooms.setdefault(order.room, [])
+            others.append(endpoint)
+            if (moved := self._follow(endpoint, others[0])) is not None:
+                return moved
+        return self._tell(endpoint, order)
+
+    def _follow(self, endpoint: _Endpoint, first: _Endpoint) -> list[Effect] | None:
+        """All of a room must be with one worker; None: they are."""
+        target = first.moving_to or first.worker
+        if (endpoint.moving_to or endpoint.worker) is target:
+            return None
+        if endpoint.moving_to is not None:
+            return []
+        return self._move(endpoint, target)
+
+    def _play(self, order: Play) -> list[Effect]:
+        endpoint = self._endpoints.get(order.endpoint)
+        if endpoint is None or endpoint.is_closing:
+            return [Report(Played(order.endpoint, order.play, "closed"))]
+        endpoint.play = order
+        told = self._tell(endpoint, order)
+        return told if told or order.loop else self._lost_play(endpoint, "the media worker is not there")
+
+    def _lost_play(self, endpoint: _Endpoint, why: str) -> list[Effect]:
+        play, endpoint.play = endpoint.play, None
+        return [] if play is None else [Report(Played(endpoint.name, play.play, why))]
+
+    def _stop_play(self, order: StopPlay) -> list[Effect]:
+        endpoint = self._endpoints.get(order.endpoint)
+        if endpoint is None or endpoint.play is None:
+            return []
+        return self._tell(endpoint, order) or self._lost_play(endpoint, "stopped")
+
+    def _record(self, order: Record) -> list[Effect]:
+        endpoint = self._endpoints.get(order.endpoint)
+        failed: list[Effect] = [Report(Recorded(order.endpoint, order.recording, 0.0, "closed"))]
+        if endpoint is None or endpoint.is_closing:
+            return failed
+        told = self._tell(endpoint, order)
+        if told:
+            self._recordings[order.endpoint, order.recording] = endpoint.worker
+        return told or failed
+
+    def _stop_record(self, order: StopRecord) -> list[Effect]:
+        endpoint = self._endpoints.get(order.endpoint)
+        return [] if endpoint is None else self._tell(endpoint, order)
+
+    def _detect(self, order: Detect) -> list[Effect]:
+        endpoint = self._endpoints.get(order.endpoint)
+        if endpoint is None:
+            return []
+        endpoint.detect = order if order.on else None
+        return self._tell(endpoint, order)
+
+    def _send_digit(self, order: SendDigit) -> list[Effect]:
+        endpoint = self._endpoints.get(order.endpoint)
+        return [] if endpoint is None else self._tell(endpoint, order)
+
     def _tell(self, endpoint: _Endpoint, message: Message) -> list[Effect]:
         worker = endpoint.worker
         if worker.is_up and endpoint.moving_to is None and not endpoint.is_closing:
@@ -281,10 +371,13 @@ class Crew:
             stays, moves = moves, stays
         if moves.moving_to is not None or moves.is_closing:
             return []
-        moves.moving_to = stays.moving_to or stays.worker
-        if not moves.worker.is_up:
-            return self._arrived(moves)
-        return [Tell(moves.worker.number, CloseEndpoint(moves.name))]
+        return self._move(moves, stays.moving_to or stays.worker)
+
+    def _move(self, endpoint: _Endpoint, target: _Worker) -> list[Effect]:
+        endpoint.moving_to = target
+        if not endpoint.worker.is_up:
+            return self._arrived(endpoint)
+        return [Tell(endpoint.worker.number, CloseEndpoint(endpoint.name))]
 
     def _arrived(self, endpoint: _Endpoint) -> list[Effect]:
         assert endpoint.moving_to is not None
@@ -314,6 +407,10 @@ class Crew:
                 effects += self._tell(endpoint, Join(endpoint.name, peer.name))
             else:
                 effects += self._bring_together(endpoint, peer)
+        for endpoint in there:
+            for order in (endpoint.mix, endpoint.detect, endpoint.play):
+                if order is not None:
+                    effects += self._tell(endpoint, order)
         return effects
 
     # What the workers say.
@@ -322,6 +419,9 @@ class Crew:
         """A message of worker `number`."""
         worker = self._workers[number]
         worker.heard = now
+        if type(message) is Recorded:
+            known = self._recordings.pop((message.endpoint, message.recording), None)
+            return [] if known is None else [Report(message)]
         event = EVENTS.get(type(message))
         if event is None:
             return []
@@ -339,6 +439,14 @@ class Crew:
         if endpoint.remote is not None and endpoint.remote.srtp == event.keys:
             endpoint.counters[event.kind, event.ssrc] = event.value
         return []
+
+    def _played(self, endpoint: _Endpoint, event: Played) -> list[Effect]:
+        play = endpoint.play
+        if play is not None and play.play == event.play:
+            if play.loop and endpoint.moving_to is not None:
+                return []  # it goes on over there
+            endpoint.play = None
+        return [Report(event)]
 
     def _stats_read(self, endpoint: _Endpoint, event: StatsRead) -> list[Effect]:
         return [Report(StatsRead(event.endpoint, total(endpoint.carried, event.stats)))]
@@ -365,6 +473,8 @@ class Crew:
         endpoint.worker.load -= 1
         _drop(self._ports, order.rtp_port, endpoint)
         _drop(self._calls, order.call, endpoint)
+        if endpoint.mix is not None:
+            _drop(self._rooms, endpoint.mix.room, endpoint)
         _unpair(endpoint)
 
     # Death and resurrection.
@@ -375,7 +485,10 @@ class Crew:
         worker.is_up = False
         worker.deaths = [*(at for at in worker.deaths if now - at < DEATHS_S), now]
         effects: list[Effect] = []
+        lost: list[Effect] = self._lost_recordings(worker)
         for endpoint in self._of(worker):
+            if endpoint.play is not None and not endpoint.play.loop:
+                lost += self._lost_play(endpoint, "the media worker died")
             if endpoint.is_closing:
                 effects += self._closed(endpoint, None)
             elif endpoint.moving_to is not None:
@@ -383,12 +496,18 @@ class Crew:
         if len(worker.deaths) < DEATHS:
             calls = tuple(dict.fromkeys(endpoint.order.call for endpoint in self._of(worker)))
             effects += self._revive(worker, now)
-            return [*effects, Report(WorkerRestarted(calls, why))]
+            return [*effects, *lost, Report(WorkerRestarted(calls, why))]
         worker.again = now + BACKOFF_S
         for endpoint in self._of(worker):
             self._forget(endpoint)
             effects.append(Report(EndpointFailed(endpoint.name, f"the media worker keeps failing: {why}")))
-        return effects
+        return [*lost, *effects]
+
+    def _lost_recordings(self, worker: _Worker) -> list[Effect]:
+        lost = [key for key, of in self._recordings.items() if of is worker]
+        for key in lost:
+            del self._recordings[key]
+        return [Report(Recorded(*key, -1.0, "the media worker died")) for key in lost]
 
     def _revive(self, worker: _Worker, now: float) -> list[Effect]:
         worker.is_up, worker.heard, worker.again = True, now, None
@@ -426,6 +545,13 @@ ORDERS: Final[dict[type, Callable[[Crew, Any], list[Effect]]]] = {
     Part: Crew._part,
     CloseEndpoint: Crew._close,
     ReadStats: Crew._read_stats,
+    Mix: Crew._mix,
+    Play: Crew._play,
+    StopPlay: Crew._stop_play,
+    Record: Crew._record,
+    StopRecord: Crew._stop_record,
+    Detect: Crew._detect,
+    SendDigit: Crew._send_digit,
 }
 EVENTS: Final[dict[type, Callable[[Crew, _Endpoint, Any], list[Effect]]]] = {
     EndpointFailed: Crew._failed,
@@ -435,4 +561,6 @@ EVENTS: Final[dict[type, Callable[[Crew, _Endpoint, Any], list[Effect]]]] = {
     StatsRead: Crew._stats_read,
     Silent: Crew._pass,
     Resumed: Crew._pass,
+    Digit: Crew._pass,
+    Played: Crew._played,
 }

@@ -3,6 +3,7 @@
 import select
 import socket
 from collections.abc import Callable
+from math import inf
 from socket import SocketType
 from time import monotonic, sleep
 from typing import Final
@@ -28,6 +29,8 @@ class Loop:
         self._handlers: dict[int, Handler] = {}
         self._on_interval, self._interval_s, self._on_failure = on_interval, interval_s, on_failure
         self._next_interval = 0.0
+        self._next_beat = inf
+        self._on_beat: Callable[[float], float] | None = None
         self._is_running = True
         self.is_busy = False
 
@@ -91,6 +94,10 @@ class Loop:
         """Let the next interval end at this time, unless it ends earlier anyway."""
         self._next_interval = min(self._next_interval, at)
 
+    def beat(self, on_beat: Callable[[float], float], at: float) -> None:
+        """Call `on_beat` with the time at `at` or soon after, and again at the time that it returns."""
+        self._on_beat, self._next_beat = on_beat, at
+
     def run(self) -> None:
         """Work until stopped."""
         now = monotonic()
@@ -105,8 +112,11 @@ class Loop:
                         break
                     count += handled
             else:
-                count += self._round(max(0.0, min(next_period, self._next_interval) - now))
+                until = min(next_period, self._next_interval, self._next_beat)
+                count += self._round(max(0.0, until - now))
             now = monotonic()
+            if now >= self._next_beat and self._on_beat is not None:
+                self._next_beat = self._on_beat(now)
             if now >= next_period:
                 rate = count / (now - next_period + PERIOD_S)
                 self.is_busy = rate > (CALM_A_SECOND if self.is_busy else BUSY_A_SECOND)

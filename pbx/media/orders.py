@@ -2,32 +2,48 @@
 
 An **endpoint** is one even/odd UDP port pair of ours that talks with one peer; two joined endpoints relay
 what each receives to the other. Endpoints are named by the core; names are never used twice.
+
+Where the PBX takes part itself, an endpoint has a **voice**: it is played sounds, it is recorded, it is in a
+**room**, where each hears all others. A call whose legs have no codec in common is a room of two.
 """
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pbx.immutable import immutable
 from pbx.rtp.statistics import EndpointStats
 from pbx.sdp.crypto import SrtpKeys
 
 __all__ = [
+    "SOUND_ORDERS",
     "Address",
     "CloseEndpoint",
+    "Detect",
+    "Digit",
     "EndpointClosed",
     "EndpointFailed",
     "EndpointStats",
     "Event",
     "Join",
     "Latched",
+    "Mix",
     "OpenEndpoint",
     "Order",
     "Part",
+    "Play",
+    "Played",
     "ReadStats",
+    "Record",
+    "Recorded",
     "Resumed",
+    "SendDigit",
     "SetRemote",
     "Silent",
+    "SoundEvent",
+    "SoundOrder",
     "SrtpKeys",
     "StatsRead",
+    "StopPlay",
+    "StopRecord",
     "WorkerRestarted",
 ]
 
@@ -64,6 +80,10 @@ class SetRemote:
         clock_rates: (payload type, RTP clock in Hz) of all formats agreed on; empty: any type is valid.
         telephone_event: the payload type of RFC 4733 events, if agreed on.
         payload_map: (payload type as this peer sends it, as the joined peer expects it), where they differ.
+        codecs: (payload type, encoding name such as "PCMA") of all formats that may be sent to the peer, the
+            best first.
+        heard_codecs: the same of those that the peer sends with.
+        has_digits: keys that the peer presses count: the kernel, which would not show them, is left out.
     """
 
     endpoint: str
@@ -79,6 +99,9 @@ class SetRemote:
     clock_rates: tuple[tuple[int, int], ...] = ()
     telephone_event: int | None = None
     payload_map: tuple[tuple[int, int], ...] = ()
+    codecs: tuple[tuple[int, str], ...] = ()
+    heard_codecs: tuple[tuple[int, str], ...] = ()
+    has_digits: bool = False
 
 
 @immutable
@@ -87,6 +110,93 @@ class Join:
 
     a: str
     b: str
+
+
+@immutable
+class Mix:
+    """Let the endpoint hear all others in `room`, and them it; "" = leave the room it is in.
+
+    Attributes:
+        muted: it hears the others, but not they it.
+        echo: it hears itself, too.
+    """
+
+    endpoint: str
+    room: str
+    muted: bool = False
+    echo: bool = False
+
+
+@immutable
+class Play:
+    """Play a rendered sound to the peer: instead of what a joined peer says, over what is said in its room.
+
+    Answered by Played. Only one sound at a time is played to an endpoint: a newer one ends the one before.
+
+    Attributes:
+        play: a name that Played repeats.
+        stem: `media.rendering.Rendered.stem`.
+        loop: begin again at its end, until StopPlay.
+        is_filler: heard only while a joined peer sends nothing, such as music on hold.
+    """
+
+    endpoint: str
+    play: str
+    stem: str
+    loop: bool = False
+    is_filler: bool = False
+
+
+@immutable
+class StopPlay:
+    """Answered by Played, if something is being played."""
+
+    endpoint: str
+
+
+@immutable
+class Record:
+    """Write what the peer of `endpoint` says to the WAV file `path`, and what that of `other` says.
+
+    Answered by Recorded at its end. With `other` the file has two channels, `endpoint` on the left.
+
+    Attributes:
+        recording: a name that Recorded repeats.
+        max_s: ends after so many seconds; 0 = never.
+        silence_s: ends when nobody has said anything for so long; 0 = never. This silence is not kept.
+    """
+
+    endpoint: str
+    recording: str
+    path: str
+    other: str = ""
+    max_s: float = 0.0
+    silence_s: float = 0.0
+
+
+@immutable
+class StopRecord:
+    """Answered by Recorded, if it is going on. `endpoint` is the one that Record named."""
+
+    endpoint: str
+    recording: str
+
+
+@immutable
+class Detect:
+    """Look for digits in the sound of a peer that sends no RFC 4733 events; they come as Digit, too."""
+
+    endpoint: str
+    on: bool = True
+
+
+@immutable
+class SendDigit:
+    """Press a key towards the peer: as RFC 4733 event where that is agreed on, else as tones."""
+
+    endpoint: str
+    digit: str
+    duration_ms: int = 160
 
 
 @immutable
@@ -158,6 +268,38 @@ class Resumed:
 
 
 @immutable
+class Digit:
+    """The peer has pressed a key, "0" to "9", "*", "#", "A" to "D": told once, when it is pressed."""
+
+    endpoint: str
+    digit: str
+
+
+@immutable
+class Played:
+    """A sound is over: "ended", "stopped", "replaced", or what went wrong."""
+
+    endpoint: str
+    play: str
+    why: str
+
+
+@immutable
+class Recorded:
+    """A recording is over and all of it is in its file, which is not on the disk for sure yet.
+
+    Attributes:
+        seconds: its length; 0: there is none; below 0: not known, but there may be something in the file.
+        why: "stopped", "silence", "full" (max_s), "closed" (its endpoint was), or what went wrong.
+    """
+
+    endpoint: str
+    recording: str
+    seconds: float
+    why: str
+
+
+@immutable
 class WorkerRestarted:
     """The worker of these calls died; their endpoints are open again on the same ports, counting anew."""
 
@@ -165,5 +307,10 @@ class WorkerRestarted:
     why: str
 
 
-Order: TypeAlias = OpenEndpoint | SetRemote | Join | Part | CloseEndpoint | ReadStats
-Event: TypeAlias = EndpointFailed | Latched | EndpointClosed | StatsRead | Silent | Resumed | WorkerRestarted
+SOUND_ORDERS: Final = (Mix, Play, StopPlay, Record, StopRecord, Detect, SendDigit)
+SoundOrder: TypeAlias = Mix | Play | StopPlay | Record | StopRecord | Detect | SendDigit
+Order: TypeAlias = OpenEndpoint | SetRemote | Join | Part | CloseEndpoint | ReadStats | SoundOrder
+SoundEvent: TypeAlias = Digit | Played | Recorded
+Event: TypeAlias = (
+    EndpointFailed | Latched | EndpointClosed | StatsRead | Silent | Resumed | SoundEvent | WorkerRestarted
+)

@@ -82,6 +82,8 @@ _KINDS: Final[tuple[type, ...]] = (
     *(orders.ReadStats, orders.EndpointFailed, orders.Latched, orders.EndpointClosed),
     *(orders.StatsRead, orders.Silent, orders.Resumed, orders.WorkerRestarted),
     *(Ping, Pong, Counted, Restore, ReadPaths, PathsRead),
+    *(orders.Mix, orders.Play, orders.StopPlay, orders.Record, orders.StopRecord, orders.Detect),
+    *(orders.SendDigit, orders.Digit, orders.Played, orders.Recorded),
 )
 _NESTED: Final[dict[type, tuple[str, type]]] = {  # the field that is a value type itself
     orders.SetRemote: ("srtp", SrtpKeys),

@@ -8,6 +8,7 @@ are the core's to answer, which then ends its calls in order.
 
 import gc
 import os
+import random
 import resource
 import signal
 import socket
@@ -20,8 +21,10 @@ from operator import attrgetter
 from typing import Any, Final
 
 from pbx.errors import MediaError
+from pbx.media.files import Files
 from pbx.media.loop import Loop
 from pbx.media.orders import (
+    SOUND_ORDERS,
     Address,
     CloseEndpoint,
     EndpointClosed,
@@ -34,9 +37,11 @@ from pbx.media.orders import (
     Resumed,
     SetRemote,
     Silent,
+    SoundOrder,
     SrtpKeys,
     StatsRead,
 )
+from pbx.media.studio import Studio
 from pbx.media.wire import (
     Counted,
     Decoder,
@@ -75,7 +80,36 @@ class Worker:
         self._loop.watch(control, self._receive_orders)
         self._trouble = ""
         self._is_swept = False
+        self._files: Files | None = None
         self._kernel = self._open_kernel(mark) if mark is not None else None
+        self._studio = Studio(
+            self._endpoints,
+            self._report,
+            lambda at: self._loop.beat(self._beat, at),
+            self._broke,
+            self._open_files,
+            random.SystemRandom(),
+        )
+
+    def _beat(self, now: float) -> float:
+        due = self._studio.tick(now)
+        self._flush()
+        return due
+
+    def _broke(self, name: str, error: Exception) -> None:
+        traceback.print_exception(error)  # to the core's standard error
+        self._fail(name, f"bug in the media worker: {error!r}")
+
+    def _open_files(self) -> Files:
+        files = Files()
+        self._loop.watch(files.wake, self._take_told)
+        self._files = files
+        return files
+
+    def _take_told(self, now: float) -> None:
+        assert self._files is not None
+        self._files.take(now)
+        self._flush()
 
     def _open_kernel(self, mark: Mark) -> KernelJoins | None:
         try:
@@ -89,6 +123,7 @@ class Worker:
         try:
             self._loop.run()
         finally:
+            self._studio.close()
             for endpoint in self._endpoints.values():
                 endpoint.close()
             if self._kernel is not None:
@@ -132,6 +167,7 @@ class Worker:
     def _set_remote(self, order: SetRemote, now: float) -> None:
         if (endpoint := self._endpoints.get(order.endpoint)) is not None:
             endpoint.set_remote(Remote(*remote_values(order)), now)
+            self._studio.changed(endpoint)
 
     def _restore(self, order: Restore, _now: float) -> None:
         if (endpoint := self._endpoints.get(order.endpoint)) is not None:
@@ -141,14 +177,24 @@ class Worker:
     def _join(self, order: Join, now: float) -> None:
         a, b = self._endpoints.get(order.a), self._endpoints.get(order.b)
         if a is not None and b is not None:
+            before = (a.peer, b.peer)
             a.join(b, now)
+            for endpoint in (a, b, *before):
+                self._studio.joined(endpoint)
 
     def _part(self, order: Part, _now: float) -> None:
         if (endpoint := self._endpoints.get(order.a)) is not None:
+            peer = endpoint.peer
             endpoint.part()
+            for each in (endpoint, peer):
+                self._studio.joined(each)
+
+    def _sound(self, order: SoundOrder, now: float) -> None:
+        self._studio.perform(order, now)
 
     def _close(self, order: CloseEndpoint, _now: float) -> None:
         if (endpoint := self._endpoints.pop(order.endpoint, None)) is not None:
+            self._studio.closed(order.endpoint)
             endpoint.close()
             self._report(EndpointClosed(order.endpoint, endpoint.stats()))
 
@@ -179,6 +225,10 @@ class Worker:
         self._report(Counted(endpoint.name, keys, counter.kind, counter.ssrc, value))
         self._flush()
 
+    def signalled(self, endpoint: Endpoint, packet: bytes, now: float) -> None:
+        """The peer presses a key, perhaps."""
+        self._studio.signalled(endpoint, packet, now)
+
     def _tick(self, now: float) -> None:
         if self._kernel is not None:
             self._kernel.poll(now)
@@ -202,6 +252,7 @@ class Worker:
     def _fail(self, name: str, why: str) -> None:
         endpoint = self._endpoints.pop(name, None)
         if endpoint is not None:
+            self._studio.closed(name)
             endpoint.close()
         self._report(EndpointFailed(name, why))
 
@@ -240,6 +291,7 @@ ACTIONS: Final[dict[type, Callable[[Worker, Any, float], None]]] = {
     ReadStats: Worker._read_stats,
     Ping: Worker._pong,
     ReadPaths: Worker._read_paths,
+    **dict.fromkeys(SOUND_ORDERS, Worker._sound),
 }
 
 

@@ -208,12 +208,13 @@ class TrustedServers:
 
     Args:
         trusted_ca: PEM with the authorities to trust, or None for those that the system trusts.
+        key: what the setting is called in pbx.toml.
 
     Raises:
         ConfigError: the file cannot be used.
     """
 
-    def __init__(self, trusted_ca: Path | None) -> None:
+    def __init__(self, trusted_ca: Path | None, key: str = "sip.trusted_ca") -> None:
         self._ciphers = ssl.AcceptableCiphers.fromOpenSSLCipherString(CIPHERS.decode())  # type: ignore[no-untyped-call]  # Twisted's
         self._authorities: Watched[list[ssl.Certificate]] | None = None
         if trusted_ca is None:
@@ -228,7 +229,7 @@ class TrustedServers:
             self._authorities = Watched((path,), load)
         except (OSError, ValueError) as error:
             raise ConfigError(
-                "sip.trusted_ca", str(path), f'{_plain(error)}; give a PEM file with certificates, or ""'
+                key, str(path), f'{_plain(error)}; give a PEM file with certificates, or ""'
             ) from error
 
     def expect(self, name: str) -> IOpenSSLClientConnectionCreator:

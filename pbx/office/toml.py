@@ -10,6 +10,7 @@ from pbx.office.mistakes import Mistake, OfficeFileError
 from pbx.office.reading import Finding, Reading
 from pbx.office.snapshot import Office
 from pbx.office.source import Source
+from pbx.office.uploads import Take, settle_sounds
 from pbx.office.writing import render
 
 
@@ -23,7 +24,14 @@ class OfficeFile:
 
 
 def parse_office(
-    text: str, filename: str, *, realm: str, hasher: Hasher, entropy: Entropy, existing: Office | None = None
+    text: str,
+    filename: str,
+    *,
+    realm: str,
+    hasher: Hasher,
+    entropy: Entropy,
+    existing: Office | None = None,
+    take_sound: Take | None = None,
 ) -> OfficeFile:
     """Read the text of an office.toml.
 
@@ -31,6 +39,8 @@ def parse_office(
         filename: as it shall be named in mistakes.
         realm: of the devices' digest authentication ([server].domain).
         existing: the office as it is; secrets that the file leaves out are taken from it.
+        take_sound: looks at a sound file that a prompt names and says where it is kept; None: the paths stay
+            as they are.
 
     Raises:
         OfficeFileError: anything is wrong; it carries all the mistakes.
@@ -46,6 +56,9 @@ def parse_office(
     findings += [
         Finding(path, "a PIN that another member has", "a PIN of one's own") for path in settler.taken_pins
     ]
+    if take_sound is not None:
+        office, unusable = settle_sounds(office, take_sound)
+        findings += unusable
     malformed = {finding.path for finding in reading.findings}  # what stands there now was not written so
     findings = [finding for finding in findings if finding.path not in malformed]
     if reading.findings or findings:

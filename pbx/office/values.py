@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import phonenumbers
 
 from pbx.errors import PbxError
+from pbx.languages import VOICES
 from pbx.office.codes import FEATURE_CODES
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -386,6 +387,17 @@ class OneOf:
         raise NotAllowedError(self.allowed)
 
 
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language that some voice speaks; its country in capitals."""
+
+    def read(self, raw: object) -> str:
+        if not isinstance(raw, str) or raw not in VOICES:
+            near = nearest(raw, VOICES) if isinstance(raw, str) else None
+            raise NotAllowedError("a language that there is a voice for: " + " ".join(sorted(VOICES)), near)
+        return raw
+
+
 LABEL = Text(100)
 NAME = Text(
     64,
@@ -403,7 +415,7 @@ USERNAME = Text(
     "1 to 64 letters, digits, _ . or -, a letter or digit first",
     empty=False,
 )
-LANGUAGE = Text(35, r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*", 'a language such as "en" or "zh-HK"', empty=False)
+LANGUAGE = Language()
 DIGITS = Text(20, r"[0-9]{1,20}", "1 to 20 digits")
 CLOCK = Text(5, r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time of day as "HH:MM", 00:00 to 23:59', empty=False)
 NUMBER_PATTERN = Text(

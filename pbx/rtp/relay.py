@@ -43,6 +43,7 @@ from pbx.rtp.statistics import EndpointStats
 from pbx.sdp.crypto import SrtpKeys
 
 Handler: TypeAlias = Callable[[float], None]
+Heard: TypeAlias = Callable[[bytes, float], None]  # an RTP packet, and when it came
 
 HELD: Final = 5  # packets: a tenth of a second of speech
 HELD_S: Final = 0.3
@@ -119,6 +120,18 @@ class Listener(Protocol):
 
     def counted(self, endpoint: "Endpoint", keys: SrtpKeys, counter: Counter, value: int) -> None:
         """The SRTP session with `keys` has come so far."""
+        ...
+
+    def signalled(self, endpoint: "Endpoint", packet: bytes, now: float) -> None:
+        """The peer sent an RFC 4733 event."""
+        ...
+
+
+class Ear(Protocol):
+    """Who hears what the peer of an endpoint says, beside or instead of a joined peer."""
+
+    def hear(self, packet: bytes, now: float) -> None:
+        """An RTP packet, decrypted, with the peer's payload types."""
         ...
 
 
@@ -221,6 +234,8 @@ class Endpoint:
         self._refusal = ""  # why the kernel does not take them, as it said
         self._returns = 0
         self._packets_before = 0  # it came back
+        self._ear: Ear | None = None
+        self._cover: Heard | None = None  # gets what the joined peer sends, instead of our peer
 
         self._stream = Stream()
         self._round_trip = rtcp.RoundTrip()
@@ -302,8 +317,31 @@ class Endpoint:
         self._choose_path()
         peer._choose_path()
 
+    def listen(self, ear: Ear | None, cover: Heard | None) -> None:
+        """Let `ear` hear all that the peer says, and `cover` what the peer would have heard by the join."""
+        if ear is self._ear and cover == self._cover:
+            return
+        self._come_back()
+        self._ear, self._cover = ear, cover
+        self._choose_paths()
+
+    def say(self, packet: bytes) -> None:
+        """Send the peer an RTP packet of our own, as far as it was agreed that we may."""
+        self._send_rtp(packet)
+
+    @property
+    def remote(self) -> Remote | None:
+        """What SDP agreed."""
+        return self._remote
+
+    @property
+    def peer(self) -> "Endpoint | None":
+        """Whom it is joined with."""
+        return self._peer
+
     def close(self) -> None:
         """Free the ports."""
+        self._ear = self._cover = None
         self._remote = None  # no path needs to be chosen any more
         self.part()
         for sock in (self._rtp, self._rtcp, self._stray):
@@ -517,6 +555,7 @@ class Endpoint:
         payload_type = head & 0x7F
         if self._remote is not None and payload_type == self._remote.telephone_event:
             self._stream.receive(ssrc, sequence, None, now)
+            self._listener.signalled(self, packet, now)
             return
         if payload_type != self._payload_type:
             self._payload_type = payload_type
@@ -531,12 +570,19 @@ class Endpoint:
         peer = self._peer
         if self._remote is None or not self._remote.may_receive:
             return
+        if self._ear is not None:
+            self._ear.hear(packet, self._heard)
+            if peer is None:
+                return
         if peer is None:
             self._held = [*self._held[1 - HELD :], (self._heard, packet)]
             return
         if self._payload_map and (other := self._payload_map.get(packet[1] & 0x7F)) is not None:
             packet = set_payload_type(packet, other)
-        peer._send_rtp(packet)
+        if peer._cover is None:
+            peer._send_rtp(packet)
+        else:
+            peer._cover(packet, self._heard)
 
     def _send_rtp(self, packet: bytes) -> None:
         if self._remote is None or not self._remote.may_send:
@@ -663,6 +709,7 @@ class Endpoint:
                 and self._srtp is None
                 and mine.may_receive
                 and not self._payload_map
+                and self._ear is None
                 and peer is not None
                 and peer._is_plain()
             ):
@@ -700,6 +747,7 @@ class Endpoint:
             and self._srtp is None
             and self._remote is not None
             and self._remote.may_send
+            and self._cover is None
         )
 
     # Through the kernel.
@@ -707,7 +755,7 @@ class Endpoint:
     def _why_seen(self) -> str:
         """Why the packets of this side have to be seen; "" = nobody needs to.
 
-        Whoever comes to record, mix or listen for digits has to have a line here, and `_come_back` first.
+        Whoever changes one of these calls `_come_back` first.
         """
         remote = self._remote
         if remote is None:
@@ -720,6 +768,10 @@ class Endpoint:
             return "payload types differ"
         if not (remote.may_send and remote.may_receive):
             return "on hold"
+        if self._ear is not None or self._cover is not None:
+            return "heard by the PBX"
+        if remote.has_digits and remote.telephone_event is not None:
+            return "digits count"
         if not self._latch.is_fixed:
             return NOT_HEARD
         return ""

@@ -23,6 +23,9 @@ class Remote:
         clock_rates: (payload type, RTP clock in Hz) of all formats agreed on; empty: any type is valid.
         telephone_event: the payload type of RFC 4733 events, if agreed on.
         payload_map: (payload type as this peer sends it, as the joined peer expects it), where they differ.
+        codecs: (payload type, encoding name) of the formats that may be sent to the peer, the best first.
+        heard_codecs: the same of those that the peer sends with.
+        has_digits: keys that the peer presses have to be seen.
     """
 
     rtp: Address | None
@@ -37,3 +40,6 @@ class Remote:
     clock_rates: tuple[tuple[int, int], ...] = ()
     telephone_event: int | None = None
     payload_map: tuple[tuple[int, int], ...] = ()
+    codecs: tuple[tuple[int, str], ...] = ()
+    heard_codecs: tuple[tuple[int, str], ...] = ()
+    has_digits: bool = False

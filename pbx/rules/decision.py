@@ -10,6 +10,9 @@ class Reject:
     status: int
     reason: str
     why: str
+    key: str = ""  # of the extension whose no-answer settings apply
+    is_noted: bool = False  # the missed call is mailed
+    announcement: str = ""  # the system prompt that the caller hears first
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +25,26 @@ class Ring:
     key: str = ""
 
 
-Decision = Reject | Ring
+@dataclass(frozen=True, slots=True)
+class TakeMessage:
+    """The caller is greeted and may leave a message for the extension `key`."""
+
+    key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """The PBX itself is who was called.
+
+    Attributes:
+        service: what it does, one of `rules.features.SERVICES`.
+        argument: what was dialled after the code: a slot, a key.
+    """
+
+    service: str
+    argument: str
+    why: str
+
+
+Decision = Reject | Ring | TakeMessage | Serve

@@ -23,8 +23,9 @@ def unregistered(facts: InboundFacts) -> Decision | None:
         return None
     assert facts.extension is not None  # `unknown` came first
     if any(device.username in facts.registered for device in facts.extension.devices):
-        return Reject(486, "Busy Here", f"the only phone of {facts.key} that could ring is the caller's own")
-    return Reject(480, "Temporarily Unavailable", f"no phone of {facts.key} is registered")
+        why = f"the only phone of {facts.key} that could ring is the caller's own"
+        return Reject(486, "Busy Here", why, facts.key)
+    return Reject(480, "Temporarily Unavailable", f"no phone of {facts.key} is registered", facts.key)
 
 
 def ring(facts: InboundFacts) -> Decision | None:

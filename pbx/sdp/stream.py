@@ -50,6 +50,16 @@ class Stream(NamedTuple):
         return _clock_rates(self.receive)
 
     @property
+    def sound_codecs(self) -> tuple[tuple[int, str], ...]:
+        """Payload type and encoding name of the codecs that may be sent to the peer, the best first."""
+        return _sound_codecs(self.send)
+
+    @property
+    def heard_codecs(self) -> tuple[tuple[int, str], ...]:
+        """The same of those that the peer sends with."""
+        return _sound_codecs(self.receive)
+
+    @property
     def telephone_event(self) -> int | None:
         """The payload type under which the peer's digits arrive (RFC 4733)."""
         return _telephone_event(self.receive)
@@ -97,6 +107,11 @@ def _shared(formats: tuple[Format, ...], others: tuple[Format, ...]) -> tuple[Fo
 @lru_cache(256)
 def _clock_rates(formats: tuple[Format, ...]) -> tuple[tuple[int, int], ...]:
     return tuple([(each.payload_type, each.rate_hz) for each in formats])
+
+
+@lru_cache(256)
+def _sound_codecs(formats: tuple[Format, ...]) -> tuple[tuple[int, str], ...]:
+    return tuple([(each.payload_type, each.name) for each in formats if not each.is_auxiliary])
 
 
 @lru_cache(256)

@@ -23,12 +23,14 @@ from pbx.sip.transaction.timers import Timers
 from pbx.sip.transaction.types import Ended, RequestIn, ResponseIn, Send, TimedOut, TransportFailed
 from pbx.sip.uri import SipUri, parse_uri
 
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, REFER, NOTIFY, INFO, MESSAGE"
+ALLOW: Final = (
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY, INFO, MESSAGE"
+)
 METHODS: Final = frozenset(ALLOW.split(", "))
-RECOGNISED: Final = METHODS | {"SUBSCRIBE", "PUBLISH"}
+RECOGNISED: Final = METHODS | {"PUBLISH"}
 SUPPORTED: Final = "100rel, replaces, timer, norefersub, outbound, path"
 OPTION_TAGS: Final = frozenset((*SUPPORTED.split(", "), "histinfo", "from-change"))
-CHALLENGED: Final = frozenset({"INVITE", "REGISTER", "MESSAGE"})  # outside of dialogs
+CHALLENGED: Final = frozenset({"INVITE", "REGISTER", "MESSAGE", "SUBSCRIBE"})  # outside of dialogs
 # Headers whose requests are looked at more closely before anybody asks for a password (§8.2.2.3, §8.2.3).
 UNCHALLENGED: Final = frozenset({"Authorization", "Proxy-Authorization", "Require", "Content-Encoding"})
 UNREACHABLE: Final = "Unreachable"  # reason of the 503 that stands for a lost transport (§8.1.3.1)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     String,
+    Table,
     create_engine,
     delete,
     event,
@@ -82,7 +83,7 @@ class Store:
         )
         found: dict[str, list[Any]] = {}
         number = 0
-        with self._reads() as connection:
+        with self.reads() as connection:
             for row in connection.execute(query):
                 found.setdefault(row.kind, []).append(_adapter(row.kind).validate_json(row.body))
                 number = row.number
@@ -112,7 +113,7 @@ class Store:
         ]
         emails = {member.email for member in office.members}
         usernames = {device.username for extension in office.extensions for device in extension.devices}
-        with self._writes() as connection:
+        with self.writes() as connection:
             number: int = connection.scalar(select(revision.c.number).with_for_update()) or 0
             if expected is not None and number != expected:
                 raise ConflictError(
@@ -127,14 +128,14 @@ class Store:
 
     def revision(self) -> int:
         """The number of the last change."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return connection.scalar(select(revision.c.number)) or 0
 
     # --- what else is kept ---------------------------------------------------------------------------------
 
     def load_bindings(self) -> list[dict[str, Any]]:
         """Every saved binding, in the order of saving."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             order = (binding.c.username, binding.c.position)
             return [dict(row.body) for row in connection.execute(select(binding.c.body).order_by(*order))]
 
@@ -145,45 +146,46 @@ class Store:
             for username, bodies in bindings.items()
             for position, body in enumerate(bodies)
         ]
-        with self._writes() as connection:
+        with self.writes() as connection:
             connection.execute(delete(binding).where(binding.c.username.in_(tuple(bindings))))
             if rows:
                 connection.execute(insert(binding), rows)
 
     def add_records(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Add rows of finished calls; one that is there already is replaced, so that trying twice is safe."""
-        rows = [_fit(record) for record in {record["id"]: record for record in records}.values()]
+        rows = [fit(call_record, record) for record in {record["id"]: record for record in records}.values()]
         if rows:
-            with self._writes() as connection:
+            with self.writes() as connection:
                 connection.execute(delete(call_record).where(call_record.c.id.in_([r["id"] for r in rows])))
                 connection.execute(insert(call_record), rows)
 
     def records(self) -> list[dict[str, Any]]:
         """Every finished call, the oldest first."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             query = select(call_record).order_by(call_record.c.started_at, call_record.c.id)
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def set_password(self, email: str, hashed: str) -> None:
         """Set a member's portal password."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             connection.execute(delete(member_password).where(member_password.c.email == email))
             connection.execute(insert(member_password).values(email=email, hash=hashed))
 
     def password(self, email: str) -> str | None:
         """The hash of a member's portal password."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return connection.scalar(select(member_password.c.hash).where(member_password.c.email == email))
 
-    # --- inside --------------------------------------------------------------------------------------------
-
+    # --- transactions --------------------------------------------------------------------------------------
     @contextmanager
-    def _reads(self) -> Iterator[Connection]:
+    def reads(self) -> Iterator[Connection]:
+        """A transaction that only reads, for the other repositories of this database."""
         with _failures(self._engine.url), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _writes(self) -> Iterator[Connection]:
+    def writes(self) -> Iterator[Connection]:
+        """A transaction that writes, all of it or nothing; the same."""
         with _failures(self._engine.url), self._writing.begin() as connection:
             yield connection
 
@@ -278,10 +280,10 @@ def _forget(connection: Connection, column: Any, kept: set[str]) -> None:
         connection.execute(delete(column.table).where(column.in_(gone)))
 
 
-def _fit(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The texts of a record as every database takes them; they come from strangers."""
+def fit(table: Table, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The texts of a row of `table` as every database takes them; they come from strangers."""
     row = dict(record)
-    for column in call_record.c:
+    for column in table.c:
         if isinstance(column.type, String):
             text = str(row[column.name]).encode("utf-8", "replace").decode().replace("\0", "\ufffd")
             row[column.name] = text[: column.type.length]

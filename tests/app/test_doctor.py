@@ -4,6 +4,7 @@ import resource
 import shutil
 import socket
 from collections import namedtuple
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +12,12 @@ import pytest
 
 from pbx.app.doctor import examine
 from pbx.config import parse_config
+from pbx.mail.facts import Trial
+from pbx.mail.letter import write_letter
+from pbx.mail.packing import make_row
 from pbx.net.tls import make_self_signed
 from pbx.office.snapshot import Office
+from pbx.store.outbox import Outbox
 from pbx.store.store import open_store
 from tests.office.fakes import parse
 
@@ -43,18 +48,18 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def nobody_asks(servers):
+def nobody_asks(servers, mail):
     raise AssertionError(f"asked for {servers}")
 
 
-def look(folder: Path, text: str = "", office: Office | None = None, look_up=nobody_asks):
+def look(folder: Path, text: str = "", office: Office | None = None, ask=nobody_asks):
     """The findings, by what was looked at."""
     config = parse_config(text or PLAIN, "pbx.toml", folder)
     if office is not None:
         store = open_store(config.database.url)
         store.save(office)
         store.close()
-    return {finding.what: (finding.ok, finding.says) for finding in examine(config, look_up)}
+    return {finding.what: (finding.ok, finding.says) for finding in examine(config, ask)}
 
 
 def wrong(found) -> dict[str, str]:
@@ -149,21 +154,22 @@ def test_a_certificate_that_is_none(folder):
 
 def test_tls_devices_of_a_server_without_tls(folder):
     office = parse(OFFICE).office
-    found = wrong(look(folder, NO_TLS, office, lambda _: {}))
+    found = wrong(look(folder, NO_TLS, office, lambda *_: ({}, "")))
     assert found == {
         "sip.tls": "switched off, but these devices have tls = true and cannot register: 100",
     }
-    assert "sip.tls" not in look(folder, PLAIN, office, lambda _: {})
+    assert "sip.tls" not in look(folder, PLAIN, office, lambda *_: ({}, ""))
 
 
 def test_only_names_are_looked_up(folder):
     asked = []
 
-    def look_up(servers):
+    def ask(servers, mail):
+        assert mail is None
         asked.extend(servers)
-        return {"sip:sip.carrier.example": "sip.carrier.example: no such name"}
+        return {"sip:sip.carrier.example": "sip.carrier.example: no such name"}, ""
 
-    found = look(folder, "", parse(OFFICE).office, look_up)
+    found = look(folder, "", parse(OFFICE).office, ask)
     assert asked == ["sip:sip.carrier.example"]
     assert wrong(found) == {"trunk carrier": "sip.carrier.example: no such name"}
     assert found["gateway shop"][0]
@@ -235,3 +241,59 @@ def test_what_would_make_calls_between_other_machines_fast(folder, monkeypatch):
     assert "`sysctl net.ipv6.conf.all.forwarding=1`" in six[1]
     assert four[0]
     assert six[0]
+
+
+MAIL = PLAIN + "[mail]\nserver = 'smtp://ann:battery@mx.acme.example'\n"
+WANTS_MAIL = """
+[[extension]]
+key = "100"
+[extension.no_answer]
+emails = ["ann@acme.example"]
+"""
+
+
+def keep(folder: Path, *states: str) -> None:
+    """Put mail of these states into the outbox."""
+    store = open_store(parse_config(PLAIN, "pbx.toml", folder).database.url)
+    letter = write_letter(Trial(datetime(2026, 1, 1, tzinfo=UTC)), "Acme", "UTC")
+    for number, state in enumerate(states):
+        row = make_row(f"mail-{number}", letter, "pbx@acme.example", "ann@acme.example", 5.0 + number)
+        Outbox(store).add(
+            [replace(row, state=state, words="550 no\x1b such user" if state == "refused" else "")]
+        )
+    store.close()
+
+
+def test_mail_that_nobody_wants_needs_no_server(folder):
+    assert look(folder)["mail"] == (True, "no mail server is configured; mail is kept, and not sent")
+
+
+def test_mail_that_somebody_wants_needs_a_server(folder):
+    assert "no_answer.emails" in wrong(look(folder, office=parse(WANTS_MAIL).office))["mail"]
+    keep(folder, "waiting", "waiting", "sent")
+    assert "2 mails are kept" in wrong(look(folder, office=parse(WANTS_MAIL).office))["mail"]
+
+
+def test_the_mail_server_is_visited(folder):
+    visited = []
+
+    def ask(servers, mail):
+        visited.append(mail.server)
+        return {}, trouble
+
+    trouble = ""
+    assert look(folder, MAIL, ask=ask)["mail"] == (
+        True,
+        "mx.acme.example:587 takes mail from us; 0 mails wait",
+    )
+    trouble = "mx.acme.example:587: login refused: 535 no"
+    keep(folder, "waiting")
+    assert wrong(look(folder, MAIL, ask=ask)) == {"mail": f"{trouble}; 1 mails wait"}
+    assert len(visited) == 2
+
+
+def test_refused_mail_is_shown_with_the_servers_words(folder):
+    keep(folder, "refused", "refused")
+    found = wrong(look(folder, MAIL, ask=lambda *_: ({}, "")))["mail"]
+    assert found.startswith("2 mails were refused, the last one to ann@acme.example: 550 no\\x1b such user; ")
+    assert "battery" not in found

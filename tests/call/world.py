@@ -1,12 +1,24 @@
 """An exchange and phones that are only messages: whole call flows without sockets, time under control."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pbx.call.effects import Note, SaveBindings, WriteRecord
+from pbx.call.effects import Missed, Note, SaveBindings, WriteRecord
 from pbx.call.exchange import Exchange, Settings
+from pbx.call.sound import Begin, Question, Render
 from pbx.entropy import SeededEntropy
-from pbx.media.orders import CloseEndpoint, EndpointClosed, EndpointStats
+from pbx.media.orders import (
+    CloseEndpoint,
+    Digit,
+    EndpointClosed,
+    EndpointStats,
+    Play,
+    Played,
+    Record,
+    Recorded,
+    StopRecord,
+)
 from pbx.office.device import Device
 from pbx.office.extension import Extension
 from pbx.office.no_answer import NoAnswer
@@ -42,7 +54,7 @@ def make_extension(key: str, usernames: tuple[str, ...], timeout: int = 20, **ch
         Device(kind, name, *make_ha1(name, DOMAIN, f"secret-{name}"), **changes)  # type: ignore[arg-type]
         for kind, name in zip(kinds, usernames, strict=False)
     )
-    return Extension(key, f"Phone {key}", devices=devices, no_answer=NoAnswer(timeout=timeout))
+    return Extension(key, f"Phone {key}", devices=devices, no_answer=NoAnswer("hangup", timeout=timeout))
 
 
 @dataclass
@@ -56,6 +68,10 @@ class World:
     bugs: list[str] = field(default_factory=list)  # notes of failures on our side
     records: list[Any] = field(default_factory=list)
     orders: list[Any] = field(default_factory=list)
+    missed: list[Any] = field(default_factory=list)
+    sounds: list[Any] = field(default_factory=list)  # prompts that were rendered; their place is their stem
+    questions: list[Any] = field(default_factory=list)
+    answer: Callable[[Any], Any] = lambda about: "/file.wav" if isinstance(about, Begin) else True
     media_answers: bool = True
     user_agent: str = "test phone"  # SIPp's phones are not asked by OPTIONS
 
@@ -70,6 +86,7 @@ class World:
             lambda flow: SERVER,
         )
         self.phones: dict[tuple[str, int], Phone] = {}
+        self.recordings: list[Record] = []
 
     def phone(
         self, username: str, port: int | None = None, kind: "type[Phone] | None" = None, **options: Any
@@ -112,13 +129,53 @@ class World:
                     self.bugs.append(self.notes[-1])
             elif isinstance(effect, WriteRecord):
                 self.records.append(effect.record)
+            elif isinstance(effect, Missed):
+                self.missed.append(effect)
             elif isinstance(effect, (SaveBindings, Ignored)):
                 pass
+            elif isinstance(effect, Render):
+                self.sounds.append(effect.prompt)
+                stem = str(len(self.sounds) - 1)
+                self.perform(self.exchange.rendered(effect.number, stem, self.now))
+            elif isinstance(effect, Question):
+                self.questions.append(effect.about)
+                answer = self.answer(effect.about)
+                self.perform(self.exchange.answered(effect.number, answer, self.now))
             else:
                 self.orders.append(effect)
                 if isinstance(effect, CloseEndpoint) and self.media_answers:
-                    closed = EndpointClosed(effect.endpoint, EndpointStats())
-                    self.perform(self.exchange.media_event(closed, self.now))
+                    for order in [each for each in self.recordings if each.endpoint == effect.endpoint]:
+                        self.recordings.remove(order)
+                        self.media(Recorded(order.endpoint, order.recording, 2.0, "closed"))
+                    self.media(EndpointClosed(effect.endpoint, EndpointStats()))
+                elif isinstance(effect, Record):
+                    self.recordings.append(effect)
+                elif isinstance(effect, StopRecord):
+                    for order in [each for each in self.recordings if each.recording == effect.recording]:
+                        self.recordings.remove(order)
+                        self.media(Recorded(order.endpoint, order.recording, 2.0, "stopped"))
+
+    def media(self, event: Any) -> None:
+        """A media worker reports."""
+        self.perform(self.exchange.media_event(event, self.now))
+
+    @property
+    def playing(self) -> Any:
+        """The sound that was ordered last."""
+        return next(each for each in reversed(self.orders) if isinstance(each, Play))
+
+    def heard(self, place: int = -1) -> list[Any]:
+        """What the parts of a rendered prompt are, in short."""
+        return [getattr(part, "name", part) for part in self.sounds[place].parts]
+
+    def finish(self, why: str = "ended") -> None:
+        """The sound that was ordered last is over."""
+        self.media(Played(self.playing.endpoint, self.playing.play, why))
+
+    def press(self, keys: str, endpoint: str | None = None) -> None:
+        """The media worker hears keys, of the phone that a sound was played to last."""
+        for key in keys:
+            self.media(Digit(endpoint or self.playing.endpoint, key))
 
     def assert_nothing_left(self) -> None:
         """Every call has ended and every port, transaction, dialog and timer is free."""
@@ -134,6 +191,7 @@ class World:
             "ports": len(exchange.ports),
             "closing": len(exchange._closing),
             "records": len(exchange._records),
+            "asked": len(exchange.sound),
         }
         assert not any(left.values()), left
         assert not self.bugs, self.bugs

@@ -283,6 +283,9 @@ def settings_values(draw):
         language=draw(st.sampled_from(["en", "de"])),
         emergency=draw(some_of(EMERGENCY)),
         passcode_missing=draw(st.sampled_from(["connect", "refuse"])),
+        voicemail_messages=draw(st.integers(1, 10_000)),
+        voicemail_minutes=draw(st.integers(1, 10_000)),
+        recording_days=draw(st.integers(0, 3650)),
     )
 
 

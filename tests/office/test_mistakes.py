@@ -101,6 +101,13 @@ ADDED = {
         '"995" a second time',
         "each only once",
     ),
+    "a mailbox that takes nothing": (
+        "[office]\nvoicemail_messages = 0",
+        1,
+        "office.voicemail_messages",
+        "0",
+        "a whole number from 1 to 10000",
+    ),
     "a word that is none of the choices": (
         '[office]\npasscode_missing = "refused"',
         1,
@@ -409,6 +416,13 @@ ADDED = {
         'extension "102".no_answer.greeting.pitch',
         "10",
         "from 0 to 9",
+    ),
+    "a language without a voice": (
+        EXTENSION + '[extension.no_answer.greeting]\nlanguage = "kaa"',
+        3,
+        'extension "102".no_answer.greeting.language',
+        '"kaa"',
+        "a language that there is a voice for: af am ar ",
     ),
     "a text of 2001 characters": (
         EXTENSION + f'[extension.no_answer.greeting]\ntext = "{"x" * 2001}"',

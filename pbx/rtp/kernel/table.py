@@ -11,10 +11,17 @@ from typing import Final
 
 from pbx.errors import MediaError
 from pbx.rtp.kernel.joins import remove_entries
+from pbx.rtp.kernel.keys import KeyLog
 from pbx.rtp.kernel.link import Link
 from pbx.rtp.kernel.marks import TABLES, Mark, server_mark, table_name
 from pbx.rtp.kernel.netlink import ERROR
-from pbx.rtp.kernel.nftables import pack_delete_table, pack_list_tables, pack_table, unpack_table_name
+from pbx.rtp.kernel.nftables import (
+    SNAP_BYTES,
+    pack_delete_table,
+    pack_list_tables,
+    pack_table,
+    unpack_table_name,
+)
 
 COUNTING: Final = Path("/proc/sys/net/netfilter/nf_conntrack_acct")
 NET_ADMIN: Final = 12  # the number of CAP_NET_ADMIN
@@ -41,6 +48,7 @@ class KernelTable:
         self.name = table_name(identity)
         self.mark: Mark = server_mark(identity, low, high)
         self.why_not = ""  # it is not set up
+        self.keys: KeyLog | None = None  # of the keys pressed in calls that pass through the kernel
         self._link: Link | None = None
         self._has_switched = False
 
@@ -65,6 +73,9 @@ class KernelTable:
 
     def remove(self) -> None:
         """Remove it all. The workers have taken their streams back before."""
+        if self.keys is not None:
+            self.keys.close()
+            self.keys = None
         if self._link is None:
             return
         link, self._link = self._link, None
@@ -77,13 +88,24 @@ class KernelTable:
             link.close()
 
     def _make(self, link: Link) -> None:
-        for answer in link.ask(pack_table(self.name, self.mark.value, self.mark.mask)):
-            if answer.kind == ERROR and answer.code:
-                raise OSError(answer.code, os.strerror(answer.code))
+        group = self.mark.value >> 8 & 0xFFFF
+        try:
+            self.keys = KeyLog(group, SNAP_BYTES)
+            self._pack(link, group)
+        except (OSError, MediaError):  # a kernel without this log still relays, if no keys are to be seen
+            if self.keys is not None:
+                self.keys.close()
+            self.keys = None
+            self._pack(link, None)
         remove_entries(link, self.mark)
         if COUNTING.read_text().strip() == "0":
             COUNTING.write_text("1")
             self._has_switched = True
+
+    def _pack(self, link: Link, group: int | None) -> None:
+        for answer in link.ask(pack_table(self.name, self.mark.value, self.mark.mask, group)):
+            if answer.kind == ERROR and answer.code:
+                raise OSError(answer.code, os.strerror(answer.code))
 
     def _has_company(self, link: Link) -> bool:
         """Whether there is another server, which needs the counters still."""

@@ -247,6 +247,6 @@ class LinphonePhone(Phone):
         return self._ear(0.0).seconds()
 
     def _ear(self, begins_s: float) -> Ear:
-        """Its recordings say 8000 Hz even of the 16000 Hz that G722 brings."""
-        rate = 16000 if self.account.codecs[0] == "G722" else 0
+        """Its recordings say 8000 Hz, whatever the codec brings."""
+        rate = {"G722": 16000, "opus": 48000}.get(self.account.codecs[0], 0)
         return Ear(lambda: [self.folder / "heard.wav"], self.name, self.tone, begins_s, rate)

@@ -232,6 +232,7 @@ class Agent:
             )
         else:
             config.idUri = f"sip:{user}@{host}"
+        config.mwiConfig.enabled = bool(self.settings.get("mwi"))
         config.sipConfig.transportId = self.transport_id
         media = config.mediaConfig
         media.transportConfig.port = self.settings["rtp_port"]

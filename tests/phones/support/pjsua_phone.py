@@ -44,6 +44,7 @@ class PjsuaPhone(Phone):
         self._is_ready = False
         self._has_mode = False
         self.errors: list[str] = []
+        self.lamps: list[str] = []  # the messages that its message-waiting callback was called with
 
     def start(self) -> None:
         if ":" in self.account.host:
@@ -166,6 +167,9 @@ class PjsuaPhone(Phone):
 
     def _on_message(self, facts: dict[str, Any]) -> None:
         self.messages.append(facts["text"])
+
+    def _on_mwi(self, facts: dict[str, Any]) -> None:
+        self.lamps.append(facts["text"])
 
     def _call(self, number: int, is_incoming: bool = False) -> PhoneCall:
         while len(self.calls) <= number:

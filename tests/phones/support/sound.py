@@ -155,6 +155,23 @@ def speech_match(heard: Samples, spoken: Samples, rate: int) -> float:
     return float(np.median(matches)) if matches else 0.0
 
 
+def contains(heard: Samples, spoken: Samples, rate: int) -> float:
+    """How well the best place in `heard` agrees with `spoken`: the median correlation of 0.3 s blocks."""
+    block, slip = int(0.3 * rate), int(SLIP_S * rate)
+    if len(heard) < len(spoken) or not heard.any():
+        return 0.0
+    offset = int(np.argmax(correlate(heard, spoken)[: len(heard) - len(spoken) + 1]))
+    matches = []
+    for start in range(0, len(spoken) - block, block):
+        one = spoken[start : start + block]
+        around = heard[max(0, offset + start - slip) : offset + start + block + slip]
+        place = int(np.argmax(correlate(around, one)[: len(around) - block + 1]))
+        other = around[place : place + block]
+        if one.std() > QUIET:
+            matches.append(float(np.corrcoef(one, other)[0, 1]) if other.std() > 0 else 0.0)
+    return float(np.median(matches)) if matches else 0.0
+
+
 def correlate(long: Samples, short: Samples) -> Samples:
     """The inner product of `short` with `long` from each place of `long`."""
     size = 1 << int(np.ceil(np.log2(len(long) + len(short))))

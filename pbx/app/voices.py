@@ -1,0 +1,170 @@
+"""What calls ask of the world beyond SIP and audio: sounds, answers, and letters about them."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pbx.app.answers import Answers
+from pbx.call.effects import Missed
+from pbx.call.exchange import Exchange
+from pbx.call.sound import Question, Render
+from pbx.errors import MediaError
+from pbx.mail.facts import Extension, MailboxFull, MissedCall, NewVoicemail, Party
+from pbx.mail.outbox import Mailer
+from pbx.media.prompt import Prompt, Rendered, StoppedError
+from pbx.media.rendering import Renderer
+from pbx.media.system_prompts import fields_of, texts
+from pbx.office.snapshot import Office
+from pbx.store.desk import Desk
+from pbx.store.voicemail import Counts, Message
+
+log: Final = Logger()
+
+
+class Voices:
+    """
+    Args:
+        step: runs a step of the exchange.
+        mailer: sends letters.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        exchange: Exchange,
+        step: Callable[..., None],
+        desk: Desk,
+        mailer: Mailer,
+        data: Path,
+        speech: Iterable[str],
+    ) -> None:
+        self._reactor, self._exchange, self._step, self._mailer, self._data = (
+            reactor,
+            exchange,
+            step,
+            mailer,
+            data,
+        )
+        self.renderer = Renderer(reactor, data, command=tuple(speech))
+        self._answers = Answers(
+            reactor, desk, data, lambda: exchange.office, self._left, self._full, self._forget
+        )
+
+    # --- what calls ask ------------------------------------------------------------------------------------
+
+    def render(self, effect: Render) -> None:
+        """Make a sound; a prompt that cannot be made is left out, and the log says why."""
+
+        def rendered(made: Rendered) -> None:
+            self._step(self._exchange.rendered, effect.number, made.stem)
+
+        def failed(failure: Failure) -> None:
+            _complain(failure)
+            self._step(self._exchange.rendered, effect.number, None)
+
+        made = self.renderer.render(effect.prompt)
+        made.addCallbacks(rendered, failed)
+        made.addErrback(lambda failure: log.failure("rendering failed", failure))
+
+    def answer(self, effect: Question) -> None:
+        """Ask whoever knows."""
+
+        def answered(answer: Any) -> None:
+            self._step(self._exchange.answered, effect.number, answer)
+
+        self._answers.answer(effect.about, answered)
+
+    def render_ahead(self, office: Office) -> None:
+        """Nobody who calls first is to wait for what is always said."""
+        phrases = self._exchange.services.phrases
+        prompts: list[Prompt] = [phrases.beep(), phrases.ring_back(), phrases.music()]
+        prompts += [phrases.greeting("", each.no_answer.greeting) for each in office.extensions]
+        prompts += [phrases.say(name) for name, text in texts("en").items() if not fields_of(text)]
+        made = self.renderer.render_ahead(dict.fromkeys(prompts))
+        made.addErrback(lambda failure: log.failure("rendering ahead failed", failure))
+
+    def stop(self) -> "Deferred[None]":
+        """End the speech process."""
+        return self.renderer.stop()
+
+    # --- what is mailed ------------------------------------------------------------------------------------
+
+    def missed(self, effect: Missed) -> None:
+        """Nobody has taken a call."""
+        extension = self._exchange.office.extension(effect.key)
+        if extension is not None:
+            called = Extension(extension.key, extension.label)
+            caller = Party(effect.caller, effect.caller_name)
+            facts = MissedCall(caller, called, datetime.now(UTC), effect.rang_s)
+            self._mailer.send(facts, extension.no_answer.emails)
+
+    def mailbox_changed(self, mailbox: str, counts: Counts) -> None:
+        """From the desk."""
+        self._answers.counts[mailbox] = counts
+        self._step(self._exchange.mailbox_changed, mailbox, counts.new, counts.saved)
+
+    def _left(self, message: Message, path: Path) -> None:
+        """A message was left."""
+        log.info(
+            "{caller} left a message of {seconds} s for {mailbox}",
+            caller=message.caller or "somebody",
+            seconds=round(message.seconds),
+            mailbox=message.mailbox,
+        )
+        extension = self._exchange.office.extension(message.mailbox)
+        if extension is None or not extension.no_answer.emails:
+            return
+        emails = extension.no_answer.emails
+        facts = NewVoicemail(
+            Party(message.caller, message.caller_name),
+            Extension(extension.key, extension.label),
+            datetime.fromtimestamp(message.started_at, UTC),
+            message.seconds,
+        )
+        attached = self._attach(message.id, path)
+        attached.addErrback(lambda failure: log.failure("a message goes without its sound", failure))
+        attached.addCallback(lambda attachment: self._mailer.send(facts, emails, attachment))
+
+    def _forget(self, path: str) -> None:
+        rendered = self.renderer.known(self._exchange.services.phrases.sound(path))
+        if rendered is not None:
+            self.renderer.forget(rendered)
+
+    def _attach(self, name: str, path: Path) -> "Deferred[Any]":
+        """The MP3 of a message, in a file for the mail."""
+        target = self._data / "outbox" / f"{name}.mp3"
+
+        def write(data: bytes) -> Path:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            target.write_bytes(data)
+            return target
+
+        pool = self._reactor.getThreadPool()
+        made: Deferred[Any] = self.renderer.to_mp3(str(path))
+        return made.addCallback(lambda data: deferToThreadPool(self._reactor, pool, write, data))
+
+    def _full(self, mailbox: str) -> None:
+        """A caller could leave no message."""
+        log.warn("the mailbox of {mailbox} is full", mailbox=mailbox)
+        extension = self._exchange.office.extension(mailbox)
+        if extension is not None:
+            counts = self._answers.counts.get(mailbox, Counts())
+            facts = MailboxFull(
+                Extension(extension.key, extension.label),
+                datetime.now(UTC),
+                counts.new + counts.saved,
+                counts.seconds / 60,
+            )
+            self._mailer.send(facts, extension.no_answer.emails)
+
+
+def _complain(failure: Failure) -> None:
+    failure.trap(MediaError)  # type: ignore[no-untyped-call]  # Twisted has no types here
+    if not isinstance(failure.value, StoppedError):
+        log.error("a prompt cannot be played: {why}", why=str(failure.value))

@@ -1,0 +1,142 @@
+"""Conversations of the PBX with a caller: generators that yield what they want next, and get what came of it.
+
+Pure: a dialogue knows no dialog, socket or clock. `pbx.call.booth` runs it. A small one:
+
+    def ask(prompt):
+        digits = yield Gather(prompt, most=4)
+        if digits == "1234":
+            yield Say(WELCOME)
+"""
+
+from collections.abc import Callable, Generator
+from typing import Any, Final, TypeAlias
+
+from pbx.immutable import immutable
+from pbx.media.prompt import Prompt
+
+FIRST_DIGIT_S: Final = 10.0  # product §3
+NEXT_DIGIT_S: Final = 5.0
+TRIES: Final = 3
+LOCKED: Final = "locked"  # too many wrong codes: not even the right one counts for a while
+
+
+@immutable
+class Say:
+    """Play a prompt. Gives the key that interrupted it, "" when it was heard to its end."""
+
+    prompt: Prompt
+    is_interruptible: bool = True
+    loop: bool = False
+
+
+@immutable
+class Gather:
+    """Play a prompt, if there is one, and take keys; the first key ends the prompt.
+
+    Gives the keys without the one in `end` that finished them; None when not even one came in time.
+
+    Attributes:
+        most: finished as soon as so many have come.
+        first_s: to wait for the first key after the prompt.
+        next_s: to wait for each further one.
+    """
+
+    prompt: Prompt | None = None
+    most: int = 32
+    end: str = "#"
+    first_s: float = FIRST_DIGIT_S
+    next_s: float = NEXT_DIGIT_S
+
+
+@immutable
+class Wait:
+    """Let time pass. Gives the key that ended it, or ""; without `seconds` nothing else does."""
+
+    seconds: float | None = None
+
+
+@immutable
+class Take:
+    """Record what the caller says. Gives a `Taken`.
+
+    Attributes:
+        what: is recorded, for `call.sound.Begin` and `Finish`.
+        end: the keys that end it.
+    """
+
+    what: Any
+    max_s: float
+    silence_s: float
+    end: str = "#"
+
+
+@immutable
+class Taken:
+    """What came of a recording: `why` is a key, or as in `media.orders.Recorded`; `kept` is what was kept."""
+
+    seconds: float
+    why: str
+    kept: Any = None
+
+
+@immutable
+class Ask:
+    """Ask something outside of the calls, such as the database. Gives its answer, or an `Unanswered`."""
+
+    question: Any
+
+
+@immutable
+class Unanswered:
+    """Nobody could answer."""
+
+    why: str
+
+
+@immutable
+class Do:
+    """Let the call do something at once, and give what it returns."""
+
+    action: Callable[[], Any]
+
+
+@immutable
+class Echo:
+    """Let the caller hear himself until a key is pressed. Gives the key."""
+
+
+Step: TypeAlias = Say | Gather | Wait | Take | Ask | Do | Echo
+Dialogue: TypeAlias = Generator[Step, Any, Any]
+
+
+def ask_code(
+    prompt: Prompt,
+    wrong: Prompt,
+    locked: Prompt,
+    check: Callable[[str], Any],
+    *,
+    most: int = 10,
+    tries: int = TRIES,
+) -> Dialogue:
+    """Ask for a passcode or PIN (product §3: 3 tries, 10 s, 5 s, `#` ends).
+
+    Args:
+        check: makes the question whether a code is right, which is answered by True, False or LOCKED.
+
+    Returns:
+        The code that was right; None: none was.
+    """
+    for left in reversed(range(tries)):
+        digits = yield Gather(prompt, most=most)
+        if digits is None:
+            return None
+        answer = yield Ask(check(digits))
+        if answer is True:
+            return digits
+        if answer == LOCKED:
+            yield Say(locked, is_interruptible=False)
+            return None
+        if left:
+            yield Say(wrong, is_interruptible=False)
+    yield Say(wrong, is_interruptible=False)
+    return None

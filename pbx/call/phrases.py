@@ -1,0 +1,98 @@
+"""What the PBX says: system prompts put together, in the office's language."""
+
+from typing import Final
+
+from pbx.call.questions import HeldMessage
+from pbx.immutable import immutable
+from pbx.media.prompt import (
+    Digits,
+    Moment,
+    Music,
+    Number,
+    Part,
+    Prompt,
+    Silence,
+    SoundFile,
+    Speech,
+    Spoken,
+    System,
+    Tone,
+    Voice,
+)
+from pbx.office import prompt as office_prompt
+
+BEEP: Final = Tone((1000.0,), 0.4)
+RING_BACK: Final = (Tone((425.0,), 1.0, -16.0), Silence(4.0))
+
+
+@immutable
+class Phrases:
+    """
+    Attributes:
+        language: of the office.
+        data: the folder that paths of sounds of the office are relative to.
+        hold_music: the path of the office's own.
+        announces_recording: to both sides of a call that is recorded.
+    """
+
+    language: str = "en"
+    data: str = ""
+    hold_music: str = ""
+    announces_recording: bool = False
+
+    def say(self, *parts: "Part | str") -> Prompt:
+        """A prompt of parts; a text is the name of a system prompt."""
+        made = tuple([System(part) if isinstance(part, str) else part for part in parts])
+        return Prompt(made, Voice(self.language))
+
+    def fill(self, name: str, *values: Spoken) -> Prompt:
+        """A system prompt with values in it."""
+        return self.say(System(name, values))
+
+    def beep(self) -> Prompt:
+        return self.say(BEEP)
+
+    def of_office(self, wanted: "office_prompt.Prompt", default: Prompt) -> Prompt:
+        """What the office wants to be said: its file or its text, else what the system says there."""
+        if wanted.mp3:
+            return self.say(SoundFile(f"{self.data}/{wanted.mp3}"))
+        if wanted.text:
+            voice = Voice(wanted.language, wanted.gender, wanted.pitch, wanted.rate)
+            return Prompt(
+                (Speech(wanted.text, wanted.language, wanted.gender, wanted.pitch, wanted.rate),), voice
+            )
+        return default
+
+    def greeting(self, own: str, wanted: "office_prompt.Prompt") -> Prompt:
+        """Of a mailbox: the owner's own (a path), else the office's for it, else the system's."""
+        return self.sound(own) if own else self.of_office(wanted, self.say("vm-greeting"))
+
+    def message(self, place: int, message: HeldMessage) -> Prompt:
+        """Which message it is, of whom and when."""
+        caller = Digits(message.caller) if message.caller else None
+        return self.say(
+            System("vm-message", (Number(place),)),
+            System("vm-from", (caller,)) if caller is not None else "vm-from-unknown",
+            System("vm-received", (Moment(message.at, message.now),)),
+        )
+
+    def counts(self, new: int, saved: int) -> Prompt:
+        """How many messages there are."""
+        if not new and not saved:
+            return self.say("vm-no-messages")
+        kinds = [System("vm-new-messages", (Number(new),))]
+        if saved:
+            kinds.append(System("vm-saved-messages", (Number(saved),)))
+        return self.say(*kinds)
+
+    def music(self) -> Prompt:
+        """For who waits; to be played again and again."""
+        return self.say(SoundFile(self.hold_music) if self.hold_music else Music())
+
+    def ring_back(self) -> Prompt:
+        """That a phone rings; to be played again and again."""
+        return self.say(*RING_BACK)
+
+    def sound(self, path: str) -> Prompt:
+        """A file as it is."""
+        return self.say(SoundFile(path))

@@ -1,0 +1,104 @@
+"""The recording of a call: whoever talks with whom, one side in each channel."""
+
+from typing import Any, Final, Protocol
+
+from pbx.call.effects import CallRecord
+from pbx.call.leg import Leg
+from pbx.call.phrases import Phrases
+from pbx.call.questions import NewRecording
+from pbx.call.sound import Begin, Sound
+from pbx.media.orders import Record, StopRecord
+from pbx.media.prompt import Prompt
+
+MOST_S: Final = 4 * 3600.0
+
+
+class RecordingHost(Protocol):
+    """The exchange."""
+
+    sound: Sound
+
+    @property
+    def services(self) -> Any: ...
+    @property
+    def entropy(self) -> Any: ...
+    def order(self, order: Any) -> None: ...
+    def wants_recording(self, leg: Leg) -> str: ...
+    def note(self, text: str, **fields: object) -> None: ...
+
+
+class RecordedCall(Protocol):
+    """The call."""
+
+    id: str
+    record: CallRecord
+
+    @property
+    def host(self) -> Any: ...
+    @property
+    def talk(self) -> tuple[Leg, Leg] | None: ...
+    def play(self, leg: Leg, prompt: Prompt) -> None: ...
+
+
+class CallRecording:
+    """Begun by an extension's setting, begun and ended by `*1`. The call is handed in each time."""
+
+    def __init__(self) -> None:
+        self._going: tuple[str, str] | None = None  # endpoint and name
+        self._is_off = False  # by key: the setting counts no more in this call
+        self._count = 0
+
+    @property
+    def is_on(self) -> bool:
+        return self._going is not None
+
+    def begin(self, call: RecordedCall, a: Leg, b: Leg) -> None:
+        """These two talk from now on: record them, if one of their extensions wants that."""
+        host: RecordingHost = call.host
+        key = "" if self._is_off else host.wants_recording(a) or host.wants_recording(b)
+        if key and self._going is None:
+            self._start(call, a, b, key)
+            phrases: Phrases = host.services.phrases
+            if phrases.announces_recording:
+                for leg in (a, b):
+                    call.play(leg, phrases.say("record-announcement"))
+
+    def toggle(self, call: RecordedCall, leg: Leg) -> None:
+        """A key was pressed for it."""
+        host: RecordingHost = call.host
+        phrases: Phrases = host.services.phrases
+        if self._going is not None:
+            self._is_off = True
+            host.order(StopRecord(*self._going))
+            self._going = None
+            call.play(leg, phrases.say("record-off"))
+        elif call.talk is not None:
+            self._start(call, *call.talk, leg.party.key)
+            call.play(leg, phrases.say("record-on"))
+
+    def _start(self, call: RecordedCall, a: Leg, b: Leg, key: str) -> None:
+        host: RecordingHost = call.host
+        left, right = a.media.sound_endpoint, b.media.sound_endpoint
+        if left is None or right is None:
+            return
+        self._count += 1
+        name = f"recording {self._count}"
+        self._going = (left, name)
+        record = call.record
+        what = NewRecording(f"{call.id}-{self._count}", call.id, key, record.caller, record.callee)
+
+        def begun(path: Any) -> None:
+            if self._going != (left, name):
+                return
+            if not isinstance(path, str):
+                host.note("call {call} is not recorded: {why}", call=what.call, why=path.why)
+                self._going = None
+                return
+            record.recordings.append(what.id)
+            host.sound.record(Record(left, name, path, right, MOST_S), what, ended)
+
+        def ended(_seconds: float, _why: str, _kept: Any) -> None:
+            if self._going == (left, name):
+                self._going = None
+
+        host.sound.ask(Begin(what), begun)

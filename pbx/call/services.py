@@ -1,0 +1,236 @@
+"""What the PBX does for who calls it: voicemail, echo test, rooms, parked calls (product §5)."""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from pbx.call.call import Call
+from pbx.call.conference import Conference, visit_room
+from pbx.call.dialogue import Dialogue, Echo, Gather, Say, Wait, ask_code
+from pbx.call.leg import Leg, Party
+from pbx.call.parking import Lot
+from pbx.call.phrases import Phrases
+from pbx.call.questions import CheckSecret, LeaveMailbox, NewMessage
+from pbx.call.sound import Sound
+from pbx.call.voicemail import CallBack, take_message, visit
+from pbx.entropy import Entropy
+from pbx.media.prompt import Digits, Prompt
+from pbx.office.extension import Extension
+from pbx.office.snapshot import Office
+from pbx.rules.decision import Serve, TakeMessage
+
+PIN_DIGITS: Final = 10
+KEY_DIGITS: Final = 6
+
+
+class ServicesHost(Protocol):
+    """The exchange."""
+
+    office: Office
+    sound: Sound
+    entropy: Entropy
+
+    def order(self, order: Any) -> None: ...
+    def note(self, text: str, **fields: object) -> None: ...
+
+
+class Services:
+    """Everybody whom the PBX serves, beyond the single call: rooms, parked calls."""
+
+    def __init__(self, host: ServicesHost, data: str) -> None:
+        self._host = host
+        self._data = data
+        self._rooms: dict[str, Conference] = {}
+        self.lot = Lot(host)
+
+    @property
+    def rooms(self) -> list[str]:
+        """The rooms that somebody is in."""
+        return list(self._rooms)
+
+    @property
+    def phrases(self) -> Phrases:
+        """In the office's language."""
+        return Phrases(self._host.office.settings.language, self._data)
+
+    def begin(
+        self,
+        call: Call,
+        leg: Leg,
+        decision: Serve | TakeMessage,
+        by: Leg | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> None:
+        """Serve a leg, which is answered for it; `by` has transferred it, and is told when that is `done`."""
+        if isinstance(decision, Serve) and decision.service == "park" and by is not None and done is not None:
+            self._park_for(call, leg, by, done)
+            return
+        if isinstance(decision, TakeMessage):
+            self._take_message(call, leg, decision.key)
+        else:
+            SERVE[decision.service](self, call, leg, decision.argument)
+        if done is not None:
+            done()
+
+    def _park_for(self, call: Call, leg: Leg, by: Leg, done: Callable[[], None]) -> None:
+        """Who is transferred to the code is parked, and who transfers hears where."""
+        slot = self.lot.free_slot()
+        if slot is None:
+            call.talk = (by, leg)
+            call.join(by, leg)
+            call.play(by, self.phrases.say("park-no-slot"))
+            return
+        self.lot.put(call, leg, slot, self.phrases)
+        call.play(by, self.phrases.fill("park-parked", Digits(slot)), done)
+
+    def announce(self, call: Call, leg: Leg, prompt: str, then: Callable[[], None]) -> None:
+        """Let a caller hear why it will not be, before it is refused."""
+        call.announce(leg, _say(self.phrases, prompt), then)
+
+    def ring_back(self, call: Call, leg: Leg) -> None:
+        """Let a leg hear that somebody is being rung for it."""
+        call.serve(leg, _ring_back(self.phrases))
+
+    # --- voicemail -----------------------------------------------------------------------------------------
+
+    def _take_message(self, call: Call, leg: Leg, key: str) -> None:
+        extension = self._host.office.extension(key)
+        if extension is None:
+            call.end(f"{key} is gone")
+            return
+        party = leg.party
+        identifier = self._host.entropy.token()
+        message = NewMessage(identifier, key, *_shown(party), called=call.record.callee)
+        if call.record.answered_s is None:
+            call.record.state = "unanswered"
+        call.serve(leg, take_message(self.phrases, message, extension.no_answer.greeting))
+        call.at_end(lambda: None if call.has_taken else call.missed())
+
+    def _own_mailbox(self, call: Call, leg: Leg, _argument: str) -> None:
+        self._visit(call, leg, leg.party.key)
+
+    def _visit(self, call: Call, leg: Leg, mailbox: str) -> None:
+        def then(result: Any) -> None:
+            if isinstance(result, CallBack):
+                call.dial(leg, result.number)
+            else:
+                call.end("left the mailbox")
+
+        sound = self._host.sound
+        heard: list[str] = []
+        call.serve(leg, visit(self.phrases, mailbox, heard), then)
+        call.at_end(lambda: sound.ask(LeaveMailbox(mailbox, tuple(heard)), lambda _answer: None))
+
+    def _any_mailbox(self, call: Call, leg: Leg, _argument: str) -> None:
+        def then(key: Any) -> None:
+            if key:
+                self._visit(call, leg, key)
+            else:
+                call.end("no mailbox was opened")
+
+        call.serve(leg, self._ask_mailbox(), then)
+
+    def _ask_mailbox(self) -> Dialogue:
+        """Ask for key and PIN; returns the key, or None."""
+        phrases = self.phrases
+        key = yield Gather(phrases.say("vm-enter-mailbox"), most=KEY_DIGITS)
+        if not key:
+            return None
+        extension = self._host.office.extension(key)
+        secret = self._pin_of(extension) if extension is not None else ""
+
+        def check(pin: str) -> Any:
+            return CheckSecret(f"mailbox {key}", secret, pin)
+
+        opened = yield from ask_code(
+            phrases.say("vm-enter-pin"),
+            phrases.say("vm-wrong-pin"),
+            phrases.say("vm-locked"),
+            check,
+            most=PIN_DIGITS,
+        )
+        return key if opened else None
+
+    def _pin_of(self, extension: Extension) -> str:
+        member = self._host.office.member(extension.assignee) if extension.assignee else None
+        return member.pin_hash if member is not None else ""
+
+    # --- tests ---------------------------------------------------------------------------------------------
+
+    def _echo_test(self, call: Call, leg: Leg, _argument: str) -> None:
+        call.serve(leg, _echo(self.phrases))
+
+    def _say_keys(self, call: Call, leg: Leg, _argument: str) -> None:
+        call.serve(leg, _keys(self.phrases))
+
+    # --- rooms and parked calls ----------------------------------------------------------------------------
+
+    def _room(self, call: Call, leg: Leg, key: str) -> None:
+        room = self._rooms.get(key)
+        if room is None:
+            room = self._rooms[key] = Conference(self._host, key, self.phrases)
+        found = self._host.office.room(key)
+        visitor = room.visitor(leg)
+
+        def left() -> None:
+            room.leave(visitor)
+            if room.is_empty:
+                self._rooms.pop(key, None)
+
+        call.serve(leg, visit_room(room, visitor, found.pin_hash if found is not None else ""))
+        call.at_end(left)
+
+    def _nothing_rings(self, call: Call, leg: Leg, _argument: str) -> None:
+        """Otherwise the exchange would have found the leg that rings."""
+        call.serve(leg, _say(self.phrases, "pickup-nothing"))
+
+    def _park(self, call: Call, leg: Leg, _argument: str) -> None:
+        self.lot.reserve(call, leg, self.phrases)
+
+    def _fetch(self, call: Call, leg: Leg, slot: str) -> None:
+        if not self.lot.fetch(call, leg, slot):
+            call.serve(leg, _say(self.phrases, "park-empty"))
+
+
+def _ring_back(phrases: Phrases) -> Dialogue:
+    while True:
+        yield Say(phrases.ring_back(), is_interruptible=False, loop=True)
+        yield Wait(1.0)
+
+
+def _shown(party: Party) -> tuple[str, str]:
+    """Number and name that may be shown."""
+    return ("", "") if party.is_private else (party.key, party.label)
+
+
+def _say(phrases: Phrases, name: str) -> Dialogue:
+    yield Say(phrases.say(name), is_interruptible=False)
+
+
+def _echo(phrases: Phrases) -> Dialogue:
+    yield Say(phrases.say("echo-intro"))
+    yield Echo()
+    yield Say(phrases.say("goodbye"))
+
+
+def _keys(phrases: Phrases) -> Dialogue:
+    prompt: Prompt | None = phrases.say("keys-intro")
+    while True:
+        keys = yield Gather(prompt, most=20, next_s=2.0)
+        prompt = None
+        if not keys:
+            yield Say(phrases.say("goodbye"))
+            return
+        yield Say(phrases.fill("keys-pressed", Digits(keys)))
+
+
+SERVE: Final[dict[str, Callable[[Services, Call, Leg, str], None]]] = {
+    "own mailbox": Services._own_mailbox,
+    "any mailbox": Services._any_mailbox,
+    "echo test": Services._echo_test,
+    "say keys": Services._say_keys,
+    "room": Services._room,
+    "park": Services._park,
+    "fetch": Services._fetch,
+    "pick up": Services._nothing_rings,
+    "pick up in group": Services._nothing_rings,
+}

@@ -1,0 +1,110 @@
+"""One recording: the samples of one voice or two, until somebody stops it, it is full, or all are silent."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from pbx.media.samples import FRAME_MS, Samples, frame_size, silence
+from pbx.media.silence import SilenceDetector
+
+BLOCK_S: Final = 1.0  # what a crash costs
+TAIL_S: Final = 0.3  # of the silence that ended it
+FRAME_S: Final = FRAME_MS / 1000
+MOST_APART: Final = 25  # frames of one side, before the other counts as silent
+
+
+class Writer(Protocol):
+    """A WAV file, somewhere else: its calls return at once and are carried out in order."""
+
+    def append(self, samples: Samples, right: Samples | None) -> None: ...
+    def close(self, done: Callable[[str], None]) -> None:
+        """`done` gets what went wrong, or "" """
+        ...
+
+
+class Recorder:
+    """Collects 20 ms from each channel in turn.
+
+    Args:
+        voices: who is recorded, the left one first; anything that can be compared.
+    """
+
+    def __init__(
+        self, voices: Sequence[Any], writer: Writer, rate_hz: int, *, max_s: float, silence_s: float
+    ) -> None:
+        self.voices = tuple(voices)
+        self.rate_hz = rate_hz
+        self.why = ""  # it is over
+        self._writer = writer
+        self._frame = frame_size(rate_hz)
+        self._most = round(max_s * rate_hz) if max_s else None
+        self._silence_s = silence_s
+        self._detector = SilenceDetector()
+        self._waiting: list[list[Samples]] = [[] for _ in voices]
+        self._block: list[list[Samples]] = []
+        self._held: list[list[Samples]] = []  # silence that may be the end
+        self._count = 0  # samples in the file or on their way
+
+    @property
+    def seconds(self) -> float:
+        return self._count / self.rate_hz
+
+    def add(self, voice: Any, samples: Samples) -> None:
+        """20 ms of one voice."""
+        if self.why:
+            return
+        waiting = self._waiting
+        waiting[self.voices.index(voice)].append(samples)
+        if all(waiting):
+            self._take([each.pop(0) for each in waiting])
+        elif max(map(len, waiting)) > MOST_APART:  # one of two is gone: its side is silent
+            for each in waiting:
+                if not each:
+                    each.append(silence(self._frame))
+
+    def _take(self, frame: list[Samples]) -> None:
+        if self._silence_s:
+            silent_s = self._detector.feed(frame[0])
+            if silent_s > 0:
+                self._held.append(frame)
+                if silent_s >= self._silence_s:
+                    for each in self._held[: round(TAIL_S * 50)]:
+                        self._keep(each)
+                    self._held.clear()
+                    self.stop("silence")
+                return
+            held, self._held = self._held, []
+            for each in held:
+                self._keep(each)
+        self._keep(frame)
+
+    def _keep(self, frame: list[Samples]) -> None:
+        if self._most is not None and self._count + self._frame > self._most:
+            self.stop("full")
+            return
+        self._block.append(frame)
+        self._count += self._frame
+        if len(self._block) * FRAME_S >= BLOCK_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._block:
+            left, *right = (np.concatenate(each) for each in zip(*self._block, strict=True))
+            self._writer.append(left, right[0] if right else None)
+            self._block = []
+
+    def stop(self, why: str) -> None:
+        """Nothing more is to be kept; `close` it then."""
+        self.why = self.why or why
+        held, self._held = self._held, []
+        if held and why != "silence":
+            for each in held:
+                if self._most is None or self._count + self._frame <= self._most:
+                    self._block.append(each)
+                    self._count += self._frame
+
+    def close(self, done: Callable[[str], None]) -> None:
+        """Let the rest be written; `done` gets what went wrong, or "" """
+        self._flush()
+        self._writer.close(done)

@@ -1,0 +1,289 @@
+"""The sound of one endpoint: what its peer says, as samples, and what the PBX says to it, as RTP packets."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from pbx.media import codecs, dtmf
+from pbx.media.digit_events import plan_digit
+from pbx.media.halfband import Converter, make_converter
+from pbx.media.player import Player
+from pbx.media.playout import Playout
+from pbx.media.recorder import Recorder
+from pbx.media.samples import FRAME_MS, RATES_HZ, Samples, UndecodableError, frame_size, silence
+from pbx.rtp.packet import HEADER, MalformedPacketError, unpack
+from pbx.rtp.relay import Endpoint
+
+NARROW_HZ, WIDE_HZ = RATES_HZ
+WAIT_S: Final = 0.6  # for a phone that holds to play music of its own
+LOUD: Final = 60.0  # RMS of 16-bit samples: more than a microphone in a quiet room
+
+
+class Voice:
+    """Ear and mouth of the PBX at one endpoint; ticked once each 20 ms by its room.
+
+    Args:
+        report: called with a play's name and the reason when a sound is over.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        ssrc: int,
+        sequence: int,
+        timestamp: int,
+        report: Callable[[str, str], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.is_muted = False
+        self.is_among_others = False
+        self.rate_hz = NARROW_HZ
+        self.heard: Samples = silence(frame_size(self.rate_hz))  # in the last 20 ms, if listening
+        self.recorders: list[Recorder] = []
+        self.detector: dtmf.Detector | None = None
+        self._report = report
+        self._ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
+        self._is_new = True  # what is sent next begins a talk spurt
+        self._silence = silence(frame_size(NARROW_HZ))
+        self._playout: Playout | None = None
+        self._source: tuple[int, int] | None = None  # SSRC and payload type of what is played out
+        self._narrow: Converter | None = None  # to the detector's rate
+        self._encoder: tuple[int, int, codecs.Encoder] | None = None  # payload type and rate it is for
+        self._player: Player | None = None
+        self._play = ""
+        self._waits_until: float | None = None  # a filler that is not sure yet that it is wanted
+        self._others_heard = False
+        self._presses: deque[tuple[str, int]] = deque()
+        self._press: _Press | None = None
+
+    # Orders.
+
+    def play(self, name: str, player: Player, now: float, *, is_filler: bool = False) -> None:
+        """Play a sound in place of whatever is played."""
+        self.stop("replaced")
+        self._play, self._player = name, player
+        self._waits_until = now + WAIT_S if is_filler else None
+        self._others_heard = False
+        self.listen()
+
+    def stop(self, why: str = "stopped") -> None:
+        """Stop playing."""
+        if self._player is not None:
+            name, self._player = self._play, None
+            self.listen()
+            self._report(name, why)
+
+    def press(self, digit: str, duration_ms: int) -> None:
+        """Press a key towards the peer, after those that wait."""
+        self._presses.append((digit, duration_ms))
+        self.listen()
+
+    def listen(self) -> None:
+        """Tell the endpoint what of its packets is needed here, and what not to send by itself."""
+        cover = self._suppressed if self.is_speaking else None
+        self.endpoint.listen(self if self.is_listening or self.endpoint.peer is None else None, cover)
+
+    def set_rate(self, rate_hz: int) -> None:
+        """At which rate samples are wanted."""
+        if rate_hz != self.rate_hz:
+            self.rate_hz = rate_hz
+            self._playout = self._narrow = None
+            self.heard = self._silence = silence(frame_size(rate_hz))
+
+    @property
+    def is_listening(self) -> bool:
+        """What the peer says is needed as samples."""
+        return self.is_among_others or bool(self.recorders) or self.detector is not None
+
+    @property
+    def is_silent(self) -> bool:
+        """The peer has sent nothing that sounds in the last 20 ms."""
+        return self._playout is None or self._playout.is_silent
+
+    @property
+    def is_speaking(self) -> bool:
+        """The peer is to hear the PBX, and nobody else."""
+        return self._player is not None or bool(self._presses) or self._press is not None
+
+    @property
+    def is_wanted(self) -> bool:
+        """There is something to do here for a room with nobody else in it."""
+        return self.is_speaking or self.is_listening or self.endpoint.peer is None
+
+    @property
+    def is_wide(self) -> bool:
+        """The peer gets more than telephone quality."""
+        chosen = self._codec()
+        return chosen is not None and codecs.CODECS[chosen[1]].rate_hz > NARROW_HZ
+
+    # What the peer says.
+
+    def hear(self, packet: bytes, now: float) -> None:
+        """From the endpoint."""
+        if not self.is_listening:
+            return
+        try:
+            opened = unpack(packet)
+        except MalformedPacketError:
+            return
+        remote = self.endpoint.remote
+        if remote is None:
+            return
+        if opened.payload_type == remote.telephone_event:
+            if self._playout is not None:
+                self._playout.buffer.skip(opened.sequence)
+            return
+        source = (opened.ssrc, opened.payload_type)
+        if self._playout is None or source != self._source:
+            name = dict(remote.heard_codecs).get(opened.payload_type, "")
+            if name not in codecs.CODECS:
+                return
+            self._source, self._playout = source, Playout(name, self.rate_hz)
+        self._playout.push(opened.sequence, opened.timestamp_ticks, opened.payload, now)
+
+    def take(self, now: float) -> list[str]:
+        """Hear the next 20 ms of what the peer says; returns keys that were heard as tones."""
+        heard = self._silence if self._playout is None else self._playout.frame(now)
+        self.heard = heard
+        for recorder in self.recorders:
+            recorder.add(self, heard)
+        if self.detector is None:
+            return []
+        narrow = make_converter(self.rate_hz, NARROW_HZ) if self._narrow is None else self._narrow
+        self._narrow = narrow
+        return self.detector.feed(heard if narrow is None else narrow.convert(heard))
+
+    def _suppressed(self, packet: bytes, _now: float) -> None:
+        """What the joined peer says meanwhile: music of a phone that holds?"""
+        if self._waits_until is None or self._others_heard:
+            return
+        remote = self.endpoint.remote
+        name = dict(remote.codecs).get(packet[1] & 0x7F) if remote is not None else None
+        if name not in codecs.CODECS:
+            self._others_heard = True
+            return
+        try:
+            samples = codecs.make_decoder(name, NARROW_HZ).decode(unpack(packet).payload)
+        except (MalformedPacketError, UndecodableError):
+            return
+        self._others_heard = bool(np.sqrt(np.mean(np.square(samples.astype(np.float64)))) > LOUD)
+
+    # What the PBX says.
+
+    def put(self, mixed: Samples | None, now: float) -> None:
+        """Say the next 20 ms to the peer; `mixed` is what the others in its room say, if there are any."""
+        chosen = self._codec()
+        if chosen is None:
+            self.stop("no codec that the PBX knows was agreed on")
+            self._presses.clear()
+            return
+        payload_type, name = chosen
+        step = codecs.CODECS[name].frame_ticks
+        self._timestamp = self._timestamp + step & 0xFFFFFFFF
+        if self._presses or self._press is not None:
+            self._put_press(step, payload_type, name)
+            return
+        payload = self._payload(mixed, payload_type, name, now)
+        if payload is None:
+            self._is_new = True
+        else:
+            self._send(payload_type, payload, self._is_new, self._timestamp)
+            self._is_new = False
+
+    def _payload(self, mixed: Samples | None, payload_type: int, name: str, now: float) -> bytes | None:
+        player = self._player
+        if player is not None and self._waits_until is not None:
+            if self._others_heard:
+                self.stop("not needed")
+            elif now < self._waits_until:
+                return None
+            else:
+                self._waits_until = None
+            player = self._player
+        if player is not None and player.is_over:
+            self.stop("ended")
+            player = self._player
+        if mixed is None:
+            if player is not None:
+                return player.payload(name)
+            return None if self.endpoint.peer is not None else self._encode(None, payload_type, name)
+        if player is not None:
+            over = player.samples(self.rate_hz)
+            mixed = np.clip(mixed.astype(np.int32) + over, -32768, 32767).astype(np.int16)
+        return self._encode(mixed, payload_type, name)
+
+    def _encode(self, samples: Samples | None, payload_type: int, name: str) -> bytes:
+        if samples is None:
+            samples = silence(frame_size(self.rate_hz))
+        encoder = self._encoder
+        if encoder is None or encoder[:2] != (payload_type, self.rate_hz):
+            encoder = (payload_type, self.rate_hz, codecs.make_encoder(name, self.rate_hz))
+            self._encoder = encoder
+        return encoder[2].encode(samples)
+
+    def _put_press(self, step: int, payload_type: int, name: str) -> None:
+        """Send the key that is being pressed."""
+        remote = self.endpoint.remote
+        events = remote.telephone_event if remote is not None else None
+        if self._press is None:
+            digit, duration_ms = self._presses.popleft()
+            self._press = _Press(digit, duration_ms, step * 50, self._timestamp, self.rate_hz)
+        press = self._press
+        if events is not None:
+            for payload, marker, offset in press.events():
+                self._send(events, payload, marker, press.timestamp + offset & 0xFFFFFFFF)
+        else:
+            self._send(payload_type, self._encode(press.tone(), payload_type, name), False, self._timestamp)
+        if press.is_over:
+            self._press = None
+            self.listen()
+
+    def _send(self, payload_type: int, payload: bytes, marker: bool, timestamp: int) -> None:
+        self._sequence = self._sequence + 1 & 0xFFFF
+        head = HEADER.pack(0x80, marker << 7 | payload_type, self._sequence, timestamp, self._ssrc)
+        self.endpoint.say(head + payload)
+
+    def _codec(self) -> tuple[int, str] | None:
+        """Payload type and name of what the peer is told in."""
+        remote = self.endpoint.remote
+        if remote is None:
+            return None
+        return next((each for each in remote.codecs if each[1] in codecs.CODECS), None)
+
+
+class _Press:
+    """A key that is being pressed towards the peer, 20 ms at a time: as events, or as tones and a pause."""
+
+    PAUSE: Final = 3  # frames
+
+    def __init__(self, digit: str, duration_ms: int, clock_hz: int, timestamp: int, rate_hz: int) -> None:
+        self.timestamp = timestamp
+        self._packets = plan_digit(digit, duration_ms, clock_hz)
+        self._size = frame_size(rate_hz)
+        self._tone = dtmf.make_digit(digit, duration_ms, rate_hz)
+        self._frames = max(
+            -(-len(self._tone) // self._size) + self.PAUSE, self._packets[-1].at_ms // FRAME_MS + 1
+        )
+        self._at = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self._at >= self._frames
+
+    def events(self) -> list[tuple[bytes, bool, int]]:
+        """Payload, marker and timestamp offset of the packets of the next 20 ms."""
+        now_ms = self._at * FRAME_MS
+        self._at += 1
+        return [
+            (each.payload, each.marker, each.timestamp_offset)
+            for each in self._packets
+            if now_ms <= each.at_ms < now_ms + FRAME_MS
+        ]
+
+    def tone(self) -> Samples:
+        """The next 20 ms."""
+        found = self._tone[self._at * self._size : (self._at + 1) * self._size]
+        self._at += 1
+        return np.concatenate((found, silence(self._size - len(found))))

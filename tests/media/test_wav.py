@@ -1,0 +1,158 @@
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbx.errors import UsageError
+from pbx.media.wav import HEADER, STEREO, WavError, WavWriter, finish, make_header, repair
+from tests.support.sound import frames, tone
+
+
+def play(path):
+    return soundfile.read(path, dtype="int16", always_2d=True)
+
+
+def test_mono(tmp_path):
+    sent = tone(440, 8_000, 2.5)
+    writer = WavWriter(tmp_path / "a.wav", 8_000)
+    for each in frames(sent, 160):
+        writer.append(each)
+    assert writer.seconds == 2.5
+    writer.close()
+    writer.close()
+    heard, rate_hz = play(tmp_path / "a.wav")
+    assert rate_hz == 8_000
+    assert np.array_equal(heard[:, 0], sent)
+    assert repair(tmp_path / "a.wav") == 2.5
+
+
+def test_stereo_has_a_leg_on_each_side(tmp_path):
+    left, right = tone(440, 16_000, 1.2), tone(1000, 16_000, 1.2)
+    writer = WavWriter(tmp_path / "a.wav", 16_000, STEREO)
+    for pair in zip(frames(left, 320), frames(right, 320), strict=True):
+        writer.append(*pair)
+    writer.close()
+    heard, _ = play(tmp_path / "a.wav")
+    assert np.array_equal(heard, np.column_stack((left, right)))
+
+
+def test_it_plays_while_it_grows(tmp_path):
+    sent = tone(440, 8_000, 3.5)
+    writer = WavWriter(tmp_path / "a.wav", 8_000)
+    for number, each in enumerate(frames(sent, 160), start=1):
+        writer.append(each)
+        heard, _ = play(tmp_path / "a.wav")
+        assert np.array_equal(heard[:, 0], sent[: number // 50 * 8_000])
+    writer.close()
+
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from pbx.media.wav import WavWriter
+writer = WavWriter(Path(sys.argv[1]), 8000)
+for number in range(125):
+    writer.append(np.full(160, number, np.int16))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_at_any_moment_the_flushed_seconds_play(tmp_path):
+    path = tmp_path / "a.wav"
+    ended = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(play(path)[0]) == 16_000
+    assert repair(path) == 2.0
+
+
+@given(seconds=st.floats(0, 3))
+def test_cut(tmp_path_factory, seconds):
+    path = tmp_path_factory.mktemp("cut") / "a.wav"
+    writer = WavWriter(path, 8_000, STEREO)
+    sent = tone(440, 8_000, 2)
+    writer.append(sent, sent)
+    writer.cut(seconds)
+    writer.append(sent[:10], sent[:10])
+    writer.close()
+    heard, _ = play(path)
+    left = max(0, 16_000 - int(seconds * 8_000))
+    assert np.array_equal(heard[:, 0], np.concatenate((sent[:left], sent[:10])))
+    assert path.stat().st_size == HEADER.size + 4 * len(heard)
+
+
+@pytest.mark.parametrize("said", [0, 100, 4_000, 1 << 31])
+@pytest.mark.parametrize("tail", [b"", b"\x01"])
+def test_repair_believes_the_length_of_the_file(tmp_path, said, tail):
+    path = tmp_path / "a.wav"
+    path.write_bytes(make_header(8_000, 1, said) + bytes(4_000) + tail)
+    assert repair(path) == 0.25
+    assert path.read_bytes() == make_header(8_000, 1, 4_000) + bytes(4_000)
+
+
+NO_WAVS = {
+    "empty": b"",
+    "short": make_header(8_000, 1, 0)[:-1],
+    "other words": b"ID3" + bytes(60),
+    "8 bits": make_header(8_000, 1, 0).replace(b"\x10\x00data", b"\x08\x00data"),
+    "no channels": make_header(8_000, 0, 0),
+    "no rate": make_header(0, 1, 0),
+}
+
+
+@pytest.mark.parametrize("content", NO_WAVS.values(), ids=NO_WAVS)
+def test_repair_leaves_other_files_alone(tmp_path, content):
+    path = tmp_path / "a.wav"
+    path.write_bytes(content)
+    with pytest.raises(WavError, match=r"a\.wav"):
+        repair(path)
+    assert path.read_bytes() == content
+
+
+def test_repair_of_nothing(tmp_path):
+    with pytest.raises(WavError, match="No such file"):
+        repair(tmp_path / "a.wav")
+
+
+def test_finish(tmp_path):
+    part, final = tmp_path / "a.part", tmp_path / "a.wav"
+    part.write_bytes(b"x")
+    finish(part, final)
+    assert final.read_bytes() == b"x"
+    assert not part.exists()
+    with pytest.raises(WavError, match="No such file"):
+        finish(part, final)
+
+
+def test_misuse(tmp_path):
+    writer = WavWriter(tmp_path / "a.wav", 8_000, STEREO)
+    some = np.zeros(160, np.int16)
+    with pytest.raises(UsageError, match="2 channels"):
+        writer.append(some)
+    with pytest.raises(UsageError, match="80 on the right"):
+        writer.append(some, some[:80])
+    with pytest.raises(WavError, match="exists"):
+        WavWriter(tmp_path / "a.wav", 8_000)
+    writer.close()
+    with pytest.raises(UsageError, match="closed"):
+        writer.append(some, some)
+    with pytest.raises(UsageError, match="closed"):
+        writer.cut(1)
+
+
+def test_a_full_disk_is_told(tmp_path):
+    writer = WavWriter(tmp_path / "a.wav", 8_000)
+    readable = os.open(tmp_path / "a.wav", os.O_RDONLY)
+    os.dup2(readable, writer._fd)
+    os.close(readable)
+    with pytest.raises(WavError, match="Bad file descriptor"):
+        writer.append(np.zeros(8_000, np.int16))
+    with pytest.raises(WavError, match="Bad file descriptor"):
+        writer.close()
+    writer.close()

@@ -1,0 +1,319 @@
+"""The PBX as a party: voicemail, mailbox, echo, rooms, with real phones that speak, hear and press keys."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from pbx.call.phrases import Phrases
+from pbx.media.prompt import Digits, Prompt
+from pbx.media.rendering import Renderer
+from tests.phones.conftest import EVIDENCE, Workshop
+from tests.phones.support.office import TestDevice
+from tests.phones.support.phone import Account, Answering, Phone, PhoneCall
+from tests.phones.support.pjsua_phone import PjsuaPhone
+from tests.phones.support.server import PbxServer
+from tests.phones.support.sound import contains, judge_tone, read_wav
+from tests.phones.support.talk import connect, hang_up, hear_each_other
+from tests.phones.support.waiting import wait_until
+from tests.support.words import words
+
+PHONES = range(140, 190)
+BOXES = range(200, 220)  # extensions without any phone: their voicemail answers at once
+
+
+def office() -> str:
+    """Phones, mailboxes, rooms."""
+    parts = [
+        '[office]\nname = "Voices"\ncountry = "SG"\ntimezone = "Asia/Singapore"\n',
+        '[[member]]\nemail = "owner@voices.example"\nname = "Olga"\naccount = "owner"\npin = "7781"\n',
+    ]
+    for number in PHONES:
+        password = TestDevice(str(number), str(number)).password
+        parts.append(
+            f'[[extension]]\nkey = "{number}"\nlabel = "Phone {number}"\n[[extension.device]]\n'
+            f'kind = "ip_phone"\nusername = "{number}"\npassword = "{password}"\n'
+            '[extension.no_answer]\naction = "voicemail"\ntimeout = 5\n'
+        )
+    for number in BOXES:
+        parts.append(
+            f'[[extension]]\nkey = "{number}"\nassignee = "owner@voices.example"\n'
+            '[extension.no_answer]\naction = "voicemail"\n'
+            '[extension.no_answer.greeting]\ntext = "Hello."\n'
+        )
+    parts.append('[[room]]\nkey = "700"\n[[room]]\nkey = "701"\npin = "1234"\n')
+    return "\n".join(parts)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PbxServer]:
+    made = PbxServer(tmp_path_factory.mktemp("voices"), office())
+    made.start()
+    yield made
+    made.stop()
+
+
+PHRASES = Phrases("en")
+numbers = iter(PHONES)
+boxes = iter(BOXES)
+
+
+@pytest.fixture
+def shop(server: PbxServer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
+    server.mark()
+    made = Workshop(tmp_path, server)
+    request.node.stash[EVIDENCE] = made.evidence
+    yield made
+    made.close()
+    server.assert_well()
+    server.assert_nothing_left()
+
+
+def account(server: PbxServer, **changes: object) -> Account:
+    """Of a phone of its own."""
+    number = str(next(numbers))
+    return TestDevice(number, number).account(server.address, **changes)
+
+
+def dial(phone: Phone, number: str) -> PhoneCall:
+    """A call that the PBX has answered."""
+    call = phone.dial(number)
+    phone.wait_established(call)
+    return call
+
+
+def messages(server: PbxServer, box: str) -> list[Path]:
+    return sorted((server.folder / "data" / "voicemail" / box).glob("*.wav"))
+
+
+@pytest.mark.parametrize("program", ["pjsua", "baresip", "linphone"])
+def test_a_message_is_left_and_sounds_as_it_was_spoken(server: PbxServer, shop: Workshop, program: str):
+    box = str(next(boxes))
+    phone = shop.registered(program, account(server))
+    call = dial(phone, box)
+    wait_until("the beep", lambda: list((server.folder / "data/voicemail" / box).glob("*.part")), 15)
+    phone.wait_for("3 s of speaking", lambda: _grown(server, box), 8)
+    phone.hangup(call)
+    wait_until("the message is kept", lambda: messages(server, box), 5)
+    samples, rate = read_wav(messages(server, box)[0])
+    assert len(samples) / rate >= 2
+    verdict = judge_tone(samples, rate, phone.tone)
+    print(verdict)
+    assert verdict.share >= 0.8, str(verdict)
+
+
+def _grown(server: PbxServer, box: str) -> bool:
+    parts = list((server.folder / "data/voicemail" / box).glob("*.part"))
+    return bool(parts) and parts[0].stat().st_size > 3 * 16000
+
+
+def matches(
+    server: PbxServer,
+    phone: Phone,
+    call: PhoneCall,
+    prompt: Prompt,
+    start_s: float = 0.0,
+    part_s: float = 0.0,
+) -> float:
+    """How well what a phone has heard agrees with a prompt as it was rendered, or with its beginning."""
+    rendered = Renderer(None, server.folder / "data").known(prompt)
+    if rendered is None:
+        return 0.0
+    heard, rate = phone.ear(call).heard(start_s)
+    spoken = np.fromfile(f"{rendered.stem}-{rate}.pcm", "<i2").astype(float)
+    return contains(heard, spoken[: round(part_s * rate)] if part_s else spoken, rate)
+
+
+def wait_heard(
+    server: PbxServer, phone: Phone, call: PhoneCall, prompt: Prompt, start_s: float = 0.0
+) -> None:
+    """Until a phone has heard a prompt."""
+    wait_until(
+        f"{phone.name} hears {prompt.parts}",
+        lambda: matches(server, phone, call, prompt, start_s) > 0.5,
+        15,
+        0.3,
+    )
+
+
+def said_to(phone: Phone, call: PhoneCall, start_s: float = 0.0) -> str:
+    """What a phone has heard, in words."""
+    return words(*phone.ear(call).heard(start_s))
+
+
+def wait_said(
+    phone: Phone, call: PhoneCall, expected: str, start_s: float = 0.0, timeout: float = 15.0
+) -> None:
+    """Until the words are heard."""
+    wait_until(f"{expected!r} is said", lambda: expected in said_to(phone, call, start_s), timeout, 0.5)
+
+
+def test_the_owner_hears_who_left_a_message_and_the_message(server: PbxServer, shop: Workshop):
+    owner, caller = shop.registered("pjsua", account(server)), shop.registered("baresip", account(server))
+    owner.answering(Answering(486))
+    call = dial(caller, owner.account.username)
+    wait_until("the beep", lambda: _grown(server, owner.account.username), 25)
+    caller.hangup(call)
+    wait_until("the message is kept", lambda: messages(server, owner.account.username), 5)
+
+    visit = dial(owner, "*97")
+    wait_said(owner, visit, "you have 1 new message")
+    owner.dtmf(visit, "1")
+    wait_said(owner, visit, "message 1")
+    owner.ear(visit).wait_tone(caller.tone, 2.0, timeout=20)
+    start = owner.ear(visit).seconds()
+    owner.dtmf(visit, "7")
+    wait_heard(server, owner, visit, PHRASES.say("vm-deleted"), start)
+    owner.hangup(visit)
+    wait_until("the message is deleted", lambda: not messages(server, owner.account.username), 5)
+
+
+@pytest.mark.parametrize(
+    ("program", "method"),
+    [("pjsua", "rfc4733"), ("pjsua", "info"), ("baresip", ""), ("linphone", "")],
+)
+def test_keys_are_heard_and_said_back(server: PbxServer, shop: Workshop, program: str, method: str):
+    phone = shop.registered(program, account(server))
+    call = dial(phone, "*44")
+    phone.wait_for("the introduction", lambda: phone.ear(call).seconds() > 1.0)
+    start = phone.ear(call).seconds()
+    if isinstance(phone, PjsuaPhone):
+        phone.dtmf(call, "2580", method=method)
+    else:
+        phone.dtmf(call, "2580")
+    wait_heard(server, phone, call, PHRASES.fill("keys-pressed", Digits("2580")), start)
+    phone.hangup(call)
+
+
+@pytest.mark.parametrize("program", ["pjsua", "baresip"])
+def test_the_echo_is_heard(server: PbxServer, shop: Workshop, program: str):
+    phone = shop.registered(program, account(server))
+    call = dial(phone, "*43")
+    phone.ear(call).wait_tone(phone.tone, 2.0, timeout=15)
+    phone.hangup(call)
+
+
+def test_three_in_a_room_hear_each_other_and_not_themselves(server: PbxServer, shop: Workshop):
+    phones = [
+        shop.registered("pjsua", account(server, codecs=(codec,))) for codec in ("PCMA", "G722", "PCMU")
+    ]
+    calls = [dial(phone, "700") for phone in phones]
+    for phone, call in zip(phones, calls, strict=True):
+        for other in phones:
+            if other is not phone:
+                wait_until(
+                    f"{phone.name} hears {other.name}",
+                    lambda p=phone, c=call, o=other: share_of(p, c, o.tone) > 0.2,
+                    20,
+                )
+        assert share_of(phone, call, phone.tone) < 0.01
+    for phone, call in zip(phones, calls, strict=True):
+        phone.hangup(call)
+
+
+@pytest.mark.parametrize(
+    ("codecs", "program"),
+    [
+        (("PCMU", "G722"), "pjsua"),
+        (("G722", "PCMU"), "pjsua"),
+        (("PCMA", "PCMU"), "baresip"),
+        (("PCMU", "opus"), "linphone"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_phones_without_a_common_codec_understand_each_other(
+    server: PbxServer, shop: Workshop, codecs: tuple[str, str], program: str
+):
+    caller = shop.registered("pjsua", account(server, codecs=codecs[:1]))
+    callee = shop.registered(program, account(server, codecs=codecs[1:]))
+    call, answered = connect(caller, callee)
+    hear_each_other((caller, call), (callee, answered), 1.5)
+    assert call.codec.upper() == codecs[0].upper()
+    if program == "pjsua":
+        assert answered.codec.upper() == codecs[1].upper()
+    hang_up((caller, call), (callee, answered))
+
+
+def test_who_is_held_hears_the_music(server: PbxServer, shop: Workshop):
+    holder = shop.registered("pjsua", account(server), tone=1730.0)  # no note of the music is near it
+    held = shop.registered("pjsua", account(server))
+    call, its_call = connect(holder, held)
+    hear_each_other((holder, call), (held, its_call), 0.5)
+    holder.hold(call)
+    start = held.ear(its_call).seconds() + 1.0
+    held.wait_for("music", lambda: held.ear(its_call).seconds() > start + 3.0)
+    assert matches(server, held, its_call, PHRASES.music(), max(0.0, start - 1.5), part_s=2.0) > 0.5
+    held.ear(its_call).assert_silent(holder.tone, start)
+    holder.resume(call)
+    hear_each_other((holder, call), (held, its_call), 1.0)
+    hang_up((holder, call), (held, its_call))
+
+
+def test_a_recording_has_each_side_in_its_channel(server: PbxServer, shop: Workshop):
+    caller, callee = shop.registered("pjsua", account(server)), shop.registered("linphone", account(server))
+    call, answered = connect(caller, callee)
+    hear_each_other((caller, call), (callee, answered), 0.5)
+    before = set(recordings(server))
+    caller.dtmf(call, "*1")
+    wait_until("it is being recorded", lambda: list((server.folder / "data/recordings").rglob("*.part")), 8)
+    start = caller.ear(call).seconds()
+    caller.wait_for("a while", lambda: caller.ear(call).seconds() > start + 4.0, 8)
+    hang_up((caller, call), (callee, answered))
+    wait_until("the recording is kept", lambda: set(recordings(server)) - before, 5)
+    (path,) = set(recordings(server)) - before
+    samples, rate = soundfile.read(path, dtype="int16")
+    assert samples.shape[1] == 2
+    left, right = samples[:, 0], samples[:, 1]
+    for channel, own, other in ((left, caller, callee), (right, callee, caller)):
+        assert judge_tone(channel, rate, own.tone).share > 0.85
+        assert judge_tone(channel, rate, own.tone).seconds > 2.5
+        assert judge_tone(channel, rate, other.tone).seconds == 0.0
+
+
+def test_attended_transfer_by_keys(server: PbxServer, shop: Workshop):
+    first, second, third = (shop.registered("pjsua", account(server)) for _ in range(3))
+    call, answered = connect(first, second)
+    hear_each_other((first, call), (second, answered), 0.5)
+    first.dtmf(call, "##2")
+    wait_heard(server, first, call, PHRASES.say("transfer-dial"))
+    third.answering(Answering(200))
+    first.dtmf(call, third.account.username + "#")
+    third_call = third.wait_incoming()
+    third.wait_established(third_call)
+    first.ear(call).wait_tone(third.tone, 1.0)
+    third.ear(third_call).wait_tone(first.tone, 1.0)
+    first.hangup(call)
+    second.ear(answered).wait_tone(third.tone, 1.5, start_s=second.ear(answered).seconds())
+    third.ear(third_call).wait_tone(second.tone, 1.5)
+    second.hangup(answered)
+    third.wait_ended(third_call)
+
+
+def test_a_parked_call_is_told_where_and_fetched(server: PbxServer, shop: Workshop):
+    first, second, third = (shop.registered("pjsua", account(server)) for _ in range(3))
+    call, answered = connect(first, second)
+    hear_each_other((first, call), (second, answered), 0.5)
+    first.transfer(call, first.account.uri("*85"))
+    wait_heard(server, first, call, PHRASES.fill("park-parked", Digits("71")))
+    first.wait_ended(call)
+    fetching = dial(third, "*8671")
+    third.ear(fetching).wait_tone(second.tone, 1.5)
+    second.ear(answered).wait_tone(third.tone, 1.5, start_s=second.ear(answered).seconds() - 2)
+    third.hangup(fetching)
+    second.wait_ended(answered)
+
+
+def share_of(phone: Phone, call: PhoneCall, frequency: float) -> float:
+    """Of the energy that a phone heard in the last second, how much is near a frequency."""
+    heard, rate = phone.ear(call).heard(max(0.0, phone.ear(call).seconds() - 1.0))
+    if not len(heard):
+        return 0.0
+    power = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) ** 2
+    near = np.abs(np.fft.rfftfreq(len(heard), 1 / rate) - frequency) < 15
+    return float(power[near].sum() / max(power.sum(), 1.0))
+
+
+def recordings(server: PbxServer) -> list[Path]:
+    return sorted((server.folder / "data" / "recordings").rglob("*.wav"))
