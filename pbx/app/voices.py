@@ -127,9 +127,15 @@ class Voices:
             datetime.fromtimestamp(message.started_at, UTC),
             message.seconds,
         )
+
+        def failed(failure: Failure) -> Path:
+            log.warn("a message is mailed as it was recorded: {why}", why=failure.getErrorMessage())
+            return path
+
         attached = self._attach(message.id, path)
-        attached.addErrback(lambda failure: log.failure("a message goes without its sound", failure))
+        attached.addErrback(failed)
         attached.addCallback(lambda attachment: self._mailer.send(facts, emails, attachment))
+        attached.addErrback(lambda failure: log.failure("a message is not mailed", failure))
 
     def _forget(self, path: str) -> None:
         rendered = self.renderer.known(self._exchange.services.phrases.sound(path))
