@@ -50,7 +50,14 @@ class Services:
     @property
     def phrases(self) -> Phrases:
         """In the office's language."""
-        return Phrases(self._host.office.settings.language, self._data)
+        settings = self._host.office.settings
+        return Phrases(
+            settings.language,
+            self._data,
+            settings.hold_music,
+            announces_recording=settings.announce_recording,
+            country=settings.country,
+        )
 
     def begin(
         self,

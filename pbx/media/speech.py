@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pbx.media import music, sound
+from pbx.media import music, sound, tones
 from pbx.media.engine import run_command
 from pbx.media.espeak import Espeak
 from pbx.media.jobs import HELLO, MAX_FRAME, Decoder, encode
@@ -118,6 +118,9 @@ class Workshop:
                 return np.zeros(round(values[0] * RATE_HZ), np.float32)
             case "tone":
                 return sound.tone(*values)
+            case "call tone":
+                name, country = values
+                return sound.as_sound(tones.make_tone(name, country, RATE_HZ) / 32768)
             case "music":
                 return sound.level(music.compose(), sound.BED_DBFS)
         raise RenderError(f"a step of an unknown sort: {kind}")
