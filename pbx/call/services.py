@@ -89,6 +89,16 @@ class Services:
         self.lot.put(call, leg, slot, self.phrases)
         call.play(by, self.phrases.fill("park-parked", Digits(slot)), done)
 
+    def take_place(self, call: Call, leg: Leg, other: Call) -> bool:
+        """Who dialled the code for parking puts somebody else into his slot."""
+        slot = self.lot.slot_of(other)
+        if slot is None:
+            return False
+        call.talk = None
+        leg.media.part()
+        self.lot.put(call, leg, slot, self.phrases)
+        return True
+
     def announce(self, call: Call, leg: Leg, prompt: str, then: Callable[[], None]) -> None:
         """Let a caller hear why it will not be, before it is refused."""
         call.announce(leg, _say(self.phrases, prompt), then)

@@ -338,6 +338,34 @@ def test_park_by_transfer_and_fetch(world: World):
     world.assert_nothing_left()
 
 
+def test_park_by_an_attended_transfer(world: World):
+    """Who parks hears the slot first, and puts the other side there by REFER with Replaces."""
+    ann, bob = world.phone("101"), world.phone("102")
+    second = world.phone("101", 5190)  # ann's phone, its second line
+    talk(world, ann, bob)
+    second.invite("*85")
+    second.ack()
+    assert world.heard() == ["park-parked"]
+    dialog = second.dialog
+    tags = [dialog[side].partition(";tag=")[2] for side in ("remote", "local")]
+    replaces = f"{dialog['call_id']}%3Bto-tag%3D{tags[0]}%3Bfrom-tag%3D{tags[1]}"
+    ann.send(ann.in_dialog("REFER", Refer_To=f"<sip:*85@pbx.local?Replaces={replaces}>"))
+    assert b"200 OK" in ann.last("NOTIFY").body
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    second.ok("BYE")
+    ann.bye()
+    assert world.playing.endpoint == endpoint_of(world, bob)
+    eve = world.phone("103")
+    eve.invite("*8671")
+    eve.ack()
+    bob.ok("INVITE", bob.sdp(2))
+    eve.ok("INVITE", eve.sdp(2))
+    eve.bye()
+    bob.ok("BYE")
+    world.assert_nothing_left()
+
+
 def test_an_empty_slot(world: World):
     ann = world.phone("101")
     ann.invite("*8671")
