@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from pbx.call.phrases import Phrases
+from pbx.media.dtmf import make_digit
 from pbx.media.prompt import Digits, Prompt
 from pbx.media.rendering import Renderer
 from tests.phones.conftest import EVIDENCE, Workshop
@@ -15,7 +16,7 @@ from tests.phones.support.office import TestDevice
 from tests.phones.support.phone import Account, Answering, Phone, PhoneCall
 from tests.phones.support.pjsua_phone import PjsuaPhone
 from tests.phones.support.server import PbxServer
-from tests.phones.support.sound import contains, judge_tone, read_wav
+from tests.phones.support.sound import contains, judge_tone, read_wav, write_wav
 from tests.phones.support.talk import connect, hang_up, hear_each_other
 from tests.phones.support.waiting import wait_until
 from tests.support.words import words
@@ -172,10 +173,11 @@ def test_the_owner_hears_who_left_a_message_and_the_message(server: PbxServer, s
 
 @pytest.mark.parametrize(
     ("program", "method"),
-    [("pjsua", "rfc4733"), ("pjsua", "info"), ("baresip", ""), ("linphone", "")],
+    [("pjsua", "rfc4733"), ("pjsua", "info"), ("baresip", ""), ("linphone", "events"), ("linphone", "info")],
 )
 def test_keys_are_heard_and_said_back(server: PbxServer, shop: Workshop, program: str, method: str):
-    phone = shop.registered(program, account(server))
+    options = {"keys": method} if program == "linphone" else {}
+    phone = shop.registered(program, account(server), **options)
     call = dial(phone, "*44")
     phone.wait_for("the introduction", lambda: phone.ear(call).seconds() > 1.0)
     start = phone.ear(call).seconds()
@@ -184,6 +186,18 @@ def test_keys_are_heard_and_said_back(server: PbxServer, shop: Workshop, program
     else:
         phone.dtmf(call, "2580")
     wait_heard(server, phone, call, PHRASES.fill("keys-pressed", Digits("2580")), start)
+    phone.hangup(call)
+
+
+def test_keys_are_heard_as_tones(server: PbxServer, shop: Workshop, tmp_path: Path):
+    """From a phone that agreed on nothing else: its microphone hears them."""
+    tones = [np.concatenate((make_digit(key, 100, 16000), np.zeros(1600, np.int16))) for key in "2580"]
+    quiet = np.zeros(3 * 16000, np.int16)
+    microphone = write_wav(tmp_path / "keys.wav", np.concatenate((quiet, *tones, quiet)), 16000)
+    phone = shop.registered("linphone", account(server), keys="none", microphone=microphone)
+    call = dial(phone, "*44")
+    wait_heard(server, phone, call, PHRASES.fill("keys-pressed", Digits("2580")))
+    assert "telephone-event" not in phone.sent("INVITE")[-1].text
     phone.hangup(call)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tests.phones.support.phone import Account, Answering, CallState, Phone, PhoneCall
 from tests.phones.support.process import Program
@@ -27,8 +27,8 @@ verify_server_certs=0
 verify_server_cn=0
 media_encryption={encryption}
 media_encryption_mandatory={mandatory}
-{suites}use_rfc2833=1
-use_info=0
+{suites}use_rfc2833={events}
+use_info={info}
 inc_timeout=60
 default_proxy={default_proxy}
 auto_answer_replacing_calls=1
@@ -87,10 +87,20 @@ class LinphonePhone(Phone):
     program = "linphone"
 
     def __init__(
-        self, name: str, account: Account, folder: Path, tone: float, suites: Sequence[str] = ()
+        self,
+        name: str,
+        account: Account,
+        folder: Path,
+        tone: float,
+        suites: Sequence[str] = (),
+        keys: Literal["events", "info", "none"] = "events",
+        microphone: Path | None = None,
     ) -> None:
+        """`keys`: how it tells which are pressed; `microphone`: a sound file that it says over and over."""
         super().__init__(name, account, folder, tone)
         self._suites = suites
+        self._keys = keys
+        self._microphone = microphone
         self._is_automatic = True
         self._start_s: dict[int, float] = {}
 
@@ -99,7 +109,7 @@ class LinphonePhone(Phone):
         for needed in (".local/share/linphone", ".config/linphone"):
             (home / needed).mkdir(parents=True, exist_ok=True)
         (home / "rc").write_text(self._configuration())
-        microphone = write_tone(home / "microphone.wav", self.tone, 16000)
+        microphone = self._microphone or write_tone(home / "microphone.wav", self.tone, 16000)
         self._program = Program(
             self.name,
             ["linphonec", "-c", str(home / "rc"), "-d", "6", "-l", str(home / "wire.log")],
@@ -182,9 +192,15 @@ class LinphonePhone(Phone):
             default_proxy=0 if account.username else -1,
             rtp=self.rtp_port,
             rtp_end=self.rtp_port + 20,
+            events=int(self._keys == "events"),
+            info=int(self._keys == "info"),
         )
-        wanted = [*account.codecs, "telephone-event"]
-        others = [name for name in ("opus", "speex", "PCMU", "PCMA", "GSM", "G722") if name not in wanted]
+        wanted = [*account.codecs, *(["telephone-event"] if self._keys == "events" else [])]
+        others = [
+            name
+            for name in ("telephone-event", "opus", "speex", "PCMU", "PCMA", "GSM", "G722")
+            if name not in wanted
+        ]
         for index, name in enumerate([*wanted, *others]):
             rate = {"opus": 48000, "speex": 16000}.get(name, RATES.get(name, 8000))
             text += (
