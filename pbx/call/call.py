@@ -634,10 +634,21 @@ class Call:
         transfer, self.transfer = self.transfer, None
         if transfer is not None:
             transfer.failed(status, reason)
-            if transfer.transferor not in self.legs:
-                self.end(f"transfer failed: {why}")
-        else:
-            self.end(why)
+            if transfer.transferor in self.legs:
+                return
+        if not self._takes_message(origin, hunt, status, why):
+            self.end(why if transfer is None else f"transfer failed: {why}")
+
+    def _takes_message(self, origin: Leg, hunt: Hunt, status: int, why: str) -> bool:
+        """Who was transferred, and has nobody else left, may leave a message where nobody answered."""
+        decision = self.host.no_answer(hunt.key, status, why) if hunt.key and status in NOBODY else None
+        if not isinstance(decision, TakeMessage):
+            return False
+        self.record.decisions.append(decision.why)
+        self.talk = None
+        origin.media.part()
+        self.host.services.begin(self, origin, decision)
+        return True
 
     def missed(self) -> None:
         """Nobody has taken the call: whoever wants to know is told, once."""

@@ -467,6 +467,7 @@ class Exchange:
 
     def ring(self, call: Call, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra) -> None:
         """One B-leg for each binding of each device."""
+        hunt.key = hunt.key or decision.key
         hunt.tried.add(decision.key)
         content = with_digits(content) if content is not None else None
         origin = hunt.origin.party

@@ -50,6 +50,7 @@ class Hunt:
         self.legs: list[Leg] = []
         self.early: Leg | None = None  # the one whose early media the caller hears
         self.early_content: Content | None = None
+        self.key = ""  # of the extension that was called first
         self.tried: set[str] = set()  # extension keys, so that redirections end
         self.is_adopted = False  # its phones were offered the media of another origin
         self._refusals: list[Response] = []

@@ -19,6 +19,7 @@ from pbx.call.sound import Begin, Finish
 from pbx.media.orders import Digit, Join, Mix, Play, Played, Record, Recorded, SendDigit, StopPlay
 from pbx.office.no_answer import NoAnswer
 from pbx.office.room import Room
+from pbx.rules.decision import Reject
 from tests.call.world import Phone, World, make_office, talk
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -621,3 +622,44 @@ def test_a_missed_call_is_told_once(world: World, how: str, is_missed: bool):
             ann.ok("BYE")
     world.assert_nothing_left()
     assert [(each.key, each.caller) for each in world.missed] == [("102", "101")] * is_missed
+
+
+# --- announcements before the answer
+
+
+def test_a_caller_hears_why_it_cannot_be_before_he_is_refused(world: World, monkeypatch):
+    ann = world.phone("101")
+    refusal = Reject(403, "Forbidden", "not allowed", announcement="call-not-allowed")
+    monkeypatch.setattr(world.exchange, "route", lambda caller, key: refusal)
+    ann.invite("900")
+    assert ann.statuses()[-1] == 183
+    assert b"m=audio" in ann.last(183).body
+    assert world.heard() == ["call-not-allowed"]
+    world.finish()
+    assert ann.statuses()[-1] == 403
+    world.assert_nothing_left()
+
+
+def test_a_caller_who_gives_up_in_the_announcement(world: World, monkeypatch):
+    ann = world.phone("101")
+    refusal = Reject(403, "Forbidden", "not allowed", announcement="call-not-allowed")
+    monkeypatch.setattr(world.exchange, "route", lambda caller, key: refusal)
+    ann.invite("900")
+    ann.cancel()
+    assert ann.statuses()[-1] == 487
+    world.assert_nothing_left()
+
+
+def test_who_is_transferred_to_nobody_may_leave_a_message(world: World):
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    talk(world, ann, bob)
+    world.press("##2103#", endpoint_of(world, ann))
+    eve.ring()
+    ann.bye()
+    world.wait(30.0)
+    assert eve.last("CANCEL")
+    assert (world.playing.endpoint, world.heard()) == (endpoint_of(world, bob), ["vm-greeting"])
+    bob.bye()
+    eve.respond(eve.last("CANCEL"), 200)
+    eve.respond(eve.last("INVITE"), 487)
+    world.assert_nothing_left()
