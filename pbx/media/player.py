@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pbx.errors import MediaError
 from pbx.media.encoded import EncodedSound, SoundCache, read_samples
-from pbx.media.samples import RATES_HZ, Samples, frame_size, silence
+from pbx.media.samples import RATES_HZ, Samples, frame_size
 
 
 class Player:
@@ -17,7 +17,7 @@ class Player:
         """
         self._cache, self._stem, self._loop = cache, stem, loop
         self._samples = {rate_hz: read_samples(Path(f"{stem}-{rate_hz}.pcm")) for rate_hz in RATES_HZ}
-        self._count = len(self._samples[RATES_HZ[0]]) // frame_size(RATES_HZ[0])
+        self._count = min(len(samples) // frame_size(rate_hz) for rate_hz, samples in self._samples.items())
         if not self._count:
             raise MediaError(f"nothing is in {stem}")
         self._encoded: dict[str, EncodedSound] = {}
@@ -39,8 +39,7 @@ class Player:
         """The next 20 ms."""
         size = frame_size(rate_hz)
         start = self._next() * size
-        found = self._samples[rate_hz][start : start + size]
-        return found if len(found) == size else silence(size)
+        return self._samples[rate_hz][start : start + size]
 
     def _next(self) -> int:
         at = self._at % self._count
