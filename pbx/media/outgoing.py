@@ -18,24 +18,26 @@ class Outgoing:
         is_new: what is sent next begins a talk spurt (RFC 3551 §4.1).
     """
 
-    __slots__ = ("_at", "_sequence", "_ssrc", "_step", "is_new", "timestamp")
+    __slots__ = ("_at", "_is_resting", "_sequence", "_ssrc", "_step", "is_new", "timestamp")
 
     def __init__(self, ssrc: int, sequence: int, timestamp: int) -> None:
         self.timestamp = timestamp
         self.is_new = True
         self._ssrc, self._sequence = ssrc, sequence
-        self._step, self._at = 0, 0.0
+        self._step, self._at, self._is_resting = 0, 0.0, False
 
     def advance(self, step: int, now: float) -> None:
         """20 ms more, which are `step` timestamp units, are due."""
+        if self._is_resting:  # timestamps count on by the clock meanwhile (RFC 3550 §5.1)
+            self._is_resting = False
+            missed = max(0, round((now - self._at) * FRAMES_A_SECOND) - 1)
+            self.timestamp += missed * self._step
         self._step, self._at = step, now
         self.timestamp = self.timestamp + step & 0xFFFFFFFF
 
-    def resume(self, now: float) -> None:
-        """Nobody has asked for a while: timestamps count on by the clock meanwhile (RFC 3550 §5.1)."""
-        missed = max(0, round((now - self._at) * FRAMES_A_SECOND) - 1)
-        self.timestamp = self.timestamp + missed * self._step & 0xFFFFFFFF
-        self.is_new = True
+    def resume(self) -> None:
+        """The PBX begins to speak, perhaps after a while."""
+        self._is_resting = self.is_new = True
 
     def pack(self, payload_type: int, payload: bytes, marker: bool, timestamp: int) -> bytes:
         """The next packet."""

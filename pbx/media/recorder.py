@@ -60,12 +60,12 @@ class Recorder:
         if len(samples) != self._frame:
             samples = self._convert(channel, samples)
         waiting[channel].append(samples)
-        if all(waiting):
-            self._take([each.pop(0) for each in waiting])
-        elif max(map(len, waiting)) > MOST_APART:  # one of two is gone: its side is silent
+        if len(waiting[channel]) > MOST_APART:  # the other one is gone: its side is silent
             for each in waiting:
                 if not each:
                     each.append(silence(self._frame))
+        if all(waiting):
+            self._take([each.pop(0) for each in waiting])
 
     def _convert(self, channel: int, samples: Samples) -> Samples:
         """A room has one rate, and a recording that came along with somebody another one."""

@@ -255,7 +255,7 @@ class Studio:
                 chance = self._chance
                 stream = Outgoing(chance.getrandbits(32), chance.getrandbits(15), chance.getrandbits(31))
                 self._streams[endpoint.name] = stream
-            stream.resume(now)
+            stream.resume()
             voice = Voice(endpoint, stream, partial(self._played, endpoint.name))
             self._voices[endpoint.name] = voice
             self._enter(voice, self._open_room("", now))
