@@ -139,6 +139,13 @@ def test_the_start_is_over_when_every_worker_has_spoken(make_core):
     assert core.is_ready
 
 
+def test_workers_have_no_threads_of_numpy_s(make_core):
+    core = make_core(1)
+    core.wait_for(EndpointFailed, OpenEndpoint("a", "call", "192.0.2.1", 20_000))  # none of ours: it is up
+    (pid,) = core.control.pids
+    assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
+
+
 def test_orders_are_carried_out_and_events_come_back(make_core, phones):
     core = make_core(2)
     talk(phones, joined(core, phones), 1)
