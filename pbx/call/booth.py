@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from pbx.call.dialogue import Ask, Dialogue, Do, Echo, Gather, Say, Step, Take, Taken, Unanswered, Wait
 from pbx.call.leg import Leg
 from pbx.call.sound import Begin
-from pbx.media.orders import Mix, Play, Record, StopPlay, StopRecord
+from pbx.media.orders import Detect, Mix, Play, Record, StopPlay, StopRecord
 from pbx.media.prompt import Prompt
 
 MOST_TYPED: Final = 64  # keys that wait
@@ -52,7 +52,9 @@ class Booth:
         self._next: tuple[Any] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. A phone that has no events for keys may send them as tones."""
+        if self._host is not None and self._endpoint and not self.leg.media.sends_events:
+            self._host.order(Detect(self._endpoint))
         self._go(None)
 
     def stop(self) -> None:

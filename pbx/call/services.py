@@ -9,7 +9,7 @@ from pbx.call.dialogue import Dialogue, Echo, Gather, Say, Wait, ask_code
 from pbx.call.leg import Leg, Party
 from pbx.call.parking import Lot
 from pbx.call.phrases import Phrases
-from pbx.call.questions import CheckSecret, NewMessage, PurgeMailbox
+from pbx.call.questions import CheckSecret, LeaveMailbox, NewMessage
 from pbx.call.sound import Sound
 from pbx.call.voicemail import CallBack, take_message, visit
 from pbx.entropy import Entropy
@@ -116,8 +116,9 @@ class Services:
                 call.end("left the mailbox")
 
         sound = self._host.sound
-        call.serve(leg, visit(self.phrases, mailbox), then)
-        call.at_end(lambda: sound.ask(PurgeMailbox(mailbox), lambda _answer: None))
+        heard: list[str] = []
+        call.serve(leg, visit(self.phrases, mailbox, heard), then)
+        call.at_end(lambda: sound.ask(LeaveMailbox(mailbox, tuple(heard)), lambda _answer: None))
 
     def _any_mailbox(self, call: Call, leg: Leg, _argument: str) -> None:
         def then(key: Any) -> None:

@@ -21,6 +21,13 @@ class RenderError(MediaError):
     """A prompt that cannot be made into sound, and why."""
 
 
+class StoppedError(RenderError):
+    """Nothing is rendered any more: nobody can hear it."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping")
+
+
 class SoundError(MediaError):
     """A sound file that cannot be used, and why."""
 

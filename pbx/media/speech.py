@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -172,7 +173,10 @@ def main(fd: int, cache: Path, limit_s: float, command: Sequence[str]) -> None:
     )  # a crash of the library is expected, its memory of no use
     workshop = Workshop(cache, command, limit_s)
     decoder = Decoder(MAX_FRAME)
-    with socket.socket(fileno=fd) as core:
+    with (
+        socket.socket(fileno=fd) as core,
+        suppress(ConnectionError),
+    ):  # the core is gone: nobody waits any more
         core.sendall(encode(HELLO))
         while data := core.recv(CHUNK):
             for job in decoder.feed(data):

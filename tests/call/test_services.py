@@ -9,11 +9,11 @@ import pytest
 from pbx.call.questions import (
     CheckSecret,
     HeldMessage,
+    LeaveMailbox,
     ListMessages,
     NewMessage,
     OpenedMailbox,
     OpenMailbox,
-    PurgeMailbox,
 )
 from pbx.call.sound import Begin, Finish
 from pbx.media.orders import Digit, Join, Mix, Play, Played, Record, Recorded, SendDigit, StopPlay
@@ -185,9 +185,9 @@ def test_the_owner_listens_deletes_and_hangs_up(world: World):
     assert world.heard() == ["vm-message", "vm-from", "vm-received"]
     world.press("7")
     assert world.questions[-1].state == "deleted"
-    assert PurgeMailbox("101") not in world.questions
+    assert LeaveMailbox("101") not in world.questions
     ann.bye()
-    assert world.questions[-1] == PurgeMailbox("101")
+    assert world.questions[-1] == LeaveMailbox("101")
     world.assert_nothing_left()
 
 

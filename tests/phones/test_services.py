@@ -31,9 +31,10 @@ def office() -> str:
         '[[member]]\nemail = "owner@voices.example"\nname = "Olga"\naccount = "owner"\npin = "7781"\n',
     ]
     for number in PHONES:
+        password = TestDevice(str(number), str(number)).password
         parts.append(
             f'[[extension]]\nkey = "{number}"\nlabel = "Phone {number}"\n[[extension.device]]\n'
-            f'kind = "ip_phone"\nusername = "{number}"\npassword = "{TestDevice(str(number), str(number)).password}"\n'
+            f'kind = "ip_phone"\nusername = "{number}"\npassword = "{password}"\n'
             '[extension.no_answer]\naction = "voicemail"\ntimeout = 5\n'
         )
     for number in BOXES:
