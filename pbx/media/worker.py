@@ -194,7 +194,8 @@ class Worker:
 
     def _close(self, order: CloseEndpoint, _now: float) -> None:
         if (endpoint := self._endpoints.pop(order.endpoint, None)) is not None:
-            self._free(endpoint)
+            self._studio.closed(order.endpoint)
+            endpoint.close()
             self._report(EndpointClosed(order.endpoint, endpoint.stats()))
 
     def _read_stats(self, order: ReadStats, _now: float) -> None:
@@ -251,14 +252,9 @@ class Worker:
     def _fail(self, name: str, why: str) -> None:
         endpoint = self._endpoints.pop(name, None)
         if endpoint is not None:
-            self._free(endpoint)
+            self._studio.closed(name)
+            endpoint.close()
         self._report(EndpointFailed(name, why))
-
-    def _free(self, endpoint: Endpoint) -> None:
-        peer = endpoint.peer
-        self._studio.closed(endpoint.name)
-        endpoint.close()
-        self._studio.joined(peer)
 
     def _report(self, event: Message) -> None:
         self._unsent += encode(event)

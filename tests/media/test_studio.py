@@ -271,6 +271,10 @@ orders = st.one_of(
     st.tuples(st.just("join"), names, names).filter(lambda step: step[1] != step[2]),
     st.tuples(st.just("part"), names),
     st.tuples(st.just("close"), names),
+    st.tuples(
+        *(st.just("send"), names, st.binary(max_size=200), st.sampled_from([0, 8, 9, 111, EVENTS, 13, 99])),
+        st.sampled_from([1, 2, 500, 40_000]),
+    ),
     st.builds(Mix, names, st.sampled_from(["", "x", "y"]), st.booleans(), st.booleans()),
     st.builds(Play, names, st.sampled_from("pq"), st.just("MUSIC"), st.booleans(), st.booleans()),
     st.builds(StopPlay, names),
@@ -314,6 +318,11 @@ def test_whatever_is_ordered_nothing_breaks_and_nothing_is_left(music, script, c
             case Record():
                 stage.order(step)
                 asked += [step.recording] * (step.endpoint in stage.endpoints)
+            case ("send", name, payload, payload_type, gap) if name in stage.endpoints:
+                phone = stage.phones[name]
+                phone.sequence += gap
+                phone.ssrc += gap == 40_000
+                phone.send(payload, payload_type)
             case tuple():
                 pass
             case _:

@@ -279,7 +279,8 @@ class TestKeys:
         stage.order(SendDigit("a", "5", 400))
         stage.run(0.1)
         stage.agree("a", "G722", events=None)
-        stage.run(0.1)
+        stage.run(0.2)
+        assert dtmf.Detector().feed(phone.heard("G722")[::2]) == ["5"]
         stage.agree("a", "PCMU", events=None)
         stage.run(0.5)
         assert stage.failed == []

@@ -143,10 +143,8 @@ class Stage:
     def close(self, name):
         endpoint = self.endpoints.pop(name, None)
         if endpoint is not None:
-            peer = endpoint.peer
             self.studio.closed(name)
             endpoint.close()
-            self.studio.joined(peer)
 
     def order(self, *orders):
         for order in orders:
