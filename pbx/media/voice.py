@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from pbx.errors import MediaError
 from pbx.media import codecs, dtmf
 from pbx.media.digit_events import plan_digit
 from pbx.media.halfband import Converter, make_converter
@@ -230,13 +231,17 @@ class Voice:
         if player is not None and player.is_over:
             self.stop("ended")
             player = self._player
-        if mixed is None:
-            if player is not None:
-                return player.payload(name)
-            return None if self.endpoint.peer is not None else self._encode(None, payload_type, name)
         if player is not None:
-            over = player.samples(self.rate_hz)
-            mixed = np.clip(mixed.astype(np.int32) + over, -32768, 32767).astype(np.int16)
+            try:
+                if mixed is None:
+                    return player.payload(name)
+                over = player.samples(self.rate_hz)
+            except MediaError as error:
+                self.stop(str(error))
+            else:
+                mixed = np.clip(mixed.astype(np.int32) + over, -32768, 32767).astype(np.int16)
+        if mixed is None and self.endpoint.peer is not None:
+            return None
         return self._encode(mixed, payload_type, name)
 
     def _encode(self, samples: Samples | None, payload_type: int, name: str) -> bytes:

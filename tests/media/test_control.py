@@ -206,7 +206,7 @@ def test_who_enters_a_room_of_another_worker_goes_on_hearing_what_is_played(make
     for name, call, phone, port in zip("ab", "12", phones, ports, strict=True):
         agreed = SetRemote(name, phone.address, codecs=((0, "PCMU"),))
         core.settle(OpenEndpoint(name, call, V4, port), agreed)
-    core.settle(Play("b", "p", stem, loop=True), Mix("a", "room"))
+    core.wait_for(Played, Play("b", "p", stem), Play("b", "p", stem, loop=True), Mix("a", "room"))
     first = unpack(phones[1].heard()).ssrc
     core.settle(Mix("b", "room"))
     while unpack(phones[1].heard()).ssrc == first:  # until the other worker speaks

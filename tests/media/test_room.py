@@ -1,11 +1,10 @@
 """Voices that hear one another."""
 
-import numpy as np
 import pytest
 
 from pbx.media.codecs import CODECS
 from pbx.media.orders import Mix, Play, Played, Record
-from tests.support.sound import level_db, likeness, tone, voice
+from tests.support.sound import level_db, likeness, strength, tone, voice
 from tests.support.stage import Stage, write_sound
 
 QUIET_DB = -60
@@ -14,13 +13,6 @@ QUIET_DB = -60
 @pytest.fixture
 def stage():
     return Stage()
-
-
-def strength(heard, rate_hz, frequency_hz):
-    """How much of a frequency is in what somebody heard, by amplitude."""
-    heard = heard[len(heard) // 3 :].astype(float)
-    at = np.arange(len(heard)) / rate_hz
-    return 2 * abs(np.mean(heard * np.exp(-2j * np.pi * frequency_hz * at)))
 
 
 PAIRS = [("PCMU", "G722"), ("PCMU", "OPUS"), ("PCMA", "PCMU"), ("G722", "OPUS")]

@@ -1,5 +1,7 @@
 """What the PBX says to one peer and hears from it, packet by packet."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,28 @@ class TestPlaying:
         assert "No such file" in failed.why
         stage.run(3.0)
         assert stage.take(Played) == [Played("a", "one", "ended")]
+
+    def test_thrown_away_before_another_codec_wants_it_it_is_over(self, stage, music):
+        stage.open("a")
+        stage.order(Play("a", "p", music, loop=True))
+        stage.run(0.1)
+        for rate_hz in (8_000, 16_000):
+            Path(f"{music}-{rate_hz}.pcm").unlink()
+        stage.run(0.1)
+        assert stage.take(Played) == []
+        stage.agree("a", "G722")
+        stage.run(0.1)
+        assert "No such file" in stage.take(Played)[0].why
+        assert stage.failed == []
+
+    def test_thousands_keep_no_files_open(self, stage, music):
+        folder = Path("/proc/self/fd")
+        before = len(list(folder.iterdir()))
+        for at in range(50):
+            stage.open(f"e{at}")
+            stage.order(Play(f"e{at}", "p", music, loop=True))
+        stage.run(0.1)
+        assert len(list(folder.iterdir())) <= before + 1
 
     @pytest.mark.parametrize("codecs", [(), ((18, "G729"),)], ids=["none", "unknown"])
     def test_without_a_codec_it_is_over_and_no_key_keeps_the_clock_busy(self, stage, music, codecs):

@@ -37,6 +37,14 @@ class Process:
             assert data, "the worker is gone"
             self._events += self._decoder.feed(data)
 
+    def so_far(self, kind):
+        """The events of a kind that have come; all others are lost."""
+        self.tell(Ping())
+        found = []
+        while not isinstance(event := self.events(object), Pong):
+            found += [event] * isinstance(event, kind)
+        return found
+
     def forget(self):
         """The events that have come."""
         self._events.clear()
