@@ -1,5 +1,6 @@
 """The core's side of the media workers: processes, sockets, one timer. What to say to whom is the crew's."""
 
+import os
 import subprocess
 import sys
 from collections import deque
@@ -254,7 +255,7 @@ class MediaControl:
             command = [*self._command, str(theirs.fileno()), str(self._silence_s), *mark]
             try:
                 self._processes[number] = subprocess.Popen(  # noqa: S603  # our own program
-                    command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+                    command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=_environment()
                 )
             except OSError as error:
                 ours.close()
@@ -299,3 +300,8 @@ class _Census:
     trouble: str = ""
     asked: "list[Deferred[tuple[dict[str, str], str]]]" = field(default_factory=list)
     late: Any = None
+
+
+def _environment() -> dict[str, str]:
+    """numpy's threads would only get into each other's way: what a worker multiplies is tiny."""
+    return {**os.environ, "OPENBLAS_NUM_THREADS": "1"}

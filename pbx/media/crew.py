@@ -107,6 +107,8 @@ class _Endpoint:
     mix: Mix | None = None
     detect: Detect | None = None
     play: Play | None = None
+    unanswered: list[Play] = field(default_factory=list)  # that Played is to come for
+    waiting: list[Record | StopRecord | SendDigit] = field(default_factory=list)  # for its arrival
     is_closing: bool = False
     moving_to: _Worker | None = None
 
@@ -254,48 +256,72 @@ class Crew:
             others.append(endpoint)
             if (moved := self._follow(endpoint, others[0])) is not None:
                 return moved
-        return self._tell(endpoint, order)
+        told, peer = self._tell(endpoint, order), endpoint.peer
+        if not order.room and peer is not None and peer.worker is not endpoint.worker:
+            told += self._bring_together(endpoint, peer)  # the room has kept them apart
+        return told
 
     def _follow(self, endpoint: _Endpoint, first: _Endpoint) -> list[Effect] | None:
         """All of a room must be with one worker; None: they are."""
         target = first.moving_to or first.worker
-        if (endpoint.moving_to or endpoint.worker) is target:
-            return None
         if endpoint.moving_to is not None:
+            return []  # it goes there on its arrival
+        return None if endpoint.worker is target else self._move(endpoint, target)
+
+    def _others_in_room(self, endpoint: _Endpoint) -> list[_Endpoint]:
+        if endpoint.mix is None:
             return []
-        return self._move(endpoint, target)
+        return [each for each in self._rooms[endpoint.mix.room] if each is not endpoint]
 
     def _play(self, order: Play) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
         if endpoint is None or endpoint.is_closing:
             return [Report(Played(order.endpoint, order.play, "closed"))]
+        effects: list[Effect] = []
+        if endpoint.moving_to is not None and endpoint.play is not None:
+            effects = self._lost_plays(endpoint, "replaced")
         endpoint.play = order
-        told = self._tell(endpoint, order)
-        return told if told or order.loop else self._lost_play(endpoint, "the media worker is not there")
+        endpoint.unanswered.append(order)
+        return effects + self._tell(endpoint, order)
 
-    def _lost_play(self, endpoint: _Endpoint, why: str) -> list[Effect]:
-        play, endpoint.play = endpoint.play, None
-        return [] if play is None else [Report(Played(endpoint.name, play.play, why))]
+    def _lost_plays(self, endpoint: _Endpoint, why: str, *, keeps: bool = False) -> list[Effect]:
+        """Answer what no worker will; `keeps`: but for what goes on with the next one."""
+        kept = endpoint.play if keeps else None
+        lost = [play for play in endpoint.unanswered if play is not kept]
+        endpoint.play = kept
+        endpoint.unanswered = [] if kept is None else [kept]
+        return [Report(Played(endpoint.name, play.play, why)) for play in lost]
 
     def _stop_play(self, order: StopPlay) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
         if endpoint is None or endpoint.play is None:
             return []
-        return self._tell(endpoint, order) or self._lost_play(endpoint, "stopped")
+        endpoint.play = None  # not to be begun again, whatever becomes of the worker
+        return self._tell(endpoint, order) or self._lost_plays(endpoint, "stopped")
 
     def _record(self, order: Record) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
-        failed: list[Effect] = [Report(Recorded(order.endpoint, order.recording, 0.0, "closed"))]
         if endpoint is None or endpoint.is_closing:
-            return failed
+            return [Report(Recorded(order.endpoint, order.recording, 0.0, "closed"))]
+        if endpoint.moving_to is not None:
+            endpoint.waiting.append(order)
+            return []
         told = self._tell(endpoint, order)
-        if told:
-            self._recordings[order.endpoint, order.recording] = endpoint.worker
-        return told or failed
+        if not told:
+            return [Report(Recorded(order.endpoint, order.recording, 0.0, "the media worker is not there"))]
+        self._recordings[order.endpoint, order.recording] = endpoint.worker
+        return told
 
     def _stop_record(self, order: StopRecord) -> list[Effect]:
+        return self._tell_later(order)
+
+    def _tell_later(self, order: StopRecord | SendDigit) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
-        return [] if endpoint is None else self._tell(endpoint, order)
+        if endpoint is None or endpoint.is_closing:
+            return []
+        if endpoint.moving_to is not None:
+            endpoint.waiting.append(order)
+        return self._tell(endpoint, order)
 
     def _detect(self, order: Detect) -> list[Effect]:
         endpoint = self._endpoints.get(order.endpoint)
@@ -305,8 +331,7 @@ class Crew:
         return self._tell(endpoint, order)
 
     def _send_digit(self, order: SendDigit) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
-        return [] if endpoint is None else self._tell(endpoint, order)
+        return self._tell_later(order)
 
     def _tell(self, endpoint: _Endpoint, message: Message) -> list[Effect]:
         worker = endpoint.worker
@@ -356,7 +381,7 @@ class Crew:
         ]
 
     def _cut(self, endpoint: _Endpoint) -> list[Effect]:
-        effects = self._tell(endpoint, CloseEndpoint(endpoint.name))
+        effects = self._tell(endpoint, CloseEndpoint(endpoint.name)) + self._last_words(endpoint)
         self._forget(endpoint)
         return [*effects, Report(EndpointFailed(endpoint.name, "its peer is this server: media in a circle"))]
 
@@ -366,10 +391,10 @@ class Crew:
         """Both ends of a join must be with one worker: let the one move that has no SRTP to begin anew."""
         if (a.moving_to or a.worker) is (b.moving_to or b.worker):
             return []  # the join is told when both are there
-        stays, moves = (b, a) if b.remote is not None and b.remote.srtp is not None else (a, b)
+        stays, moves = (b, a) if _weight(b) > _weight(a) else (a, b)
         if moves.moving_to is not None:
             stays, moves = moves, stays
-        if moves.moving_to is not None or moves.is_closing:
+        if moves.moving_to is not None or moves.is_closing or self._others_in_room(moves):
             return []
         return self._move(moves, stays.moving_to or stays.worker)
 
@@ -381,10 +406,17 @@ class Crew:
 
     def _arrived(self, endpoint: _Endpoint) -> list[Effect]:
         assert endpoint.moving_to is not None
+        target = endpoint.moving_to
+        if others := self._others_in_room(endpoint):  # perhaps it has entered on its way
+            target = others[0].moving_to or others[0].worker
         endpoint.worker.load -= 1
-        endpoint.worker, endpoint.moving_to = endpoint.moving_to, None
+        endpoint.worker, endpoint.moving_to = target, None
         endpoint.worker.load += 1
-        return self._replay([endpoint])
+        effects = self._replay([endpoint])
+        waiting, endpoint.waiting = endpoint.waiting, []
+        for order in waiting:
+            effects += self.perform(order)
+        return effects
 
     def _replay(self, endpoints: Iterable[_Endpoint]) -> list[Effect]:
         """Tell a worker that knows nothing all about these endpoints."""
@@ -441,10 +473,13 @@ class Crew:
         return []
 
     def _played(self, endpoint: _Endpoint, event: Played) -> list[Effect]:
-        play = endpoint.play
-        if play is not None and play.play == event.play:
-            if play.loop and endpoint.moving_to is not None:
-                return []  # it goes on over there
+        found = next((play for play in endpoint.unanswered if play.play == event.play), None)
+        if found is None:
+            return []
+        if found is endpoint.play and endpoint.moving_to is not None and event.why == "closed":
+            return []  # it is played over there
+        endpoint.unanswered.remove(found)
+        if endpoint.play not in endpoint.unanswered:
             endpoint.play = None
         return [Report(event)]
 
@@ -452,8 +487,9 @@ class Crew:
         return [Report(StatsRead(event.endpoint, total(endpoint.carried, event.stats)))]
 
     def _failed(self, endpoint: _Endpoint, event: EndpointFailed) -> list[Effect]:
+        lost = self._last_words(endpoint)
         self._forget(endpoint)
-        return [Report(event)]
+        return [*lost, Report(event)]
 
     def _was_closed(self, endpoint: _Endpoint, event: EndpointClosed) -> list[Effect]:
         if endpoint.is_closing:
@@ -461,11 +497,23 @@ class Crew:
         if endpoint.moving_to is None:
             return []
         endpoint.carried = total(endpoint.carried, event.stats)
-        return self._arrived(endpoint)
+        return self._lost_plays(endpoint, "closed", keeps=True) + self._arrived(endpoint)
 
     def _closed(self, endpoint: _Endpoint, stats: EndpointStats | None) -> list[Effect]:
+        lost = self._last_words(endpoint)
         self._forget(endpoint)
-        return [Report(EndpointClosed(endpoint.name, total(endpoint.carried, stats or EndpointStats())))]
+        return [
+            *lost,
+            Report(EndpointClosed(endpoint.name, total(endpoint.carried, stats or EndpointStats()))),
+        ]
+
+    def _last_words(self, endpoint: _Endpoint) -> list[Effect]:
+        """Answer all that was ordered and no worker will answer any more."""
+        records = [order for order in endpoint.waiting if isinstance(order, Record)]
+        lost: list[Effect] = [
+            Report(Recorded(each.endpoint, each.recording, 0.0, "closed")) for each in records
+        ]
+        return self._lost_plays(endpoint, "closed") + lost
 
     def _forget(self, endpoint: _Endpoint) -> None:
         order = endpoint.order
@@ -487,11 +535,13 @@ class Crew:
         effects: list[Effect] = []
         lost: list[Effect] = self._lost_recordings(worker)
         for endpoint in self._of(worker):
-            if endpoint.play is not None and not endpoint.play.loop:
-                lost += self._lost_play(endpoint, "the media worker died")
             if endpoint.is_closing:
                 effects += self._closed(endpoint, None)
-            elif endpoint.moving_to is not None:
+                continue
+            play, is_moving = endpoint.play, endpoint.moving_to is not None
+            keeps = play is not None and (play.loop or is_moving)
+            lost += self._lost_plays(endpoint, "the media worker died", keeps=keeps)
+            if is_moving:
                 effects += self._arrived(endpoint)
         if len(worker.deaths) < DEATHS:
             calls = tuple(dict.fromkeys(endpoint.order.call for endpoint in self._of(worker)))
@@ -499,6 +549,7 @@ class Crew:
             return [*effects, *lost, Report(WorkerRestarted(calls, why))]
         worker.again = now + BACKOFF_S
         for endpoint in self._of(worker):
+            effects += self._last_words(endpoint)
             self._forget(endpoint)
             effects.append(Report(EndpointFailed(endpoint.name, f"the media worker keeps failing: {why}")))
         return [*lost, *effects]
@@ -524,6 +575,11 @@ def _targets(remote: SetRemote) -> Iterator[Address]:
         yield rtp[0], rtp[1] + 1
     if remote.rtcp is not None and (rtcp := normalize(remote.rtcp)) is not None:
         yield rtcp
+
+
+def _weight(endpoint: _Endpoint) -> tuple[bool, bool]:
+    """What speaks against moving it: its room would be torn, its SRTP session begin anew."""
+    return endpoint.mix is not None, endpoint.remote is not None and endpoint.remote.srtp is not None
 
 
 def _unpair(endpoint: _Endpoint) -> None:

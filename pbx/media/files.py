@@ -2,13 +2,15 @@
 
 import socket
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from pbx.errors import MediaError
+from pbx.errors import MediaError, UsageError
 from pbx.media.samples import Samples
 from pbx.media.wav import WavWriter
 
@@ -20,7 +22,8 @@ class Files:
 
     def __init__(self) -> None:
         self.wake, self._waker = socket.socketpair()
-        self.wake.setblocking(False)
+        for end in (self.wake, self._waker):
+            end.setblocking(False)
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._told: deque[Callable[[], None]] = deque()
         self._thread = threading.Thread(target=self._run, name="files", daemon=True)
@@ -36,7 +39,8 @@ class Files:
     def tell(self, what: Callable[[], None]) -> None:
         """From the thread: let the loop call it."""
         self._told.append(what)
-        self._waker.send(b"\0")
+        with suppress(BlockingIOError):  # it is full of wakes already
+            self._waker.send(b"\0")
 
     def take(self, _now: float) -> None:
         """From the loop, when `wake` can be read."""
@@ -56,7 +60,10 @@ class Files:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
+            try:
+                job()
+            except Exception as error:  # the thread's edge: one file's bug loses no other
+                traceback.print_exception(error)
 
 
 class File:
@@ -78,7 +85,8 @@ class File:
                     self._writer.close()
             except MediaError as error:
                 self._trouble = self._trouble or str(error)
-            self._files.tell(lambda: done(self._trouble))
+            finally:
+                self._files.tell(lambda: done(self._trouble))
 
         self._files.put(close)
 
@@ -89,5 +97,5 @@ class File:
             if self._writer is None:
                 self._writer = WavWriter(*self._made)
             self._writer.append(samples, right)
-        except MediaError as error:
+        except (MediaError, UsageError) as error:
             self._trouble = str(error)

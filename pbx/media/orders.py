@@ -78,7 +78,8 @@ class SetRemote:
         srtp: keys of SAVP and SAVPF lines.
         relatch: forget a learnt source: `rtp` holds again until the peer is heard anew (after a re-INVITE).
         clock_rates: (payload type, RTP clock in Hz) of all formats agreed on; empty: any type is valid.
-        telephone_event: the payload type of RFC 4733 events, if agreed on.
+        telephone_event: the payload type of RFC 4733 events that the peer sends, if agreed on.
+        telephone_event_send: the same of those sent to the peer; None: no other than `telephone_event`.
         payload_map: (payload type as this peer sends it, as the joined peer expects it), where they differ.
         codecs: (payload type, encoding name such as "PCMA") of all formats that may be sent to the peer, the
             best first.
@@ -102,6 +103,7 @@ class SetRemote:
     codecs: tuple[tuple[int, str], ...] = ()
     heard_codecs: tuple[tuple[int, str], ...] = ()
     has_digits: bool = False
+    telephone_event_send: int | None = None
 
 
 @immutable

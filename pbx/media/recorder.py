@@ -5,7 +5,8 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from pbx.media.samples import FRAME_MS, Samples, frame_size, silence
+from pbx.media.halfband import Converter, make_converter
+from pbx.media.samples import FRAME_MS, RATES_HZ, Samples, frame_size, silence
 from pbx.media.silence import SilenceDetector
 
 BLOCK_S: Final = 1.0  # what a crash costs
@@ -40,7 +41,8 @@ class Recorder:
         self._frame = frame_size(rate_hz)
         self._most = round(max_s * rate_hz) if max_s else None
         self._silence_s = silence_s
-        self._detector = SilenceDetector()
+        self._detectors = [SilenceDetector() for _ in voices]
+        self._converters: dict[int, Converter] = {}  # by channel, where its sound comes at another rate
         self._waiting: list[list[Samples]] = [[] for _ in voices]
         self._block: list[list[Samples]] = []
         self._held: list[list[Samples]] = []  # silence that may be the end
@@ -51,37 +53,58 @@ class Recorder:
         return self._count / self.rate_hz
 
     def add(self, voice: Any, samples: Samples) -> None:
-        """20 ms of one voice."""
+        """20 ms of one voice, at whatever rate."""
         if self.why:
             return
-        waiting = self._waiting
-        waiting[self.voices.index(voice)].append(samples)
-        if all(waiting):
-            self._take([each.pop(0) for each in waiting])
-        elif max(map(len, waiting)) > MOST_APART:  # one of two is gone: its side is silent
+        waiting, channel = self._waiting, self.voices.index(voice)
+        if len(samples) != self._frame:
+            samples = self._convert(channel, samples)
+        waiting[channel].append(samples)
+        if len(waiting[channel]) > MOST_APART:  # the other one is gone: its side is silent
             for each in waiting:
                 if not each:
                     each.append(silence(self._frame))
+        if all(waiting):
+            self._take([each.pop(0) for each in waiting])
+
+    def _convert(self, channel: int, samples: Samples) -> Samples:
+        """A room has one rate, and a recording that came along with somebody another one."""
+        if channel not in self._converters:
+            narrow, wide = RATES_HZ
+            made = make_converter(narrow if self.rate_hz == wide else wide, self.rate_hz)
+            assert made is not None  # the rates differ
+            self._converters[channel] = made
+        return self._converters[channel].convert(samples)
 
     def _take(self, frame: list[Samples]) -> None:
         if self._silence_s:
-            silent_s = self._detector.feed(frame[0])
+            silent_s = min(detector.feed(each) for detector, each in zip(self._detectors, frame, strict=True))
             if silent_s > 0:
-                self._held.append(frame)
-                if silent_s >= self._silence_s:
-                    for each in self._held[: round(TAIL_S * 50)]:
-                        self._keep(each)
-                    self._held.clear()
-                    self.stop("silence")
+                self._hold(frame, silent_s)
                 return
-            held, self._held = self._held, []
-            for each in held:
-                self._keep(each)
+            self._release()
         self._keep(frame)
 
+    def _hold(self, frame: list[Samples], silent_s: float) -> None:
+        """This may be the end."""
+        self._held.append(frame)
+        if silent_s >= self._silence_s:
+            del self._held[round(TAIL_S / FRAME_S) :]
+            self._release()
+            self.stop("silence")
+        elif self._most is not None and self._count + len(self._held) * self._frame > self._most:
+            self._release()
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for each in held:
+            self._keep(each)
+
     def _keep(self, frame: list[Samples]) -> None:
+        if self.why:
+            return
         if self._most is not None and self._count + self._frame > self._most:
-            self.stop("full")
+            self.why = "full"
             return
         self._block.append(frame)
         self._count += self._frame
@@ -96,13 +119,9 @@ class Recorder:
 
     def stop(self, why: str) -> None:
         """Nothing more is to be kept; `close` it then."""
+        if not self.why:
+            self._release()
         self.why = self.why or why
-        held, self._held = self._held, []
-        if held and why != "silence":
-            for each in held:
-                if self._most is None or self._count + self._frame <= self._most:
-                    self._block.append(each)
-                    self._count += self._frame
 
     def close(self, done: Callable[[str], None]) -> None:
         """Let the rest be written; `done` gets what went wrong, or "" """

@@ -28,6 +28,7 @@ from pbx.media.orders import (
     StopPlay,
     StopRecord,
 )
+from pbx.media.outgoing import Outgoing
 from pbx.media.player import Player
 from pbx.media.recorder import Recorder
 from pbx.media.room import Room
@@ -71,8 +72,20 @@ class Studio:
         self._due = inf
         self._recorders: dict[tuple[str, str], Recorder] = {}  # by endpoint and name
         self._files: Files | None = None
-        self._receivers: dict[str, EventReceiver] = {}
-        self._resting: set[str] = set()  # endpoints whose voices may have nothing to do any more
+        self._receivers: dict[str, tuple[int, int, EventReceiver]] = {}  # with its SSRC and clock
+        self._streams: dict[str, Outgoing] = {}  # of voices that are, and that were, in these calls
+
+    def __len__(self) -> int:
+        """How much there is: nothing when all endpoints are closed."""
+        return (
+            len(self._voices)
+            + len(self._rooms)
+            + len(self._room_of)
+            + sum(map(len, self._phases))
+            + len(self._recorders)
+            + len(self._receivers)
+            + len(self._streams)
+        )
 
     # Orders.
 
@@ -84,7 +97,7 @@ class Studio:
 
     def _mix(self, endpoint: Endpoint, order: Mix, now: float) -> None:
         voice = self._voice(endpoint, now)
-        voice.is_muted = order.muted
+        voice.mute(order.muted)
         room = self._room_of[voice]
         if room.name != order.room:
             self._leave(voice)
@@ -110,11 +123,14 @@ class Studio:
             self._tidy(voice)
 
     def _record(self, endpoint: Endpoint, order: Record, now: float) -> None:
-        ends = [endpoint]
+        key, ends = (order.endpoint, order.recording), [endpoint]
+        if key in self._recorders:
+            self._report(Recorded(*key, 0.0, "there is one of this name already"))
+            return
         if order.other:
             other = self._endpoints.get(order.other)
-            if other is None:
-                self._report(Recorded(order.endpoint, order.recording, 0.0, "the other side is gone"))
+            if other is None or other is endpoint:
+                self._report(Recorded(*key, 0.0, "the other side is gone"))
                 return
             ends.append(other)
         voices = [self._voice(each, now) for each in ends]
@@ -123,7 +139,7 @@ class Studio:
             self._files = self._open_files()
         writer = self._files.open(order.path, rate_hz, len(voices))
         recorder = Recorder(voices, writer, rate_hz, max_s=order.max_s, silence_s=order.silence_s)
-        self._recorders[order.endpoint, order.recording] = recorder
+        self._recorders[key] = recorder
         for voice in voices:
             voice.recorders.append(recorder)
             voice.listen()
@@ -136,8 +152,11 @@ class Studio:
             self._finish(order.endpoint, order.recording, recorder)
 
     def _detect(self, endpoint: Endpoint, order: Detect, now: float) -> None:
+        if not order.on and endpoint.name not in self._voices:
+            return
         voice = self._voice(endpoint, now)
-        voice.detector = Detector() if order.on else None
+        if not order.on or voice.detector is None:
+            voice.detector = Detector() if order.on else None
         voice.listen()
         self._tidy(voice)
 
@@ -148,15 +167,15 @@ class Studio:
 
     def signalled(self, endpoint: Endpoint, packet: bytes, now: float) -> None:
         """An RFC 4733 event of the peer."""
-        receiver = self._receivers.get(endpoint.name)
-        if receiver is None:
-            remote = endpoint.remote
-            clocks = dict(remote.clock_rates) if remote is not None else {}
-            clock_hz = clocks.get(packet[1] & 0x7F, NARROW_HZ)
-            receiver = self._receivers[endpoint.name] = EventReceiver(clock_hz)
+        remote = endpoint.remote
+        clocks = dict(remote.clock_rates) if remote is not None else {}
+        clock_hz = clocks.get(packet[1] & 0x7F, NARROW_HZ)
         try:
             opened = unpack(packet)
-            digit = receiver.receive(opened.timestamp_ticks, opened.marker, opened.payload, now)
+            known = self._receivers.get(endpoint.name)
+            if known is None or known[:2] != (opened.ssrc, clock_hz):  # another source counts anew
+                known = self._receivers[endpoint.name] = opened.ssrc, clock_hz, EventReceiver(clock_hz)
+            digit = known[2].receive(opened.timestamp_ticks, opened.marker, opened.payload, now)
         except MalformedPacketError:
             return
         if digit is not None:
@@ -179,6 +198,7 @@ class Studio:
     def closed(self, name: str) -> None:
         """An endpoint is closed."""
         self._receivers.pop(name, None)
+        self._streams.pop(name, None)
         voice = self._voices.pop(name, None)
         if voice is None:
             return
@@ -206,15 +226,13 @@ class Studio:
         while self._due <= now:
             for room in tuple(self._phases[self._phase]):
                 self._tick_room(room, now)
+                if not room.name and room.voices and not room.voices[0].is_wanted:
+                    self._tidy(room.voices[0])
             self._phase = (self._phase + 1) % PHASES
             self._due += PHASE_S
         for (endpoint, recording), recorder in tuple(self._recorders.items()):
             if recorder.why:
                 self._finish(endpoint, recording, recorder)
-        resting, self._resting = self._resting, set()
-        for name in resting:
-            if (voice := self._voices.get(name)) is not None:
-                self._tidy(voice)
         if not any(self._phases):
             self._due = inf
         return self._due
@@ -232,14 +250,14 @@ class Studio:
     def _voice(self, endpoint: Endpoint, now: float) -> Voice:
         voice = self._voices.get(endpoint.name)
         if voice is None:
-            chance = self._chance
-            voice = self._voices[endpoint.name] = Voice(
-                endpoint,
-                chance.getrandbits(32),
-                chance.getrandbits(15),
-                chance.getrandbits(31),
-                partial(self._played, endpoint.name),
-            )
+            stream = self._streams.get(endpoint.name)
+            if stream is None:
+                chance = self._chance
+                stream = Outgoing(chance.getrandbits(32), chance.getrandbits(15), chance.getrandbits(31))
+                self._streams[endpoint.name] = stream
+            stream.resume()
+            voice = Voice(endpoint, stream, partial(self._played, endpoint.name))
+            self._voices[endpoint.name] = voice
             self._enter(voice, self._open_room("", now))
         return voice
 
@@ -276,7 +294,6 @@ class Studio:
             voice.endpoint.listen(None, None)
 
     def _played(self, endpoint: str, play: str, why: str) -> None:
-        self._resting.add(endpoint)
         self._report(Played(endpoint, play, why))
 
     def _finish(self, endpoint: str, recording: str, recorder: Recorder) -> None:
@@ -286,8 +303,12 @@ class Studio:
             if voice in self._room_of:
                 voice.listen()
                 self._tidy(voice)
-        why, seconds = recorder.why, recorder.seconds
-        recorder.close(lambda trouble: self._report(Recorded(endpoint, recording, seconds, trouble or why)))
+
+        def told(trouble: str) -> None:
+            seconds = -1.0 if trouble else recorder.seconds
+            self._report(Recorded(endpoint, recording, seconds, trouble or recorder.why))
+
+        recorder.close(told)
 
 
 ACTIONS: Final[dict[type, Callable[[Studio, Endpoint, Any, float], None]]] = {

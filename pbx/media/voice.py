@@ -6,18 +6,25 @@ from typing import Final
 
 import numpy as np
 
+from pbx.errors import MediaError
 from pbx.media import codecs, dtmf
 from pbx.media.digit_events import plan_digit
 from pbx.media.halfband import Converter, make_converter
+from pbx.media.outgoing import Outgoing
 from pbx.media.player import Player
 from pbx.media.playout import Playout
 from pbx.media.recorder import Recorder
 from pbx.media.samples import FRAME_MS, RATES_HZ, Samples, UndecodableError, frame_size, silence
-from pbx.rtp.packet import HEADER, MalformedPacketError, unpack
+from pbx.rtp.packet import MalformedPacketError, unpack
 from pbx.rtp.relay import Endpoint
+from pbx.rtp.remote import Remote
+from pbx.rtp.telephone_event import DIGITS
 
 NARROW_HZ, WIDE_HZ = RATES_HZ
 WAIT_S: Final = 0.6  # for a phone that holds to play music of its own
+COMFORT_NOISE: Final = 13  # (RFC 3389)
+MOST_PRESSES: Final = 64  # that wait: who presses by INFO has no end of them
+SHORTEST_MS, LONGEST_MS = 40, 5_000
 LOUD: Final = 60.0  # RMS of 16-bit samples: more than a microphone in a quiet room
 
 
@@ -31,24 +38,23 @@ class Voice:
     def __init__(
         self,
         endpoint: Endpoint,
-        ssrc: int,
-        sequence: int,
-        timestamp: int,
+        stream: Outgoing,
         report: Callable[[str, str], None],
     ) -> None:
         self.endpoint = endpoint
-        self.is_muted = False
+        self.is_muted = False  # nobody hears it
         self.is_among_others = False
         self.rate_hz = NARROW_HZ
         self.heard: Samples = silence(frame_size(self.rate_hz))  # in the last 20 ms, if listening
         self.recorders: list[Recorder] = []
         self.detector: dtmf.Detector | None = None
         self._report = report
-        self._ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
-        self._is_new = True  # what is sent next begins a talk spurt
+        self._stream = stream
         self._silence = silence(frame_size(NARROW_HZ))
         self._playout: Playout | None = None
-        self._source: tuple[int, int] | None = None  # SSRC and payload type of what is played out
+        self._source: tuple[int, int, str] | None = None  # SSRC, payload type and codec of what is played out
+        self._agreed: Remote | None = None
+        self._chosen: tuple[int, str] | None = None  # payload type and codec, as agreed then
         self._narrow: Converter | None = None  # to the detector's rate
         self._encoder: tuple[int, int, codecs.Encoder] | None = None  # payload type and rate it is for
         self._player: Player | None = None
@@ -76,13 +82,22 @@ class Voice:
             self._report(name, why)
 
     def press(self, digit: str, duration_ms: int) -> None:
-        """Press a key towards the peer, after those that wait."""
-        self._presses.append((digit, duration_ms))
+        """Press a key towards the peer, after those that wait; what is no key, or one too many, is not."""
+        if digit in DIGITS and len(digit) == 1 and len(self._presses) < MOST_PRESSES:
+            self._presses.append((digit, min(max(duration_ms, SHORTEST_MS), LONGEST_MS)))
+            self.listen()
+
+    def mute(self, is_muted: bool) -> None:
+        """Let the others in its room hear it, or not."""
+        self.is_muted = is_muted
         self.listen()
 
     def listen(self) -> None:
         """Tell the endpoint what of its packets is needed here, and what not to send by itself."""
-        cover = self._suppressed if self.is_speaking else None
+        cover = self._suppressed if self.is_speaking or self.is_among_others else None
+        if not self.is_listening and self._playout is not None:
+            self._playout = self._source = None  # what is in it would be stale when somebody listens again
+            self.heard = self._silence
         self.endpoint.listen(self if self.is_listening or self.endpoint.peer is None else None, cover)
 
     def set_rate(self, rate_hz: int) -> None:
@@ -95,7 +110,8 @@ class Voice:
     @property
     def is_listening(self) -> bool:
         """What the peer says is needed as samples."""
-        return self.is_among_others or bool(self.recorders) or self.detector is not None
+        is_heard = self.is_among_others and not self.is_muted
+        return is_heard or bool(self.recorders) or self.detector is not None
 
     @property
     def is_silent(self) -> bool:
@@ -131,15 +147,13 @@ class Voice:
         remote = self.endpoint.remote
         if remote is None:
             return
-        if opened.payload_type == remote.telephone_event:
-            if self._playout is not None:
+        name = dict(remote.heard_codecs).get(opened.payload_type, "")
+        if opened.payload_type == remote.telephone_event or name not in codecs.CODECS:
+            if self._playout is not None and self._source is not None and opened.ssrc == self._source[0]:
                 self._playout.buffer.skip(opened.sequence)
             return
-        source = (opened.ssrc, opened.payload_type)
+        source = (opened.ssrc, opened.payload_type, name)
         if self._playout is None or source != self._source:
-            name = dict(remote.heard_codecs).get(opened.payload_type, "")
-            if name not in codecs.CODECS:
-                return
             self._source, self._playout = source, Playout(name, self.rate_hz)
         self._playout.push(opened.sequence, opened.timestamp_ticks, opened.payload, now)
 
@@ -160,7 +174,15 @@ class Voice:
         if self._waits_until is None or self._others_heard:
             return
         remote = self.endpoint.remote
-        name = dict(remote.codecs).get(packet[1] & 0x7F) if remote is not None else None
+        if remote is None:
+            return
+        payload_type = packet[1] & 0x7F
+        name = dict(remote.codecs).get(payload_type, "")
+        if (
+            payload_type in {COMFORT_NOISE, remote.telephone_event, remote.telephone_event_send}
+            or name == "CN"
+        ):
+            return
         if name not in codecs.CODECS:
             self._others_heard = True
             return
@@ -178,19 +200,21 @@ class Voice:
         if chosen is None:
             self.stop("no codec that the PBX knows was agreed on")
             self._presses.clear()
+            self._press = None
+            self.listen()
             return
         payload_type, name = chosen
-        step = codecs.CODECS[name].frame_ticks
-        self._timestamp = self._timestamp + step & 0xFFFFFFFF
+        stream, step = self._stream, codecs.CODECS[name].frame_ticks
+        stream.advance(step, now)
         if self._presses or self._press is not None:
             self._put_press(step, payload_type, name)
             return
         payload = self._payload(mixed, payload_type, name, now)
         if payload is None:
-            self._is_new = True
+            stream.is_new = True
         else:
-            self._send(payload_type, payload, self._is_new, self._timestamp)
-            self._is_new = False
+            self.endpoint.say(stream.pack(payload_type, payload, stream.is_new, stream.timestamp))
+            stream.is_new = False
 
     def _payload(self, mixed: Samples | None, payload_type: int, name: str, now: float) -> bytes | None:
         player = self._player
@@ -198,20 +222,26 @@ class Voice:
             if self._others_heard:
                 self.stop("not needed")
             elif now < self._waits_until:
-                return None
+                player = None
+                if mixed is None and self.endpoint.peer is not None:
+                    return None
             else:
                 self._waits_until = None
-            player = self._player
+            player = player and self._player
         if player is not None and player.is_over:
             self.stop("ended")
             player = self._player
-        if mixed is None:
-            if player is not None:
-                return player.payload(name)
-            return None if self.endpoint.peer is not None else self._encode(None, payload_type, name)
         if player is not None:
-            over = player.samples(self.rate_hz)
-            mixed = np.clip(mixed.astype(np.int32) + over, -32768, 32767).astype(np.int16)
+            try:
+                if mixed is None:
+                    return player.payload(name)
+                over = player.samples(self.rate_hz)
+            except MediaError as error:
+                self.stop(str(error))
+            else:
+                mixed = np.clip(mixed.astype(np.int32) + over, -32768, 32767).astype(np.int16)
+        if mixed is None and self.endpoint.peer is not None:
+            return None
         return self._encode(mixed, payload_type, name)
 
     def _encode(self, samples: Samples | None, payload_type: int, name: str) -> bytes:
@@ -225,32 +255,39 @@ class Voice:
 
     def _put_press(self, step: int, payload_type: int, name: str) -> None:
         """Send the key that is being pressed."""
-        remote = self.endpoint.remote
-        events = remote.telephone_event if remote is not None else None
+        remote, stream = self.endpoint.remote, self._stream
+        assert remote is not None  # there is a codec
+        events = (
+            remote.telephone_event if remote.telephone_event_send is None else remote.telephone_event_send
+        )
         if self._press is None:
-            digit, duration_ms = self._presses.popleft()
-            self._press = _Press(digit, duration_ms, step * 50, self._timestamp, self.rate_hz)
+            clocks = dict(remote.clock_rates)
+            clock_hz = clocks.get(-1 if events is None else events) or step * 50
+            self._press = _Press(*self._presses.popleft(), clock_hz, stream.timestamp)
         press = self._press
         if events is not None:
             for payload, marker, offset in press.events():
-                self._send(events, payload, marker, press.timestamp + offset & 0xFFFFFFFF)
+                at = press.timestamp + offset & 0xFFFFFFFF
+                self.endpoint.say(stream.pack(events, payload, marker, at))
+            stream.is_new = True
         else:
-            self._send(payload_type, self._encode(press.tone(), payload_type, name), False, self._timestamp)
+            payload = self._encode(press.tone(self.rate_hz), payload_type, name)
+            self.endpoint.say(stream.pack(payload_type, payload, stream.is_new, stream.timestamp))
+            stream.is_new = False
         if press.is_over:
             self._press = None
             self.listen()
 
-    def _send(self, payload_type: int, payload: bytes, marker: bool, timestamp: int) -> None:
-        self._sequence = self._sequence + 1 & 0xFFFF
-        head = HEADER.pack(0x80, marker << 7 | payload_type, self._sequence, timestamp, self._ssrc)
-        self.endpoint.say(head + payload)
-
     def _codec(self) -> tuple[int, str] | None:
         """Payload type and name of what the peer is told in."""
         remote = self.endpoint.remote
-        if remote is None:
-            return None
-        return next((each for each in remote.codecs if each[1] in codecs.CODECS), None)
+        if remote is not self._agreed:
+            known = () if remote is None else remote.codecs
+            self._agreed, self._chosen = (
+                remote,
+                next((each for each in known if each[1] in codecs.CODECS), None),
+            )
+        return self._chosen
 
 
 class _Press:
@@ -258,14 +295,12 @@ class _Press:
 
     PAUSE: Final = 3  # frames
 
-    def __init__(self, digit: str, duration_ms: int, clock_hz: int, timestamp: int, rate_hz: int) -> None:
+    def __init__(self, digit: str, duration_ms: int, clock_hz: int, timestamp: int) -> None:
         self.timestamp = timestamp
+        self._digit, self._duration_ms = digit, duration_ms
         self._packets = plan_digit(digit, duration_ms, clock_hz)
-        self._size = frame_size(rate_hz)
-        self._tone = dtmf.make_digit(digit, duration_ms, rate_hz)
-        self._frames = max(
-            -(-len(self._tone) // self._size) + self.PAUSE, self._packets[-1].at_ms // FRAME_MS + 1
-        )
+        self._frames = max(-(-duration_ms // FRAME_MS) + self.PAUSE, self._packets[-1].at_ms // FRAME_MS + 1)
+        self._tone: tuple[int, Samples] | None = None
         self._at = 0
 
     @property
@@ -282,8 +317,11 @@ class _Press:
             if now_ms <= each.at_ms < now_ms + FRAME_MS
         ]
 
-    def tone(self) -> Samples:
+    def tone(self, rate_hz: int) -> Samples:
         """The next 20 ms."""
-        found = self._tone[self._at * self._size : (self._at + 1) * self._size]
+        if self._tone is None or self._tone[0] != rate_hz:
+            self._tone = rate_hz, dtmf.make_digit(self._digit, self._duration_ms, rate_hz)
+        size = frame_size(rate_hz)
+        found = self._tone[1][self._at * size : (self._at + 1) * size]
         self._at += 1
-        return np.concatenate((found, silence(self._size - len(found))))
+        return np.concatenate((found, silence(size - len(found))))

@@ -21,7 +21,8 @@ class Remote:
         srtp: keys of SAVP and SAVPF lines.
         relatch: forget a learnt source, should another be heard.
         clock_rates: (payload type, RTP clock in Hz) of all formats agreed on; empty: any type is valid.
-        telephone_event: the payload type of RFC 4733 events, if agreed on.
+        telephone_event: the payload type of RFC 4733 events that the peer sends, if agreed on.
+        telephone_event_send: the same of those sent to the peer; None: no other than `telephone_event`.
         payload_map: (payload type as this peer sends it, as the joined peer expects it), where they differ.
         codecs: (payload type, encoding name) of the formats that may be sent to the peer, the best first.
         heard_codecs: the same of those that the peer sends with.
@@ -43,3 +44,4 @@ class Remote:
     codecs: tuple[tuple[int, str], ...] = ()
     heard_codecs: tuple[tuple[int, str], ...] = ()
     has_digits: bool = False
+    telephone_event_send: int | None = None

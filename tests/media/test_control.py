@@ -17,13 +17,22 @@ from pbx.media.orders import (
     EndpointFailed,
     Join,
     Latched,
+    Mix,
     OpenEndpoint,
+    Play,
+    Played,
     ReadStats,
+    Record,
+    Recorded,
     SetRemote,
     StatsRead,
+    StopPlay,
     WorkerRestarted,
 )
+from pbx.rtp.packet import unpack
 from tests.support.rtp_phone import PATIENCE_S, V4, Phone, free_pair, rtp
+from tests.support.sound import tone
+from tests.support.stage import write_sound
 
 
 class Core:
@@ -139,6 +148,13 @@ def test_the_start_is_over_when_every_worker_has_spoken(make_core):
     assert core.is_ready
 
 
+def test_workers_have_no_threads_of_numpy_s(make_core):
+    core = make_core(1)
+    core.wait_for(EndpointFailed, OpenEndpoint("a", "call", "192.0.2.1", 20_000))  # none of ours: it is up
+    (pid,) = core.control.pids
+    assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
+
+
 def test_orders_are_carried_out_and_events_come_back(make_core, phones):
     core = make_core(2)
     talk(phones, joined(core, phones), 1)
@@ -182,6 +198,34 @@ def test_calls_of_two_workers_can_be_joined(make_core, phones):
             pass
     a.rtp.settimeout(PATIENCE_S)
     talk(phones, addresses, 200)
+
+
+def test_who_enters_a_room_of_another_worker_goes_on_hearing_what_is_played(make_core, phones, tmp_path):
+    stem, core = write_sound(tmp_path, tone(440, 16_000, 1.0)), make_core(2)
+    ports = free_pair(), free_pair()
+    for name, call, phone, port in zip("ab", "12", phones, ports, strict=True):
+        agreed = SetRemote(name, phone.address, codecs=((0, "PCMU"),))
+        core.settle(OpenEndpoint(name, call, V4, port), agreed)
+    core.wait_for(Played, Play("b", "p", stem), Play("b", "p", stem, loop=True), Mix("a", "room"))
+    first = unpack(phones[1].heard()).ssrc
+    core.settle(Mix("b", "room"))
+    while unpack(phones[1].heard()).ssrc == first:  # until the other worker speaks
+        core.settle()
+    assert core.wait_for(Played, StopPlay("b")) == Played("b", "p", "stopped")
+
+
+def test_what_was_played_and_recorded_when_a_worker_is_killed_is_answered(make_core, phones, tmp_path):
+    stem, core = write_sound(tmp_path, tone(440, 16_000, 1.0)), make_core(1)
+    agreed = SetRemote("a", phones[0].address, codecs=((0, "PCMU"),))
+    core.settle(OpenEndpoint("a", "call", V4, free_pair()), agreed)
+    core.settle(Record("a", "r", str(tmp_path / "file.wav")), Play("a", "one", stem))
+    os.kill(core.control.pids[0], signal.SIGKILL)
+    core.wait_for(WorkerRestarted)
+    answers = [event for event in core.events if isinstance(event, Played | Recorded)]
+    why = "the media worker died"
+    assert answers == [Recorded("a", "r", -1.0, why), Played("a", "one", why)]
+    core.settle(Play("a", "two", stem, loop=True))
+    assert core.wait_for(Played, StopPlay("a")) == Played("a", "two", "stopped")
 
 
 def test_a_worker_that_cannot_live_ends_its_calls_with_a_reason(make_core):

@@ -5,19 +5,28 @@ from hypothesis import strategies as st
 from pbx.media.crew import BACKOFF_S, DEATHS, HUNG_S, PING_S, Crew, Kill, Report, Spawn, Tell
 from pbx.media.orders import (
     CloseEndpoint,
+    Detect,
     EndpointClosed,
     EndpointFailed,
     EndpointStats,
     Join,
     Latched,
+    Mix,
     OpenEndpoint,
     Part,
+    Play,
+    Played,
     ReadStats,
+    Record,
+    Recorded,
     Resumed,
+    SendDigit,
     SetRemote,
     Silent,
     SrtpKeys,
     StatsRead,
+    StopPlay,
+    StopRecord,
     WorkerRestarted,
 )
 from pbx.media.wire import Counted, Ping, Pong, Restore
@@ -307,6 +316,7 @@ class FakeWorkers:
 
     def __init__(self):
         self.open, self.joins, self.answers = [set(), set()], [{}, {}], []
+        self.rooms, self.playing, self.recording = {}, {}, {}
 
     def tell(self, number, message):
         name = getattr(message, "endpoint", None)
@@ -318,6 +328,10 @@ class FakeWorkers:
             assert name in self.open[number]
             self.open[number].remove(name)
             joins.pop(joins.pop(name, None), None)
+            self.rooms.pop(name, None)
+            for recording in self.recording.pop(name, ()):
+                self.answers.append((number, Recorded(name, recording, 1.0, "closed")))
+            self._played(number, name, "closed")
             self.answers.append((number, EndpointClosed(name, EndpointStats())))
         elif isinstance(message, Join):
             assert {message.a, message.b} <= self.open[number]
@@ -328,12 +342,35 @@ class FakeWorkers:
             joins.pop(joins.pop(message.a, None), None)
         elif isinstance(message, SetRemote | Restore):
             assert name in self.open[number]
+        elif isinstance(message, Mix):
+            assert name in self.open[number]
+            self.rooms[name] = message.room
+        elif isinstance(message, Play | StopPlay):
+            assert name in self.open[number]
+            self._played(number, name, "replaced")
+            if isinstance(message, Play):
+                self.playing[name] = message.play
+        elif isinstance(message, Record):
+            assert name in self.open[number]
+            self.recording.setdefault(name, []).append(message.recording)
+
+    def _played(self, number, name, why):
+        if (play := self.playing.pop(name, None)) is not None:
+            self.answers.append((number, Played(name, play, why)))
+
+    def room(self, name, room):
+        """Which worker has it in that room."""
+        found = [number for number in (0, 1) if name in self.open[number] and self.rooms.get(name) == room]
+        return found[0] if found else None
 
     def obey(self, effects):
         for number, message in told(effects):
             self.tell(number, message)
 
     def die(self, number):
+        for name in self.open[number]:
+            for known in (self.rooms, self.playing, self.recording):
+                known.pop(name, None)
         self.open[number], self.joins[number] = set(), {}
         self.answers = [answer for answer in self.answers if answer[0] != number]
 
@@ -424,3 +461,285 @@ def test_a_port_that_was_closed_is_no_longer_ours():
     made.perform(CloseEndpoint("c"))
     made.receive(0, EndpointClosed("c", EndpointStats()), 0.0)
     assert reported(made.perform(Join("a", "b"))) == []
+
+
+SOUND = [
+    Mix("a", "room"),
+    Play("a", "p", "/stem"),
+    StopPlay("a"),
+    Record("a", "r", "/file"),
+    StopRecord("a", "r"),
+    Detect("a"),
+    SendDigit("a", "1"),
+]
+ANSWERS = {
+    "Play": [Played("a", "p", "closed")],
+    "Record": [Recorded("a", "r", 0.0, "closed")],
+}
+
+
+@pytest.mark.parametrize("order", SOUND, ids=lambda order: type(order).__name__)
+def test_sound_for_an_endpoint_that_is_gone_is_answered_at_most(order):
+    expected = ANSWERS.get(type(order).__name__, [])
+    never, closing, closed = crew(), crew(opened("a")), crew(opened("a"))
+    closing.perform(CloseEndpoint("a"))
+    closed.perform(CloseEndpoint("a"))
+    closed.receive(0, EndpointClosed("a", EndpointStats()), 1.0)
+    for made in (never, closing, closed):
+        effects = made.perform(order)
+        assert (told(effects), reported(effects)) == ([], expected)
+
+
+def test_a_new_worker_goes_on_with_rooms_detectors_and_loops():
+    loop, mix, detect = Play("a", "music", "/stem", loop=True), Mix("a", "room", muted=True), Detect("a")
+    made = crew(opened("a"), remote("a"), Mix("a", "room"), mix, detect, loop, workers=1)
+    made.perform(SendDigit("a", "1"))
+    assert told(made.died(0, "killed", 20.0)) == [
+        (0, opened("a")),
+        (0, remote("a")),
+        (0, mix),
+        (0, detect),
+        (0, loop),
+    ]
+    assert reported(made.receive(0, Played("a", "music", "no such file"), 21.0)) == [
+        Played("a", "music", "no such file")
+    ]
+
+
+def test_what_was_switched_off_stays_off():
+    made = crew(opened("a"), Mix("a", "room"), Detect("a"), Play("a", "music", "/stem", loop=True), workers=1)
+    for order in (Mix("a", ""), Detect("a", on=False), StopPlay("a")):
+        made.perform(order)
+    effects = made.died(0, "killed", 20.0)
+    assert told(effects) == [(0, opened("a"))]
+    assert reported(effects)[0] == Played("a", "music", "the media worker died")
+    assert not made._rooms
+
+
+def test_plays_and_recordings_that_died_with_their_worker_are_answered_once():
+    first, second = Play("a", "one", "/stem"), Play("a", "two", "/stem")
+    made = crew(opened("a"), first, second, Record("a", "r", "/file"), workers=1)
+    effects = made.died(0, "killed", 20.0)
+    assert reported(effects) == [
+        Recorded("a", "r", -1.0, "the media worker died"),
+        Played("a", "one", "the media worker died"),
+        Played("a", "two", "the media worker died"),
+        WorkerRestarted(("call",), "killed"),
+    ]
+    for late in (Played("a", "two", "ended"), Recorded("a", "r", 1.0, "stopped")):
+        assert made.receive(0, late, 21.0) == []
+
+
+def test_a_loop_that_was_stopped_is_answered_once_though_its_worker_died_first():
+    made = crew(opened("a"), Play("a", "music", "/stem", loop=True), workers=1)
+    assert told(made.perform(StopPlay("a"))) == [(0, StopPlay("a"))]
+    assert made.perform(StopPlay("a")) == []
+    assert reported(made.died(0, "killed", 20.0))[0] == Played("a", "music", "the media worker died")
+
+
+def test_a_name_may_be_played_again():
+    made = crew(opened("a"), *[Play("a", "music", "/stem", loop=True)] * 2, workers=1)
+    assert reported(made.receive(0, Played("a", "music", "replaced"), 1.0)) == [
+        Played("a", "music", "replaced")
+    ]
+    assert (0, Play("a", "music", "/stem", loop=True)) in told(made.died(0, "killed", 20.0))
+
+
+def test_a_recording_outlives_its_endpoint():
+    made = crew(opened("a"), Record("a", "r", "/file"))
+    made.perform(CloseEndpoint("a"))
+    made.receive(0, EndpointClosed("a", EndpointStats()), 1.0)
+    assert reported(made.receive(0, Recorded("a", "r", 3.5, "closed"), 1.1)) == [
+        Recorded("a", "r", 3.5, "closed")
+    ]
+    assert made.receive(0, Recorded("a", "r", 3.5, "closed"), 1.2) == []
+    assert not made._recordings
+
+
+def test_a_recording_that_outlives_its_endpoint_may_die_with_the_worker():
+    made = crew(opened("a"), Record("a", "r", "/file"))
+    made.perform(CloseEndpoint("a"))
+    made.receive(0, EndpointClosed("a", EndpointStats()), 1.0)
+    assert reported(made.died(0, "killed", 2.0))[0] == Recorded("a", "r", -1.0, "the media worker died")
+
+
+def kept(made):
+    """How much a crew still knows."""
+    known = (made._endpoints, made._rooms, made._recordings, made._ports, made._calls)
+    return sum(map(len, known))
+
+
+def test_all_is_answered_before_an_endpoint_is_given_up():
+    made = crew(opened("a"), Play("a", "music", "/stem", loop=True), Record("a", "r", "/file"), workers=1)
+    effects = reported(die_often(made, 0, 20.0))
+    assert [type(event) for event in effects] == [Played, EndpointFailed]
+    assert kept(made) == 0
+
+
+class TestARoomOverTwoWorkers:
+    """Endpoints a, b with worker 0, c, d with worker 1; a room, where a is the first."""
+
+    @pytest.fixture
+    def made(self):
+        made = crew(opened("a", "1"), opened("c", "2"), opened("b", "1"), opened("d", "2"))
+        made.perform(Mix("a", "room"))
+        return made
+
+    def arrive(self, made, name, number=1):
+        return made.receive(number, EndpointClosed(name, EndpointStats()), 2.0)
+
+    def test_who_enters_moves_to_its_worker(self, made):
+        assert made.perform(Mix("c", "room")) == [Tell(1, CloseEndpoint("c"))]
+        assert told(self.arrive(made, "c")) == [(0, opened("c", "2")), (0, Mix("c", "room"))]
+        assert told(made.perform(Mix("c", "room", muted=True))) == [(0, Mix("c", "room", muted=True))]
+
+    def test_what_was_played_and_is_ordered_on_the_way_goes_on_there(self, made):
+        music, digit = Play("c", "music", "/stem", loop=True), SendDigit("c", "1")
+        record, stop = Record("c", "r", "/file"), StopRecord("c", "r")
+        made.perform(music)
+        made.perform(Mix("c", "room"))
+        assert [effect for order in (record, digit, stop) for effect in made.perform(order)] == []
+        assert made.receive(1, Played("c", "music", "closed"), 1.9) == []
+        assert told(self.arrive(made, "c"))[1:] == [
+            (0, Mix("c", "room")),
+            (0, music),
+            (0, record),
+            (0, digit),
+            (0, stop),
+        ]
+        assert reported(made.receive(0, Recorded("c", "r", 0.5, "stopped"), 3.0))
+
+    def test_an_announcement_that_was_played_begins_again(self, made):
+        announcement = Play("c", "welcome", "/stem")
+        made.perform(announcement)
+        made.perform(Mix("c", "room"))
+        assert made.receive(1, Played("c", "welcome", "closed"), 1.9) == []
+        assert (0, announcement) in told(self.arrive(made, "c"))
+        assert len(reported(made.receive(0, Played("c", "welcome", "ended"), 3.0))) == 1
+
+    def test_one_that_ended_just_before_does_not(self, made):
+        made.perform(Play("c", "welcome", "/stem"))
+        made.perform(Mix("c", "room"))
+        assert len(reported(made.receive(1, Played("c", "welcome", "ended"), 1.9))) == 1
+        assert not [each for _, each in told(self.arrive(made, "c")) if isinstance(each, Play)]
+
+    def test_played_anew_or_stopped_on_the_way(self, made):
+        made.perform(Play("c", "one", "/stem"))
+        made.perform(Mix("c", "room"))
+        assert reported(made.perform(Play("c", "two", "/stem"))) == [Played("c", "one", "replaced")]
+        assert made.receive(1, Played("c", "one", "closed"), 1.9) == []
+        assert reported(made.perform(StopPlay("c"))) == [Played("c", "two", "stopped")]
+        assert not [each for _, each in told(self.arrive(made, "c")) if isinstance(each, Play)]
+
+    def test_closed_on_the_way_all_is_answered(self, made):
+        made.perform(Play("c", "one", "/stem"))
+        made.perform(Mix("c", "room"))
+        made.perform(Record("c", "r", "/file"))
+        made.perform(CloseEndpoint("c"))
+        assert reported(self.arrive(made, "c")) == [
+            Played("c", "one", "closed"),
+            Recorded("c", "r", 0.0, "closed"),
+            EndpointClosed("c", EndpointStats()),
+        ]
+
+    def test_both_workers_die_on_the_way(self, made):
+        music = Play("c", "music", "/stem", loop=True)
+        made.perform(music)
+        made.perform(Mix("c", "room"))
+        assert not [each for number, each in told(made.died(0, "killed", 5.0)) if number == 1]
+        effects = made.died(1, "killed", 6.0)
+        assert (0, Mix("c", "room")) in told(effects)
+        assert (0, music) in told(effects)
+
+    def test_who_is_on_its_way_elsewhere_goes_to_the_room_instead(self, made):
+        made.perform(Mix("d", "other"))
+        made.perform(Join("d", "b"))
+        assert made._endpoints["b"].moving_to is made._workers[1]
+        assert made.perform(Mix("b", "room")) == []
+        assert (0, Mix("b", "room")) in told(self.arrive(made, "b", 0))
+
+    def test_a_join_does_not_tear_the_room(self, made):
+        made.perform(remote("d", srtp=KEYS))
+        assert made.perform(Join("a", "d")) == [Tell(1, CloseEndpoint("d"))]
+
+    def test_two_rooms_keep_their_own_and_nobody_runs_to_and_fro(self, made):
+        for name, room in (("b", "room"), ("c", "other"), ("d", "other")):
+            made.perform(Mix(name, room))
+        assert made.perform(Join("a", "c")) == []
+        assert told(made.perform(Mix("c", ""))) == [(1, Mix("c", "")), (1, CloseEndpoint("c"))]
+        assert told(self.arrive(made, "c"))[-1] == (0, Join("c", "a"))
+
+
+rooms = st.sampled_from(["", "x", "y"])
+room_steps = st.one_of(
+    st.builds(opened, names, st.sampled_from("12")),
+    st.builds(remote, names, st.integers(4000, 4002)),
+    st.builds(remote, names, st.just(4000), srtp=st.just(KEYS)),
+    st.builds(Join, names, names).filter(lambda join: join.a != join.b),
+    st.builds(Mix, names, rooms),
+    st.builds(Mix, names, rooms),
+    st.builds(Play, names, st.sampled_from("pq"), st.just("/stem"), loop=st.booleans()),
+    st.builds(StopPlay, names),
+    st.builds(Record, names, st.just("r"), st.just("/file")),
+    st.builds(CloseEndpoint, names),
+    st.integers(0, 1),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(room_steps, st.booleans()), max_size=40))
+def test_whatever_happens_a_room_is_with_one_worker_and_every_sound_is_answered(script):
+    made, workers, now = crew(), FakeWorkers(), 0.0
+    used, in_room, plays, asked = set(), {}, [], []
+
+    def obey(effects):
+        workers.obey(effects)
+        for event in reported(effects):
+            if isinstance(event, Played):
+                plays.remove((event.endpoint, event.play))
+            elif isinstance(event, Recorded):
+                asked.remove((event.endpoint, event.recording))
+
+    def answer():
+        steps = 0
+        while workers.answers:
+            obey(made.receive(*workers.answers.pop(0), now))
+            steps += 1
+            assert steps < 200, "somebody runs to and fro"
+
+    for number, (step, answers) in enumerate(script):
+        now += 100.0
+        if isinstance(step, int):
+            workers.die(step)
+            obey(made.died(step, "killed", now))
+        elif isinstance(step, OpenEndpoint):
+            if step.endpoint not in used:
+                used.add(step.endpoint)
+                obey(made.perform(step))
+        else:
+            if isinstance(step, Record):
+                step = Record(step.endpoint, f"r{number}", "/file")  # noqa: PLW2901
+                asked.append((step.endpoint, step.recording))
+            elif isinstance(step, Play):
+                plays.append((step.endpoint, step.play))
+            elif isinstance(step, CloseEndpoint):
+                in_room.pop(step.endpoint, None)
+            elif isinstance(step, Mix) and step.endpoint in made._endpoints:
+                endpoint = made._endpoints[step.endpoint]
+                in_room.pop(step.endpoint, None)
+                if step.room and not endpoint.is_closing:
+                    in_room[step.endpoint] = step.room
+            obey(made.perform(step))
+        if answers:
+            answer()
+    answer()
+    for room in "xy":
+        members = [name for name, its in in_room.items() if its == room]
+        assert len({workers.room(name, room) for name in members}) <= 1
+        assert None not in {workers.room(name, room) for name in members}
+    for name in used:
+        obey(made.perform(CloseEndpoint(name)))
+        answer()
+    assert plays == []
+    assert set(asked) == set(made._recordings)  # whose files are being written
+    assert kept(made) == len(made._recordings)

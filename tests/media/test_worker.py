@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from time import monotonic
 
@@ -18,64 +16,16 @@ from pbx.media.orders import (
     Latched,
     OpenEndpoint,
     Part,
-    ReadStats,
     Resumed,
     SetRemote,
     Silent,
     SrtpKeys,
-    StatsRead,
 )
 from pbx.media.probe import is_pair_free, ports_in_use
-from pbx.media.wire import Decoder, Ping, Pong, encode
 from pbx.rtp.rtcp import Report, ReportBlock
 from pbx.rtp.srtp import Srtp
 from tests.support.rtp_phone import PATIENCE_S, V4, V6, Phone, free_pair, rtp
-
-
-class Process:
-    """A worker and the core's end of its socket."""
-
-    def __init__(self, silence_s=30.0):
-        self.control, theirs = socket.socketpair()
-        self.control.settimeout(PATIENCE_S)
-        with theirs:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-m", "pbx.media.worker", str(theirs.fileno()), str(silence_s)],
-                pass_fds=[theirs.fileno()],
-            )
-        self._decoder = Decoder()
-        self._events = []
-
-    def tell(self, *orders):
-        self.control.sendall(b"".join(map(encode, orders)))
-
-    def events(self, kind):
-        """The next event of a kind; those before it are lost."""
-        while True:
-            while self._events:
-                event = self._events.pop(0)
-                if isinstance(event, kind):
-                    return event
-            data = self.control.recv(65536)
-            assert data, "the worker is gone"
-            self._events += self._decoder.feed(data)
-
-    def settle(self):
-        """All orders until now are carried out."""
-        self.tell(Ping())
-        self.events(Pong)
-
-    def stats(self, endpoint):
-        self.tell(ReadStats(endpoint))
-        return self.events(StatsRead).stats
-
-    def end(self):
-        self.control.close()
-        try:
-            return self.popen.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self.popen.kill()
-            raise
+from tests.support.worker_process import Process
 
 
 @pytest.fixture

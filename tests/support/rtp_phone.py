@@ -1,6 +1,8 @@
 """Half a phone: the sockets of its audio, for tests that may open some; all waiting ends."""
 
+import secrets
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -51,13 +53,21 @@ class Phone:
 
 
 def free_pair(host=V4):
-    """An even port of ours that nobody has, as good as can be known."""
-    phone = Phone(host)
-    while phone.port % 2:
-        phone.close()
-        phone = Phone(host)
-    phone.close()
-    return phone.port
+    """An even port that nobody has, nor the next one, as good as can be known.
+
+    It is none of those that the kernel gives to whoever asks for any: tests at the same time do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        port = 6_000 + 2 * secrets.randbelow(2_000)
+        with (
+            suppress(OSError),
+            socket.socket(family, socket.SOCK_DGRAM) as one,
+            socket.socket(family, socket.SOCK_DGRAM) as two,
+        ):
+            one.bind((host, port))
+            two.bind((host, port + 1))
+            return port
 
 
 def rtp(sequence, ssrc=7, payload_type=0, payload=b"\xd5" * 160):

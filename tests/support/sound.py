@@ -39,3 +39,10 @@ def likeness(sent, heard, rate_hz):
     late = int(np.argmax(np.fft.irfft(spectrum, size)[: len(heard) // 2]))
     count = min(len(sent), len(heard) - late)
     return float(np.corrcoef(sent[:count], heard[late : late + count])[0, 1]), late / 48_000
+
+
+def strength(heard, rate_hz, frequency_hz):
+    """The amplitude of a frequency in a sound, its beginning left out."""
+    heard = heard[len(heard) // 3 :].astype(float)
+    at = np.arange(len(heard)) / rate_hz
+    return 2 * abs(np.mean(heard * np.exp(-2j * np.pi * frequency_hz * at)))
