@@ -503,6 +503,11 @@ class Call:
         elif self.booth is not None and self.booth.leg is leg:
             self.booth.played(event.play, event.why)
 
+    def measured(self, leg: Leg, stats: EndpointStats) -> None:
+        """From the media worker, which was asked."""
+        if self.booth is not None and self.booth.leg is leg:
+            self.booth.measured(stats)
+
     def order(self, order: Any) -> None:
         """From the booth."""
         self.host.order(order)
@@ -516,7 +521,7 @@ class Call:
         self.host.sound.ask(question, done)
 
     def take(self, order: Record, what: Any, done: Callable[[float, str, Any], None]) -> None:
-        """From the booth. A message that is not kept is a missed call, also when the caller is gone by then."""
+        """From the booth. A message that is not kept is a missed call, even when the caller has gone."""
         self.has_taken = True
 
         def finished(seconds: float, why: str, kept: Any) -> None:

@@ -34,6 +34,7 @@ from pbx.media.room import Room
 from pbx.media.voice import NARROW_HZ, WIDE_HZ, Voice
 from pbx.rtp.packet import MalformedPacketError, unpack
 from pbx.rtp.relay import Endpoint
+from pbx.rtp.reporter import Reporter
 
 PHASES: Final = 4
 PHASE_S: Final = 0.02 / PHASES
@@ -232,13 +233,14 @@ class Studio:
     def _voice(self, endpoint: Endpoint, now: float) -> Voice:
         voice = self._voices.get(endpoint.name)
         if voice is None:
-            chance = self._chance
+            chance, ssrc = self._chance, self._chance.getrandbits(32)
             voice = self._voices[endpoint.name] = Voice(
                 endpoint,
-                chance.getrandbits(32),
+                ssrc,
                 chance.getrandbits(15),
                 chance.getrandbits(31),
                 partial(self._played, endpoint.name),
+                Reporter(endpoint, ssrc, chance),
             )
             self._enter(voice, self._open_room("", now))
         return voice

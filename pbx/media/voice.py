@@ -15,6 +15,7 @@ from pbx.media.recorder import Recorder
 from pbx.media.samples import FRAME_MS, RATES_HZ, Samples, UndecodableError, frame_size, silence
 from pbx.rtp.packet import HEADER, MalformedPacketError, unpack
 from pbx.rtp.relay import Endpoint
+from pbx.rtp.reporter import Reporter
 
 NARROW_HZ, WIDE_HZ = RATES_HZ
 WAIT_S: Final = 0.6  # for a phone that holds to play music of its own
@@ -26,6 +27,7 @@ class Voice:
 
     Args:
         report: called with a play's name and the reason when a sound is over.
+        reporter: reports to the peer as long as it hears nobody else.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Voice:
         sequence: int,
         timestamp: int,
         report: Callable[[str, str], None],
+        reporter: Reporter,
     ) -> None:
         self.endpoint = endpoint
         self.is_muted = False
@@ -43,7 +46,7 @@ class Voice:
         self.heard: Samples = silence(frame_size(self.rate_hz))  # in the last 20 ms, if listening
         self.recorders: list[Recorder] = []
         self.detector: dtmf.Detector | None = None
-        self._report = report
+        self._report, self._reporter = report, reporter
         self._ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
         self._is_new = True  # what is sent next begins a talk spurt
         self._silence = silence(frame_size(NARROW_HZ))
@@ -120,6 +123,11 @@ class Voice:
 
     # What the peer says.
 
+    @property
+    def delay_s(self) -> float | None:
+        """How long what the peer says is kept before the PBX says it on."""
+        return None if self._playout is None else self._playout.delay_s
+
     def hear(self, packet: bytes, now: float) -> None:
         """From the endpoint."""
         if not self.is_listening:
@@ -184,13 +192,13 @@ class Voice:
         self._timestamp = self._timestamp + step & 0xFFFFFFFF
         if self._presses or self._press is not None:
             self._put_press(step, payload_type, name)
-            return
-        payload = self._payload(mixed, payload_type, name, now)
-        if payload is None:
+        elif (payload := self._payload(mixed, payload_type, name, now)) is None:
             self._is_new = True
         else:
             self._send(payload_type, payload, self._is_new, self._timestamp)
             self._is_new = False
+        if self.endpoint.peer is None:
+            self._reporter.tick(self._timestamp, step * 50, now)
 
     def _payload(self, mixed: Samples | None, payload_type: int, name: str, now: float) -> bytes | None:
         player = self._player
@@ -244,6 +252,7 @@ class Voice:
         self._sequence = self._sequence + 1 & 0xFFFF
         head = HEADER.pack(0x80, marker << 7 | payload_type, self._sequence, timestamp, self._ssrc)
         self.endpoint.say(head + payload)
+        self._reporter.sent(len(payload))
 
     def _codec(self) -> tuple[int, str] | None:
         """Payload type and name of what the peer is told in."""
