@@ -8,6 +8,9 @@ Of each kind a small number is measured first, for the CPU each costs, and then 
 for at which every phone gets each packet, and 99 in 100 of them less than 10 ms after they were due: packet k
 of a stream is due 20 ms * k after its first, and the earliest counts as in time. "each" is a played prompt, a
 call, or a member of the room. Speech is rendered by the real speech process as the core asks for it.
+
+On a shared machine the worker has to wait for a core while others have both; "waited" is how much of the time,
+by the kernel's account. A trial that fails while it waited is no verdict on the worker, and is repeated.
 """
 
 import json
@@ -45,6 +48,8 @@ SOURCE: Final = Path(__file__).parent / "support" / "phones.c"
 TYPES: Final = {"PCMU": 0, "PCMA": 8, "G722": 9, "OPUS": 111}
 LATE_MS: Final = 10.0  # for 99 in 100 packets
 WARM_S: Final = 1.5
+WAITED: Final = 0.05  # of the time; beyond it a failed trial says nothing
+REPEATS: Final = 3
 MOST: Final = 4000
 TEXTS: Final = 20
 TEXT: Final = (
@@ -58,6 +63,7 @@ COLUMNS: Final = [
     "CPU µs/20 ms, each",
     "a core / that",
     "worker's CPU %",
+    "waited %",
     "late ms p50 / p99 / most",
     "missing",
     "phones' CPU %",
@@ -81,10 +87,10 @@ class Kind:
 
 KINDS: Final = {
     "play": (
-        Kind("prompt, callers silent", ("PCMU",), 100, 800, talks=False),
-        Kind("prompt", ("PCMU",), 100, 500),
-        Kind("prompt", ("G722",), 100, 500),
-        Kind("prompt", ("OPUS",), 100, 500),
+        Kind("prompt, callers silent", ("PCMU",), 100, 600, talks=False),
+        Kind("prompt", ("PCMU",), 100, 400),
+        Kind("prompt", ("G722",), 100, 400),
+        Kind("prompt", ("OPUS",), 100, 400),
     ),
     "calls": (
         Kind("transcoded call", ("PCMU", "PCMA"), 20, 80),
@@ -102,11 +108,17 @@ class Trial:
     at_once: int
     seconds: float
     cpu_s: float
+    waited_s: float
     phones: dict[str, Any]
 
     @property
     def is_good(self) -> bool:
         return not self.phones["missing"] and self.phones["late_ms"][1] < LATE_MS
+
+    @property
+    def is_verdict(self) -> bool:
+        """It was good, or failed though others left the worker a core."""
+        return self.is_good or self.waited_s < WAITED * self.seconds
 
     @property
     def each_us(self) -> float:
@@ -147,12 +159,12 @@ class Bench:
             _say(phones, f"go {WARM_S + at_once / 500} {self._seconds}")
             _wait(phones, "measure")
             settle(worker)
-            before = worker.cpu_ns()
+            before = _ran_and_waited(worker)
             _wait(phones, "measured")
-            used = worker.cpu_ns() - before
+            ran, waited = (now - then for now, then in zip(_ran_and_waited(worker), before, strict=True))
             assert phones.stdout is not None
             found = json.loads(phones.stdout.readline())
-        return Trial(at_once, self._seconds, used / 1e9, found)
+        return Trial(at_once, self._seconds, ran, waited, found)
 
     def _open(
         self, kind: Kind, at_once: int, worker: Worker, phones: "subprocess.Popen[str]"
@@ -207,6 +219,12 @@ def settle(worker: Worker) -> None:
     worker.wait_for(Pong, 1)
 
 
+def _ran_and_waited(worker: Worker) -> tuple[float, float]:
+    """Seconds that it ran, and that it could have run, had there been a core."""
+    ran, waited, _ = Path(f"/proc/{worker.process.pid}/schedstat").read_text().split()
+    return int(ran) / 1e9, int(waited) / 1e9
+
+
 def _say(process: "subprocess.Popen[str]", line: str) -> None:
     assert process.stdin is not None
     process.stdin.write(line + "\n")
@@ -228,14 +246,21 @@ def carry(bench: Bench, kind: Kind, table: Table, *, search: bool) -> None:
     good: dict[int, Trial] = {}
 
     def carries(number: float) -> bool:
-        trial = bench.measure(kind, round(number))
-        late = trial.phones["late_ms"][1]
-        print(f"  {trial.at_once}: late p99 {late:.2f} ms, missing {trial.phones['missing']}", flush=True)
+        for _ in range(REPEATS):
+            trial = bench.measure(kind, round(number))
+            late, waited = trial.phones["late_ms"][1], 100 * trial.waited_s / trial.seconds
+            missing = trial.phones["missing"]
+            print(
+                f"  {trial.at_once}: late p99 {late:.2f} ms, missing {missing}, waited {waited:.0f} %",
+                flush=True,
+            )
+            if trial.is_verdict:
+                break
         if trial.is_good:
             good[trial.at_once] = trial
         return trial.is_good
 
-    most = round(highest(kind.start, MOST // len(kind.codecs), carries, halvings=3))
+    most = round(highest(kind.start, MOST // len(kind.codecs), carries, halvings=2))
     if most in good:
         add(table, kind, good[most])
     else:
@@ -251,6 +276,7 @@ def add(table: Table, kind: Kind, trial: Trial) -> None:
         trial.each_us,
         f"{20_000 / trial.each_us:.0f}",
         100 * trial.cpu_s / trial.seconds,
+        100 * trial.waited_s / trial.seconds,
         " / ".join(f"{each:.2f}" for each in phones["late_ms"]),
         phones["missing"],
         100 * phones["cpu_s"] / phones["took_s"],
