@@ -9,8 +9,8 @@ for at which every phone gets each packet, and 99 in 100 of them less than 10 ms
 of a stream is due 20 ms * k after its first, and the earliest counts as in time. "each" is a played prompt, a
 call, or a member of the room. Speech is rendered by the real speech process as the core asks for it.
 
-On a shared machine the worker has to wait for a core while others have both; "waited" is how much of the time,
-by the kernel's account. A trial that fails while it waited is no verdict on the worker, and is repeated.
+On a shared machine the worker has to wait for a core while others have both; "waited" is how much of the
+time, by the kernel's account. A trial that fails while it waited is no verdict on the worker: it is repeated.
 """
 
 import json
