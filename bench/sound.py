@@ -49,7 +49,7 @@ TYPES: Final = {"PCMU": 0, "PCMA": 8, "G722": 9, "OPUS": 111}
 LATE_MS: Final = 10.0  # for 99 in 100 packets
 WARM_S: Final = 1.5
 WAITED: Final = 0.05  # of the time; beyond it a failed trial says nothing
-REPEATS: Final = 3
+REPEATS: Final = 2
 MOST: Final = 4000
 TEXTS: Final = 20
 TEXT: Final = (
@@ -87,17 +87,17 @@ class Kind:
 
 KINDS: Final = {
     "play": (
-        Kind("prompt, callers silent", ("PCMU",), 100, 600, talks=False),
-        Kind("prompt", ("PCMU",), 100, 400),
-        Kind("prompt", ("G722",), 100, 400),
-        Kind("prompt", ("OPUS",), 100, 400),
+        Kind("prompt, callers silent", ("PCMU",), 100, 400, talks=False),
+        Kind("prompt", ("PCMU",), 100, 300),
+        Kind("prompt", ("G722",), 100, 300),
+        Kind("prompt", ("OPUS",), 100, 300),
     ),
     "calls": (
-        Kind("transcoded call", ("PCMU", "PCMA"), 20, 80),
-        Kind("transcoded call", ("PCMU", "G722"), 20, 60),
-        Kind("transcoded call", ("PCMU", "OPUS"), 20, 40),
+        Kind("transcoded call", ("PCMU", "PCMA"), 20, 50),
+        Kind("transcoded call", ("PCMU", "G722"), 20, 40),
+        Kind("transcoded call", ("PCMU", "OPUS"), 20, 30),
     ),
-    "room": (Kind("one room, all talk", ("PCMU",), 20, 120),),
+    "room": (Kind("one room, all talk", ("PCMU",), 20, 80),),
 }
 
 
