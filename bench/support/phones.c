@@ -3,8 +3,8 @@
  *
  * Standard input, a line for each phone: "PORT TYPE TICKS FROM FILE": where it sends to on 127.0.0.1, its payload type,
  * timestamp units a packet, and the frame it begins with; FILE has frames, each as two bytes of length (big-endian) and
- * the payload, and "-" says nothing. Then "go WARM SECONDS". Standard output: the ports of the phones, a line each; then
- * "measure" when WARM seconds are over, "measured" after SECONDS more, and one line of JSON.
+ * the payload, and "-" says nothing. Then "go WARM WINDOWS". Standard output: the ports of the phones, a line each; then
+ * "mark" when WARM seconds are over and at the end of each of WINDOWS seconds after it, and a line of JSON for each.
  *
  * Arrivals are the kernel's timestamps, so that this program's own slowness is not charged to who sends. How late a
  * packet is, is counted from the earliest of its stream: sequence number k is due 20 ms * k after number 0.
@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 80, SLOT_NS = 250000, FRAME_NS = 20000000, FRAMES = 4096, FILES = 8, HEAD = 12, PACKET = 1500 };
+enum { SLOTS = 80, SLOT_NS = 250000, FRAME_NS = 20000000, FRAMES = 4096, FILES = 8, HEAD = 12, PACKET = 1500, WINDOWS = 60 };
 
 typedef int64_t ns_t;
 
@@ -34,7 +34,7 @@ typedef struct {
 } sound_t;
 
 typedef struct {
-    int fd, type, ticks, frame, heard, room;
+    int fd, type, ticks, frame, heard, room, next;
     sound_t *sound;
     uint32_t sequence, timestamp;
     int64_t last; /* the sequence number heard last, beyond 16 bits */
@@ -148,49 +148,52 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static void report(double seconds, double cpu_s, double took_s) {
-    long heard = 0, missing = 0, room = 0, due = (long)(seconds * 50) - 2; /* one less at each edge of the window */
+/* One window; each phone goes on where the window before ended. */
+static void report(ns_t until, double cpu_s) {
+    long heard = 0, missing = 0, room = 0, due = 50 - 2; /* one less at each edge of the window */
     for (int i = 0; i < phone_count; i++) room += phones[i].heard;
     ns_t *late = calloc((size_t)room + 1, sizeof *late);
     for (int i = 0; i < phone_count; i++) {
         phone_t *phone = &phones[i];
         ns_t base = INT64_MAX;
         int64_t low = INT64_MAX, high = 0;
-        for (int k = 0; k < phone->heard; k++) {
+        int begin = phone->next, end = begin;
+        while (end < phone->heard && phone->arrivals[end].at < until) end++;
+        phone->next = end;
+        for (int k = begin; k < end; k++) {
             ns_t transit = phone->arrivals[k].at - phone->arrivals[k].sequence * FRAME_NS;
             if (transit < base) base = transit;
             if (phone->arrivals[k].sequence < low) low = phone->arrivals[k].sequence;
             if (phone->arrivals[k].sequence > high) high = phone->arrivals[k].sequence;
         }
-        for (int k = 0; k < phone->heard; k++)
+        for (int k = begin; k < end; k++)
             late[heard++] = phone->arrivals[k].at - phone->arrivals[k].sequence * FRAME_NS - base;
-        long lost = phone->heard ? (long)(high - low + 1) - phone->heard : 0;
-        long never = due - phone->heard; /* what was not even sent leaves no gap in the numbers */
+        long lost = end > begin ? (long)(high - low + 1) - (end - begin) : 0;
+        long never = due - (end - begin); /* what was not even sent leaves no gap in the numbers */
         long more = lost > never ? lost : never;
         missing += more > 0 ? more : 0;
     }
     qsort(late, (size_t)heard, sizeof *late, compare);
-    printf("{\"heard\": %ld, \"missing\": %ld, \"late_ms\": [%.3f, %.3f, %.3f], \"cpu_s\": %.3f, \"took_s\": %.3f}\n", heard,
-           missing, late[heard / 2] / 1e6, late[heard * 99 / 100] / 1e6, late[heard ? heard - 1 : 0] / 1e6, cpu_s, took_s);
-    fflush(stdout);
+    printf("{\"heard\": %ld, \"missing\": %ld, \"late_ms\": [%.3f, %.3f, %.3f], \"cpu_s\": %.3f}\n", heard, missing,
+           late[heard / 2] / 1e6, late[heard * 99 / 100] / 1e6, late[heard ? heard - 1 : 0] / 1e6, cpu_s);
+    free(late);
 }
 
 static double own_cpu_s(void) { return now_ns(CLOCK_PROCESS_CPUTIME_ID) / 1e9; }
 
-static void run(double warm, double seconds, int poll) {
+static void run(double warm, int windows, int poll) {
     static struct epoll_event events[1024];
     ns_t start = now_ns(CLOCK_MONOTONIC), shift = now_ns(CLOCK_REALTIME) - start;
-    ns_t from = start + (ns_t)(warm * 1e9), to = from + (ns_t)(seconds * 1e9), next = start;
-    window_from = from + shift, window_to = to + shift;
-    double cpu_s = 0;
-    int stage = 0, slot = 0;
+    ns_t from = start + (ns_t)(warm * 1e9), next = start;
+    window_from = from + shift, window_to = window_from + windows * 1000000000LL;
+    double cpu_s[WINDOWS + 1];
+    int marks = 0, slot = 0;
     for (;;) {
         ns_t now = now_ns(CLOCK_MONOTONIC);
-        if (!stage && now >= from) stage = 1, cpu_s = own_cpu_s(), puts("measure"), fflush(stdout);
-        if (stage == 1 && now >= to) {
-            stage = 2, cpu_s = own_cpu_s() - cpu_s, puts("measured"), fflush(stdout);
-            to += FRAME_NS * 5; /* what is on its way still arrives */
-        } else if (stage == 2 && now >= to) break;
+        if (marks <= windows && now >= from + marks * 1000000000LL) {
+            cpu_s[marks++] = own_cpu_s(), puts("mark"), fflush(stdout);
+        } else if (marks > windows && now >= from + windows * 1000000000LL + FRAME_NS * 5) /* the last have arrived */
+            break;
         for (; next <= now; next += SLOT_NS, slot = (slot + 1) % SLOTS)
             for (int i = slot; i < phone_count; i += SLOTS) talk(&phones[i]);
         int count;
@@ -201,21 +204,21 @@ static void run(double warm, double seconds, int poll) {
         struct timespec until = {next / 1000000000LL, next % 1000000000LL};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
     }
-    report(seconds, cpu_s, seconds);
+    for (int i = 0; i < windows; i++) report(window_from + (i + 1) * 1000000000LL, cpu_s[i + 1] - cpu_s[i]);
 }
 
 int main(void) {
     char line[512], file[256];
-    int port, type, ticks, from;
-    double warm, seconds;
+    int port, type, ticks, from, windows;
+    double warm;
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     int poll = epoll_create1(0);
     while (fgets(line, sizeof line, stdin)) {
-        if (sscanf(line, "go %lf %lf", &warm, &seconds) == 2) {
-            run(warm, seconds, poll);
+        if (sscanf(line, "go %lf %d", &warm, &windows) == 2 && windows <= WINDOWS) {
+            run(warm, windows, poll);
             return 0;
         }
         if (sscanf(line, "%d %d %d %d %255s", &port, &type, &ticks, &from, file) != 5) die("a line that is none");
