@@ -15,6 +15,7 @@ from pbx.call.questions import (
     CheckSecret,
     DropGreeting,
     HeldMessage,
+    LeaveMailbox,
     ListMessages,
     MailboxFull,
     MarkMessage,
@@ -22,7 +23,6 @@ from pbx.call.questions import (
     NewMessage,
     OpenedMailbox,
     OpenMailbox,
-    PurgeMailbox,
 )
 from pbx.call.sound import Begin, Finish
 from pbx.errors import PbxError
@@ -46,6 +46,7 @@ class Answers:
     Args:
         office: gives the one in force.
         heard: is told of each message that was left, and where its file is.
+        forget: removes what was rendered of a file.
         full: is told of a mailbox that turned a caller away, once until it has room again.
     """
 
@@ -57,9 +58,10 @@ class Answers:
         office: Callable[[], Office],
         heard: Callable[[Message, Path], None],
         full: Callable[[str], None],
+        forget: Callable[[str], None],
     ) -> None:
         self._reactor, self._desk, self._data, self._office = reactor, desk, data, office
-        self._heard, self._full = heard, full
+        self._heard, self._full, self._forget = heard, full, forget
         self._passwords = Passwords()
         self._failures: dict[str, tuple[int, float]] = {}  # of a subject: how many in a row, and the last
         self._messages: dict[str, Message] = {}  # that are being recorded
@@ -117,7 +119,9 @@ class Answers:
     def _mark(self, about: MarkMessage, then: Then) -> None:
         self._desk.mark(about.message, about.state, then)
 
-    def _purge(self, about: PurgeMailbox, then: Then) -> None:
+    def _leave(self, about: LeaveMailbox, then: Then) -> None:
+        for path in about.heard:
+            self._forget(path)
         self._desk.purge(about.mailbox)
         then(None)
 
@@ -216,7 +220,7 @@ ANSWERS: Final[dict[type, Callable[[Answers, Any, Then], None]]] = {
     OpenMailbox: Answers._open,
     ListMessages: Answers._list,
     MarkMessage: Answers._mark,
-    PurgeMailbox: Answers._purge,
+    LeaveMailbox: Answers._leave,
     DropGreeting: Answers._drop_greeting,
     MailboxFull: Answers._is_full,
     CheckSecret: Answers._check,

@@ -136,6 +136,10 @@ class Service:
         identity = f"{place.st_dev}:{place.st_ino}"
         self._kernel = kernel = KernelTable(identity, *self.config.rtp.ports)
         kernel.set_up()
+        if kernel.keys is not None:
+            self.media.watch_keys(kernel.keys)
+        elif kernel.is_up:  # keys would not be seen: calls of phones that have them stay in user space
+            self.exchange.has_to_see_keys = True
         if not kernel.is_up:
             log.info("audio stays in user space: {why}", why=kernel.why_not)
         return self.media.start(kernel.mark if kernel.is_up else None)

@@ -17,7 +17,7 @@ from pbx.call.sound import Question, Render
 from pbx.errors import MediaError
 from pbx.mail.facts import Extension, MailboxFull, MissedCall, NewVoicemail, Party
 from pbx.mail.outbox import Mailer
-from pbx.media.prompt import Prompt, Rendered
+from pbx.media.prompt import Prompt, Rendered, StoppedError
 from pbx.media.rendering import Renderer
 from pbx.media.system_prompts import fields_of, texts
 from pbx.office.snapshot import Office
@@ -52,7 +52,9 @@ class Voices:
             data,
         )
         self.renderer = Renderer(reactor, data, command=tuple(speech))
-        self._answers = Answers(reactor, desk, data, lambda: exchange.office, self._left, self._full)
+        self._answers = Answers(
+            reactor, desk, data, lambda: exchange.office, self._left, self._full, self._forget
+        )
 
     # --- what calls ask ------------------------------------------------------------------------------------
 
@@ -125,9 +127,20 @@ class Voices:
             datetime.fromtimestamp(message.started_at, UTC),
             message.seconds,
         )
+
+        def failed(failure: Failure) -> Path:
+            log.warn("a message is mailed as it was recorded: {why}", why=failure.getErrorMessage())
+            return path
+
         attached = self._attach(message.id, path)
-        attached.addErrback(lambda failure: log.failure("a message goes without its sound", failure))
+        attached.addErrback(failed)
         attached.addCallback(lambda attachment: self._mailer.send(facts, emails, attachment))
+        attached.addErrback(lambda failure: log.failure("a message is not mailed", failure))
+
+    def _forget(self, path: str) -> None:
+        rendered = self.renderer.known(self._exchange.services.phrases.sound(path))
+        if rendered is not None:
+            self.renderer.forget(rendered)
 
     def _attach(self, name: str, path: Path) -> "Deferred[Any]":
         """The MP3 of a message, in a file for the mail."""
@@ -159,4 +172,5 @@ class Voices:
 
 def _complain(failure: Failure) -> None:
     failure.trap(MediaError)  # type: ignore[no-untyped-call]  # Twisted has no types here
-    log.error("a prompt cannot be played: {why}", why=str(failure.value))
+    if not isinstance(failure.value, StoppedError):
+        log.error("a prompt cannot be played: {why}", why=str(failure.value))

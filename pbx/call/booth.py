@@ -20,7 +20,7 @@ from pbx.call.dialogue import (
 )
 from pbx.call.leg import Leg
 from pbx.call.sound import Begin
-from pbx.media.orders import EndpointStats, Mix, Play, ReadStats, Record, StopPlay, StopRecord
+from pbx.media.orders import Detect, EndpointStats, Mix, Play, ReadStats, Record, StopPlay, StopRecord
 from pbx.media.prompt import Prompt
 
 MOST_TYPED: Final = 64  # keys that wait
@@ -66,7 +66,9 @@ class Booth:
         self._next: tuple[Any] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. A phone that has no events for keys may send them as tones."""
+        if self._host is not None and self._endpoint and not self.leg.media.sends_events:
+            self._host.order(Detect(self._endpoint))
         self._go(None)
 
     def stop(self) -> None:

@@ -128,7 +128,7 @@ class BusyLamps:
         return found[0].key
 
     def body(self, resource: str, version: int) -> bytes:
-        # What changed since the last look is told after the next: no need to look at all for each NOTIFY.
+        # What changed since the last look is told after the next: no need to look anew for each NOTIFY.
         now = self._shown if self._is_watched else show_calls(self._calls.values())
         shown = (*now.get(resource, ()), *self._ended.get(resource, ()))
         idle = (Shown(resource, "recipient", "terminated"),)  # an empty list says nothing to some phones

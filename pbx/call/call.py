@@ -76,6 +76,7 @@ class CallServices(Protocol):
     ) -> None: ...
     def announce(self, call: "Call", leg: Leg, prompt: str, then: Callable[[], None]) -> None: ...
     def ring_back(self, call: "Call", leg: Leg) -> None: ...
+    def take_place(self, call: "Call", leg: Leg, other: "Call") -> bool: ...
 
 
 class Call:
@@ -155,6 +156,8 @@ class Call:
     def connect(self, a: Leg, b: Leg) -> None:
         """Let two legs talk."""
         self.talk = (a, b)
+        for leg in (a, b):
+            self.stop_music(leg)
         self.join(a, b)
         self.recording.begin(self, a, b)
 
@@ -521,7 +524,7 @@ class Call:
         self.host.sound.ask(question, done)
 
     def take(self, order: Record, what: Any, done: Callable[[float, str, Any], None]) -> None:
-        """From the booth. A message that is not kept is a missed call, even when the caller has gone."""
+        """From the booth. A message that is not kept is a missed call, be the caller gone by then or not."""
         self.has_taken = True
 
         def finished(seconds: float, why: str, kept: Any) -> None:
@@ -868,6 +871,7 @@ class Call:
         self.talk = (origin, leg)
         origin.media.part()
         self._stop_booth()
+        self.stop_music(origin)
         if transfer is not None:
             transfer.succeeded()
             self.linger()

@@ -101,6 +101,7 @@ class Exchange:
         self.sound = Sound(self._emit)
         self.services = Services(self, settings.data)
         self.is_stopping = False
+        self.has_to_see_keys = False  # that phones press in a call: the kernel would hide them
         self.admission = Admission(
             lambda: self.office,
             self.location,
@@ -643,7 +644,7 @@ class Exchange:
     def _media(self, call: Call, name: str, flow: Flow, sender: Sender) -> LegMedia:
         shown = self._own_address(flow)[0]
         policy = self._policy(sender)
-        return LegMedia(
+        media = LegMedia(
             self,
             call.id,
             f"{call.id}.{name}",
@@ -652,6 +653,8 @@ class Exchange:
             policy=policy,
             source=flow.peer[0],
         )
+        media.has_digits = self.has_to_see_keys
+        return media
 
     def _places(self, username: str) -> set[tuple[str, Flow]]:
         """Where a device can be reached."""

@@ -131,6 +131,14 @@ class LegMedia:
         return None
 
     @property
+    def sends_events(self) -> bool:
+        """The peer sends digits as RFC 4733 events."""
+        return any(
+            stream.kind == "audio" and stream.active and stream.telephone_event is not None
+            for stream in self.side.streams()
+        )
+
+    @property
     def takes_events(self) -> bool:
         """The peer takes digits as RFC 4733 events."""
         return any(

@@ -41,6 +41,10 @@ class Lot:
         free = (str(n) for n in range(FIRST, LAST + 1) if str(n) not in self._places)
         return next(free, None)
 
+    def slot_of(self, call: Call) -> str | None:
+        """Where somebody of a call waits."""
+        return next((slot for slot, place in self._places.items() if place.call is call), None)
+
     def reserve(self, call: Call, leg: Leg, phrases: Phrases) -> None:
         """Who dials the code hears a slot and waits there, until he is fetched or puts somebody there."""
         slot = self.free_slot()

@@ -5,13 +5,13 @@ from typing import Final
 from pbx.call.questions import HeldMessage
 from pbx.immutable import immutable
 from pbx.media.prompt import (
+    CallTone,
     Digits,
     Moment,
     Music,
     Number,
     Part,
     Prompt,
-    Silence,
     SoundFile,
     Speech,
     Spoken,
@@ -22,7 +22,6 @@ from pbx.media.prompt import (
 from pbx.office import prompt as office_prompt
 
 BEEP: Final = Tone((1000.0,), 0.4)
-RING_BACK: Final = (Tone((425.0,), 1.0, -16.0), Silence(4.0))
 
 
 @immutable
@@ -31,14 +30,16 @@ class Phrases:
     Attributes:
         language: of the office.
         data: the folder that paths of sounds of the office are relative to.
-        hold_music: the path of the office's own.
+        hold_music: the office's own.
+        country: whose tones are heard, as an ISO code.
         announces_recording: to both sides of a call that is recorded.
     """
 
     language: str = "en"
     data: str = ""
-    hold_music: str = ""
+    hold_music: office_prompt.Prompt = office_prompt.Prompt()  # a value
     announces_recording: bool = False
+    country: str = ""
 
     def say(self, *parts: "Part | str") -> Prompt:
         """A prompt of parts; a text is the name of a system prompt."""
@@ -87,11 +88,11 @@ class Phrases:
 
     def music(self) -> Prompt:
         """For who waits; to be played again and again."""
-        return self.say(SoundFile(self.hold_music) if self.hold_music else Music())
+        return self.of_office(self.hold_music, self.say(Music()))
 
     def ring_back(self) -> Prompt:
         """That a phone rings; to be played again and again."""
-        return self.say(*RING_BACK)
+        return self.say(CallTone("ringback", self.country))
 
     def sound(self, path: str) -> Prompt:
         """A file as it is."""

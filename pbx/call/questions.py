@@ -63,10 +63,15 @@ class MarkMessage:
 
 
 @immutable
-class PurgeMailbox:
-    """Whoever listened has hung up: what is marked as deleted goes for good."""
+class LeaveMailbox:
+    """Whoever listened has hung up: what is marked as deleted goes for good.
+
+    Attributes:
+        heard: files of the messages that were played, of which no other copy is to stay.
+    """
 
     mailbox: str
+    heard: tuple[str, ...] = ()
 
 
 @immutable

@@ -9,7 +9,7 @@ from pbx.call.dialogue import Dialogue, Echo, Gather, Measure, Say, Wait, ask_co
 from pbx.call.leg import Leg, Party
 from pbx.call.parking import Lot
 from pbx.call.phrases import Phrases
-from pbx.call.questions import CheckSecret, NewMessage, PurgeMailbox
+from pbx.call.questions import CheckSecret, LeaveMailbox, NewMessage
 from pbx.call.sound import Sound
 from pbx.call.voicemail import CallBack, take_message, visit
 from pbx.entropy import Entropy
@@ -51,7 +51,14 @@ class Services:
     @property
     def phrases(self) -> Phrases:
         """In the office's language."""
-        return Phrases(self._host.office.settings.language, self._data)
+        settings = self._host.office.settings
+        return Phrases(
+            settings.language,
+            self._data,
+            settings.hold_music,
+            announces_recording=settings.announce_recording,
+            country=settings.country,
+        )
 
     def begin(
         self,
@@ -82,6 +89,16 @@ class Services:
             return
         self.lot.put(call, leg, slot, self.phrases)
         call.play(by, self.phrases.fill("park-parked", Digits(slot)), done)
+
+    def take_place(self, call: Call, leg: Leg, other: Call) -> bool:
+        """Who dialled the code for parking puts somebody else into his slot."""
+        slot = self.lot.slot_of(other)
+        if slot is None:
+            return False
+        call.talk = None
+        leg.media.part()
+        self.lot.put(call, leg, slot, self.phrases)
+        return True
 
     def announce(self, call: Call, leg: Leg, prompt: str, then: Callable[[], None]) -> None:
         """Let a caller hear why it will not be, before it is refused."""
@@ -117,8 +134,9 @@ class Services:
                 call.end("left the mailbox")
 
         sound = self._host.sound
-        call.serve(leg, visit(self.phrases, mailbox), then)
-        call.at_end(lambda: sound.ask(PurgeMailbox(mailbox), lambda _answer: None))
+        heard: list[str] = []
+        call.serve(leg, visit(self.phrases, mailbox, heard), then)
+        call.at_end(lambda: sound.ask(LeaveMailbox(mailbox, tuple(heard)), lambda _answer: None))
 
     def _any_mailbox(self, call: Call, leg: Leg, _argument: str) -> None:
         def then(key: Any) -> None:

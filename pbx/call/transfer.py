@@ -1,7 +1,7 @@
 """Transfer by REFER (RFC 3515, RFC 5589), blind and attended: the PBX acts for transferee and target."""
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
@@ -27,10 +27,20 @@ class TransferHost(Protocol):
     def stack(self) -> SipStack: ...
     @property
     def domain(self) -> str: ...
+    @property
+    def services(self) -> "TransferServices": ...
     def route(self, caller: Party, key: str) -> Decision: ...
     def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
     def note(self, text: str, **fields: object) -> None: ...
     def hurt(self, what: str, error: PbxError) -> None: ...
+
+
+class TransferServices(Protocol):
+    """What the PBX does itself, as a transfer sees it."""
+
+    def take_place(self, call: Any, leg: Leg, other: Any) -> bool:
+        """Let a leg have the place of the caller of `other` with the PBX; False: there is none to give."""
+        ...
 
 
 class TransferCall(Protocol):
@@ -175,6 +185,10 @@ class Transfer:
             other.reject(487, "Request Terminated")
             second.drop(other, 487, "transferred while it rang")
             second.end("transferred while it rang")
+        elif call.host.services.take_place(call, self.transferee, second):
+            second.end("transferred")
+            self.succeeded()
+            call.linger()
         else:
             self.failed(481)
 

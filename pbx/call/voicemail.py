@@ -61,18 +61,21 @@ def take_message(phrases: Phrases, message: NewMessage, greeting: OfficePrompt) 
     return LEFT
 
 
-def visit(phrases: Phrases, mailbox: str) -> Dialogue:
-    """The owner at the mailbox. What is deleted can be restored until he hangs up; `PurgeMailbox` comes then.
+def visit(phrases: Phrases, mailbox: str, heard: list[str]) -> Dialogue:
+    """The owner at the mailbox. What is deleted can be restored until he hangs up; `LeaveMailbox` comes then.
+
+    Args:
+        heard: gets the files of the messages that are played.
 
     Returns:
         CallBack, or None at the end.
     """
-    return (yield from _Visit(phrases, mailbox).run())
+    return (yield from _Visit(phrases, mailbox, heard).run())
 
 
 class _Visit:
-    def __init__(self, phrases: Phrases, mailbox: str) -> None:
-        self._phrases, self._mailbox = phrases, mailbox
+    def __init__(self, phrases: Phrases, mailbox: str, heard: list[str]) -> None:
+        self._phrases, self._mailbox, self._heard = phrases, mailbox, heard
         self._states: dict[str, str] = {}  # of messages that were touched in this visit
 
     def run(self) -> Dialogue:
@@ -165,6 +168,7 @@ class _Visit:
         phrases = self._phrases
         key = yield Say(phrases.message(at + 1, message))
         if not key:
+            self._heard.append(message.path)
             key = yield Say(phrases.sound(message.path))
         if not key:
             key = yield Gather(phrases.say("vm-message-menu"), most=1, end="")

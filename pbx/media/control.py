@@ -13,9 +13,11 @@ from twisted.logger import Logger
 
 from pbx.errors import MediaError
 from pbx.media.crew import Crew, Effect, Kill, Report, Spawn, Tell
+from pbx.media.key_reader import KeyReader
 from pbx.media.link import Link
-from pbx.media.orders import Event, Order
+from pbx.media.orders import Digit, Event, Order
 from pbx.media.wire import Message, PathsRead, ReadPaths, encode
+from pbx.rtp.kernel.keys import KeyLog
 from pbx.rtp.kernel.marks import Mark
 
 log = Logger()
@@ -55,6 +57,7 @@ class MediaControl:
         self._effects: deque[Effect] = deque()
         self._is_stepping = False
         self._is_waiting = False  # what was told, for `flush`
+        self._key_reader: KeyReader | None = None
         self._stopped: Deferred[None] | None = None
         self._ready: Deferred[None] | None = None
         self._unheard: set[int] = set()
@@ -96,6 +99,15 @@ class MediaControl:
             self._tell(effect.worker, effect.message)  # nearly always
         else:
             self._step(effects)
+
+    def watch_keys(self, keys: KeyLog) -> None:
+        """Hear the keys pressed in calls that pass through the kernel."""
+        self._key_reader = KeyReader(keys, self._crew.hears_keys, self._pressed, self._reactor.seconds)
+        self._reactor.addReader(self._key_reader)
+
+    def _pressed(self, endpoint: str, digit: str) -> None:
+        self._report(Digit(endpoint, digit))
+        self._settle()
 
     def flush(self) -> None:
         """Send what the workers were told: nothing more is to be said for now."""
@@ -143,6 +155,8 @@ class MediaControl:
         """End the workers, who report what they were still told to close. Fires when all are gone."""
         if self._stopped is None:
             self._stopped = Deferred()
+            if self._key_reader is not None:
+                self._reactor.removeReader(self._key_reader)
             self._arm()
             for link in self._links.values():
                 link.finish()

@@ -50,6 +50,7 @@ HUNG_S: Final = 10.0  # a worker that says nothing for so long is killed
 DEATHS: Final = 4  # within DEATHS_S: this worker cannot be kept alive, its calls are given up
 DEATHS_S: Final = 30.0
 BACKOFF_S: Final = 5.0
+ANY: Final = ("0.0.0.0", "::")  # noqa: S104  # addresses that stand for all of ours
 
 
 @immutable
@@ -161,6 +162,14 @@ class Crew:
                     hung = now - worker.heard > HUNG_S
                     effects.append(Kill(worker.number) if hung else Tell(worker.number, Ping()))
         return effects
+
+    def hears_keys(self, address: Address, payload_type: int) -> str | None:
+        """The endpoint on an address of ours that agreed on this payload type for events, if there is one."""
+        for endpoint in self._ports.get(address[1], ()):
+            remote = endpoint.remote
+            if endpoint.order.address in (address[0], *ANY) and remote is not None:
+                return endpoint.name if remote.telephone_event == payload_type else None
+        return None
 
     # Orders.
 

@@ -21,6 +21,13 @@ class RenderError(MediaError):
     """A prompt that cannot be made into sound, and why."""
 
 
+class StoppedError(RenderError):
+    """Nothing is rendered any more: nobody can hear it."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping")
+
+
 class SoundError(MediaError):
     """A sound file that cannot be used, and why."""
 
@@ -112,6 +119,19 @@ class Tone:
 
 
 @immutable
+class CallTone:
+    """One period of a tone that says how a call goes, made to be repeated.
+
+    Attributes:
+        name: "ringback", "busy", "congestion", "information", "waiting", "recording" or "confirmation".
+        country: whose, as an ISO code.
+    """
+
+    name: str
+    country: str = ""
+
+
+@immutable
 class Music:
     """The built-in music on hold: one round of it, made to be repeated."""
 
@@ -131,7 +151,7 @@ class System:
     values: tuple[Spoken, ...] = ()
 
 
-Part: TypeAlias = Speech | SoundFile | Spoken | Silence | Tone | Music | System
+Part: TypeAlias = Speech | SoundFile | Spoken | Silence | Tone | CallTone | Music | System
 
 
 @immutable

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pbx.media.prompt import Prompt, Rendered, RenderError, SoundError, SoundFacts
+from pbx.media.prompt import Prompt, Rendered, RenderError, SoundError, SoundFacts, StoppedError
 from pbx.media.script import Step, content_key, files_of, steps_of
 from pbx.media.speech_control import IDLE_S, SpeechControl
 from pbx.media.system_prompts import SystemPrompts
@@ -95,6 +95,11 @@ class Renderer:
         except RenderError:
             return None  # `render` says why
         return self._cached(self._key(steps, prompt.background))
+
+    def forget(self, rendered: Rendered) -> None:
+        """Remove a sound that nobody else is to find; who plays it goes on."""
+        for path in Path(rendered.stem).parent.glob(f"{Path(rendered.stem).name}-*.pcm"):
+            path.unlink(missing_ok=True)
 
     def render_ahead(self, prompts: Iterable[Prompt]) -> "Deferred[None]":
         """Make what is not there yet, in the pauses between what is urgent.
@@ -194,7 +199,8 @@ def _log_failure(failure: Failure) -> None:
     if not isinstance(failure.value, RenderError | SoundError):
         log.failure("rendering failed", failure)
         return
-    log.error("a prompt cannot be made: {why}", why=failure.getErrorMessage())
+    if not isinstance(failure.value, StoppedError):
+        log.error("a prompt cannot be made: {why}", why=failure.getErrorMessage())
 
 
 def _unless_error(answer: dict[str, Any]) -> dict[str, Any]:

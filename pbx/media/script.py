@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from pbx.media.prompt import (
     MAX_TEXT,
+    CallTone,
     Digits,
     Duration,
     Moment,
@@ -40,7 +41,7 @@ def steps_of(prompt: Prompt, system: SystemPrompts) -> tuple[Step, ...]:
 
     Returns:
         ("speech", text, language, gender, pitch, rate), ("file", path), ("silence", seconds),
-        ("tone", frequencies, seconds, dbm0), ("music",).
+        ("tone", frequencies, seconds, dbm0), ("call tone", name, country), ("music",).
 
     Raises:
         RenderError: a part that cannot be: too long a text, a system prompt that there is not.
@@ -58,6 +59,8 @@ def _steps(part: Part, voice: Voice, system: SystemPrompts) -> Iterator[Step]:
             yield ("silence", _length(seconds))
         case Tone():
             yield ("tone", tuple(part.frequencies), _length(part.seconds), part.dbm0)
+        case CallTone(name=name, country=country):
+            yield ("call tone", name, country)
         case Music():
             yield ("music",)
         case System(name=name, values=values):

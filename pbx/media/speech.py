@@ -12,12 +12,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from pbx.media import music, sound
+from pbx.media import music, sound, tones
 from pbx.media.engine import run_command
 from pbx.media.espeak import Espeak
 from pbx.media.jobs import HELLO, MAX_FRAME, Decoder, encode
@@ -117,6 +118,9 @@ class Workshop:
                 return np.zeros(round(values[0] * RATE_HZ), np.float32)
             case "tone":
                 return sound.tone(*values)
+            case "call tone":
+                name, country = values
+                return sound.as_sound(tones.make_tone(name, country, RATE_HZ) / 32768)
             case "music":
                 return sound.level(music.compose(), sound.BED_DBFS)
         raise RenderError(f"a step of an unknown sort: {kind}")
@@ -172,7 +176,10 @@ def main(fd: int, cache: Path, limit_s: float, command: Sequence[str]) -> None:
     )  # a crash of the library is expected, its memory of no use
     workshop = Workshop(cache, command, limit_s)
     decoder = Decoder(MAX_FRAME)
-    with socket.socket(fileno=fd) as core:
+    with (
+        socket.socket(fileno=fd) as core,
+        suppress(ConnectionError),
+    ):  # the core is gone: nobody waits any more
         core.sendall(encode(HELLO))
         while data := core.recv(CHUNK):
             for job in decoder.feed(data):

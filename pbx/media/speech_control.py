@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from pbx.errors import MediaError
 from pbx.media.jobs import HELLO, Decoder, encode
-from pbx.media.prompt import RenderError
+from pbx.media.prompt import RenderError, StoppedError
 
 log = Logger()
 
@@ -94,7 +94,7 @@ class SpeechControl:
         """
         job = _Job(message, limit_s)
         if self._stopped is not None:
-            job.done.errback(RenderError("the server is stopping"))
+            job.done.errback(StoppedError())
         else:
             (self._soon if is_urgent else self._later).append(job)
             self._go_on()
@@ -114,7 +114,7 @@ class SpeechControl:
             else:
                 self._end()
             for job in waiting:
-                job.done.errback(RenderError("the server is stopping"))
+                job.done.errback(StoppedError())
         return self._stopped
 
     def _go_on(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from pbx.office.snapshot import Office
 from pbx.office.table import Nested, Rows, columns_of
 
+PROMPT: Final = ("mp3", "text", "language", "gender", "pitch", "rate")
 IN_EFFECT: Final = frozenset(
     {
         "office.name",
@@ -14,18 +15,29 @@ IN_EFFECT: Final = frozenset(
         "office.voicemail_messages",
         "office.voicemail_minutes",
         "office.recording_days",
+        "office.announce_recording",
+        "office.language",
+        *(f"office.hold_music.{key}" for key in PROMPT),
         "member.email",
         "member.name",
         "member.account",
+        "member.pin",
         "extension.key",
         "extension.label",
         "extension.assignee",
+        "extension.type",
+        "extension.record",
         "extension.device.kind",
         "extension.device.username",
         "extension.device.password",
         "extension.device.tls",
         "extension.device.ring",
+        "extension.no_answer.action",
         "extension.no_answer.timeout",
+        "extension.no_answer.emails",
+        *(f"extension.no_answer.greeting.{key}" for key in PROMPT),
+        "room.key",
+        "room.pin",
     }
 )
 

@@ -1,8 +1,9 @@
 """The office as a whole: the table [office]."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from pbx.office.prompt import Prompt
 from pbx.office.values import LABEL, LANGUAGE, Country, Many, Text, Timezone, Whole
 
 EMERGENCY = Text(8, r"[0-9]{2,8}", "2 to 8 digits", empty=False)
@@ -25,3 +26,5 @@ class Settings:
     voicemail_messages: Annotated[int, Whole(1, 10_000)] = 100
     voicemail_minutes: Annotated[int, Whole(1, 10_000, "minutes")] = 60
     recording_days: Annotated[int, Whole(0, 3650, "days")] = 30
+    announce_recording: bool = False
+    hold_music: Prompt = field(default_factory=Prompt)

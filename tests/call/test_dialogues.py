@@ -147,7 +147,7 @@ BYE = (("say", "goodbye"), "")
 
 def test_new_messages_are_played_one_after_the_other_and_count_as_saved_then():
     play(
-        visit(PHRASES, "100"),
+        visit(PHRASES, "100", []),
         *START,
         (MENU, "1"),
         LIST,
@@ -166,7 +166,7 @@ def test_new_messages_are_played_one_after_the_other_and_count_as_saved_then():
 
 def test_a_message_can_be_heard_again_deleted_and_restored():
     play(
-        visit(PHRASES, "100"),
+        visit(PHRASES, "100", []),
         *START,
         (MENU, "1"),
         LIST,
@@ -190,7 +190,7 @@ def test_a_message_can_be_heard_again_deleted_and_restored():
 
 def test_who_left_a_message_can_be_called_back_but_not_a_hidden_caller():
     result = play(
-        visit(PHRASES, "100"),
+        visit(PHRASES, "100", []),
         *START,
         (MENU, "1"),
         LIST,
@@ -208,7 +208,7 @@ def test_who_left_a_message_can_be_called_back_but_not_a_hidden_caller():
 def test_the_owner_records_a_greeting_until_he_likes_it():
     new = NewGreeting("100")
     play(
-        visit(PHRASES, "100"),
+        visit(PHRASES, "100", []),
         *START,
         (MENU, "0"),
         (("say", "vm-record-greeting"), ""),
@@ -227,12 +227,12 @@ def test_the_owner_records_a_greeting_until_he_likes_it():
 
 
 def test_an_owner_who_presses_nothing_is_let_go():
-    play(visit(PHRASES, "100"), *START, (MENU, None), (MENU, None), (MENU, None), BYE)
+    play(visit(PHRASES, "100", []), *START, (MENU, None), (MENU, None), (MENU, None), BYE)
 
 
 def test_a_key_interrupts_the_counts_and_a_wrong_one_is_told():
     play(
-        visit(PHRASES, "100"),
+        visit(PHRASES, "100", []),
         START[0],
         (("say", "vm-new-messages"), "3"),
         (("say", "invalid-key"), ""),
@@ -278,5 +278,5 @@ def test_a_secret_is_not_shown():
 
 
 def test_say_can_be_told_apart():
-    assert isinstance(next(visit(PHRASES, "1")), Ask)
+    assert isinstance(next(visit(PHRASES, "1", [])), Ask)
     assert Say(PHRASES.beep()).is_interruptible

@@ -9,11 +9,11 @@ import pytest
 from pbx.call.questions import (
     CheckSecret,
     HeldMessage,
+    LeaveMailbox,
     ListMessages,
     NewMessage,
     OpenedMailbox,
     OpenMailbox,
-    PurgeMailbox,
 )
 from pbx.call.sound import Begin, Finish
 from pbx.media.orders import (
@@ -199,9 +199,9 @@ def test_the_owner_listens_deletes_and_hangs_up(world: World):
     assert world.heard() == ["vm-message", "vm-from", "vm-received"]
     world.press("7")
     assert world.questions[-1].state == "deleted"
-    assert PurgeMailbox("101") not in world.questions
+    assert LeaveMailbox("101") not in world.questions
     ann.bye()
-    assert world.questions[-1] == PurgeMailbox("101")
+    assert world.questions[-1] == LeaveMailbox("101")
     world.assert_nothing_left()
 
 
@@ -372,6 +372,34 @@ def test_park_by_transfer_and_fetch(world: World):
     bob.ok("INVITE", bob.sdp(2))
     eve.ok("INVITE", eve.sdp(2))
     assert len(world.exchange.calls) == 1
+    eve.bye()
+    bob.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_park_by_an_attended_transfer(world: World):
+    """Who parks hears the slot first, and puts the other side there by REFER with Replaces."""
+    ann, bob = world.phone("101"), world.phone("102")
+    second = world.phone("101", 5190)  # ann's phone, its second line
+    talk(world, ann, bob)
+    second.invite("*85")
+    second.ack()
+    assert world.heard() == ["park-parked"]
+    dialog = second.dialog
+    tags = [dialog[side].partition(";tag=")[2] for side in ("remote", "local")]
+    replaces = f"{dialog['call_id']}%3Bto-tag%3D{tags[0]}%3Bfrom-tag%3D{tags[1]}"
+    ann.send(ann.in_dialog("REFER", Refer_To=f"<sip:*85@pbx.local?Replaces={replaces}>"))
+    assert b"200 OK" in ann.last("NOTIFY").body
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    second.ok("BYE")
+    ann.bye()
+    assert world.playing.endpoint == endpoint_of(world, bob)
+    eve = world.phone("103")
+    eve.invite("*8671")
+    eve.ack()
+    bob.ok("INVITE", bob.sdp(2))
+    eve.ok("INVITE", eve.sdp(2))
     eve.bye()
     bob.ok("BYE")
     world.assert_nothing_left()

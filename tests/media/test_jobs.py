@@ -1,5 +1,7 @@
 """The frames between core and speech process."""
 
+from marshal import dumps
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,13 +21,10 @@ def test_round_trip_in_any_pieces(sent, size):
     assert found == sent
 
 
-@given(st.binary(min_size=1, max_size=30))
+@pytest.mark.parametrize("body", [b"", b"?", b"\xff" * 9, dumps([1]), dumps("text"), dumps({"a": 1})[:-2]])
 def test_what_is_no_message_is_refused(body):
-    try:
-        found = Decoder().feed(len(body).to_bytes(4, "big") + body)
-    except MediaError:
-        return
-    assert all(isinstance(each, dict) for each in found)
+    with pytest.raises(MediaError):
+        Decoder().feed(len(body).to_bytes(4, "big") + body)
 
 
 def test_a_frame_too_large():

@@ -25,10 +25,7 @@ def test_what_is_only_stored_is_listed_once_by_its_outermost_table():
     ).office
     assert not_yet_in_effect(office) == [
         "extension.passcode",
-        "extension.record",
         "extension.incoming",
-        "extension.no_answer.action",
-        "extension.no_answer.greeting",
         "trunk",
     ]
 

@@ -131,3 +131,18 @@ def test_off_leaves_the_kernel_alone(place, tmp_path):
     assert tables() == []
     assert server.status()["kernel"] == {"active": False, "why": 'rtp.kernel is "off"'}
     server.stop()
+
+
+def test_a_key_pressed_in_a_call_that_the_kernel_relays_is_seen(server, shop):
+    """`*1` records: the PBX takes the audio back, and the kernel has it again when that is over."""
+    (caller, call), (callee, answered) = talk(shop, server)
+    caller.dtmf(call, "*1")
+    folder = server.folder / "data" / "recordings"
+    wait_until("it is being recorded", lambda: list(folder.rglob("*.part")), 8.0)
+    assert all(path.startswith("user space") for path in audio(server))
+    callee.ear(answered).wait_tone(caller.tone, 1.0, start_s=callee.ear(answered).seconds())
+    caller.dtmf(call, "*1")
+    wait_until("it is kept", lambda: list(folder.rglob("*.wav")), 8.0)
+    wait_until("the kernel relays again", lambda: audio(server) == ["kernel"], 10.0)
+    hear_each_other((caller, call), (callee, answered))
+    hang_up((caller, call), (callee, answered))

@@ -45,10 +45,8 @@ _CHAINS: Final = (
     ("postrouting", "nat", _POSTROUTING, 100),
     ("leaving", "filter", _POSTROUTING, 300),
     ("arriving", "filter", _INPUT, 300),
-    ("keys-far", "filter", _PREROUTING, -150),
-    ("keys-near", "filter", _OUTPUT, -150),
 )
-_KEYS: Final = ("keys-far", "keys-near")
+_KEYS: Final = (("keys-far", "filter", _PREROUTING, -150), ("keys-near", "filter", _OUTPUT, -150))
 _WATCHING: Final = ("leaving", "arriving")
 _REGISTER: Final = 1
 _DIRECTION, _CT_MARK = 1, 3  # what a ct expression reads
@@ -67,15 +65,16 @@ def pack_table(name: str, mark: int, mask: int, group: int | None = None) -> byt
         mark, mask: of our entries; both without the bits of PASSED.
         group: which keys are logged to; None: they are not.
     """
+    keys = _KEYS if group is not None else ()
     requests = [
         (NEW_TABLE, EXCLUSIVE, _text(1, name) + number(2, _OWNER)),
-        *((NEW_CHAIN, 0, _chain(name, *chain)) for chain in _CHAINS),
+        *((NEW_CHAIN, 0, _chain(name, *chain)) for chain in (*_CHAINS, *keys)),
         *(
             (NEW_RULE, 0x800, _rule(name, chain, mark, mask, direction, bit))  # appended
             for chain in _WATCHING
             for direction, bit in enumerate(PASSED)
         ),
-        *((NEW_RULE, 0x800, _keys(name, chain, mark, mask, group)) for chain in _KEYS if group is not None),
+        *((NEW_RULE, 0x800, _keys(name, chain[0], mark, mask, group or 0)) for chain in keys),
     ]
     return _batch(requests)
 

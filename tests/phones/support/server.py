@@ -219,9 +219,13 @@ class PbxServer:
 
     def media_workers(self) -> list[int]:
         """The process ids of the server's media workers."""
+        return self.children("pbx.media.worker")
+
+    def children(self, module: str) -> list[int]:
+        """The ids of the server's processes that run a module."""
         assert self._program is not None
         children = Path(f"/proc/{self._program.pid}/task/{self._program.pid}/children").read_text().split()
-        return [int(pid) for pid in children if "pbx.media.worker" in _command_line(pid)]
+        return [int(pid) for pid in children if module in _command_line(pid)]
 
     def _examine(self) -> None:
         text = self.log_text()

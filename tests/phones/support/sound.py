@@ -156,7 +156,7 @@ def speech_match(heard: Samples, spoken: Samples, rate: int) -> float:
 
 
 def contains(heard: Samples, spoken: Samples, rate: int) -> float:
-    """How well the best place in `heard` agrees with all of `spoken`: the median match of 0.3 s blocks."""
+    """How well the best place in `heard` agrees with `spoken`: the median correlation of 0.3 s blocks."""
     block, slip = int(0.3 * rate), int(SLIP_S * rate)
     if len(heard) < len(spoken) or not heard.any():
         return 0.0

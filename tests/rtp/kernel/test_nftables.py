@@ -50,6 +50,15 @@ def test_chains_change_nothing_by_themselves():
     assert rules == [b"leaving\0"] * 2 + [b"arriving\0"] * 2
 
 
+def test_keys_are_logged_where_that_is_wanted():
+    messages = list(unpack(pack_table("t", 0x50123400, 0xFFFFFF00, 7)))
+    chains = [attributes(m.body) for m in messages if m.kind == NEW_CHAIN][6:]
+    assert [chain[3] for chain in chains] == [b"keys-far\0", b"keys-near\0"]
+    rules = [m.body for m in messages if m.kind == NEW_RULE][4:]
+    assert [attributes(rule)[2] for rule in rules] == [b"keys-far\0", b"keys-near\0"]
+    assert all(b"log\0" in rule and b"limit\0" in rule for rule in rules)
+
+
 def test_only_the_one_table_is_removed():
     kinds = [(message.kind, message.sequence) for message in unpack(pack_delete_table("pbx-test"))]
     assert kinds == [(BEGIN, 0), (DELETE_TABLE, 1), (END, 2)]
