@@ -64,13 +64,13 @@ class Window:
 
 
 @cache
-def binary() -> str:
+def binary(source: Path = SOURCE) -> str:
     """The compiled generator: without a C compiler there is nothing to measure with."""
     compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
     if compiler is None:
         raise SystemExit("no C compiler for the load generator: apt-get install gcc libc6-dev")
-    program = Path(tempfile.mkdtemp(prefix="bench-load-")) / "load"
-    subprocess.run([compiler, "-O2", "-o", str(program), str(SOURCE)], check=True)
+    program = Path(tempfile.mkdtemp(prefix="bench-load-")) / source.stem
+    subprocess.run([compiler, "-O2", "-o", str(program), str(source)], check=True)
     return str(program)
 
 

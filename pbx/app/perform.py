@@ -9,7 +9,7 @@ from twisted.logger import Logger, LogLevel
 from pbx.app.printable import LONGEST, printable
 from pbx.call.effects import Missed, Note, SaveBindings, WriteRecord
 from pbx.call.sound import Question, Render
-from pbx.media.orders import SOUND_ORDERS, CloseEndpoint, Join, OpenEndpoint, Part, SetRemote
+from pbx.media.orders import SOUND_ORDERS, CloseEndpoint, Join, OpenEndpoint, Part, ReadStats, SetRemote
 from pbx.sip.flow import Flow
 from pbx.sip.transaction.types import Ignored, Send
 
@@ -74,7 +74,7 @@ class Performer:
             Question: self._answer,
             Missed: self._missed,
             OpenEndpoint: self._open,
-            **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, *SOUND_ORDERS), media.perform),
+            **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, ReadStats, *SOUND_ORDERS), media.perform),
         }
 
     def __call__(self, effect: Any) -> None:

@@ -4,13 +4,27 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from pbx.call.dialogue import Ask, Dialogue, Do, Echo, Gather, Say, Step, Take, Taken, Unanswered, Wait
+from pbx.call.dialogue import (
+    Ask,
+    Dialogue,
+    Do,
+    Echo,
+    Gather,
+    Measure,
+    Say,
+    Step,
+    Take,
+    Taken,
+    Unanswered,
+    Wait,
+)
 from pbx.call.leg import Leg
 from pbx.call.sound import Begin
-from pbx.media.orders import Detect, Mix, Play, Record, StopPlay, StopRecord
+from pbx.media.orders import Detect, EndpointStats, Mix, Play, ReadStats, Record, StopPlay, StopRecord
 from pbx.media.prompt import Prompt
 
 MOST_TYPED: Final = 64  # keys that wait
+MEASURE_S: Final = 1.0  # for a media worker to tell; one that dies does not
 TIMER: Final = "booth"
 LOST: Final = "the media worker died"
 
@@ -97,6 +111,11 @@ class Booth:
         elif isinstance(step, Gather):
             self._host.set_booth_timer(step.first_s)
 
+    def measured(self, stats: EndpointStats) -> None:
+        """How the caller's audio comes and goes."""
+        if self._host is not None and isinstance(self._step, Measure):
+            self._go(stats)
+
     def expire(self) -> None:
         """Time is up."""
         step = self._step
@@ -104,6 +123,8 @@ class Booth:
             self._go(self._digits or None)
         elif isinstance(step, Wait):
             self._go("")
+        elif isinstance(step, Measure):
+            self._go(None)
 
     # --- the dialogue --------------------------------------------------------------------------------------
 
@@ -161,6 +182,9 @@ class Booth:
         elif isinstance(step, Echo):
             host.order(Mix(self._endpoint, self._name, echo=True))
             self._take_typed()
+        elif isinstance(step, Measure):
+            host.set_booth_timer(MEASURE_S)
+            host.order(ReadStats(self._endpoint))
         elif isinstance(step, Wait):
             host.set_booth_timer(step.seconds)
             self._take_typed()
@@ -253,4 +277,4 @@ def _nothing(step: Step) -> Any:
     """What becomes of a step when there is no audio at all."""
     if isinstance(step, Take):
         return Taken(0.0, "no audio")
-    return None if isinstance(step, Gather) else ""
+    return None if isinstance(step, (Gather, Measure)) else ""

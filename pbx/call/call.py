@@ -506,6 +506,11 @@ class Call:
         elif self.booth is not None and self.booth.leg is leg:
             self.booth.played(event.play, event.why)
 
+    def measured(self, leg: Leg, stats: EndpointStats) -> None:
+        """From the media worker, which was asked."""
+        if self.booth is not None and self.booth.leg is leg:
+            self.booth.measured(stats)
+
     def order(self, order: Any) -> None:
         """From the booth."""
         self.host.order(order)

@@ -105,7 +105,12 @@ class Echo:
     """Let the caller hear himself until a key is pressed. Gives the key."""
 
 
-Step: TypeAlias = Say | Gather | Wait | Take | Ask | Do | Echo
+@immutable
+class Measure:
+    """Look at how the caller's audio comes and goes. Gives `EndpointStats`; None: nobody told."""
+
+
+Step: TypeAlias = Say | Gather | Wait | Take | Ask | Do | Echo | Measure
 Dialogue: TypeAlias = Generator[Step, Any, Any]
 
 

@@ -30,6 +30,7 @@ from pbx.media.orders import (
     Recorded,
     Resumed,
     Silent,
+    StatsRead,
     WorkerRestarted,
 )
 from pbx.office.device import Device
@@ -205,12 +206,14 @@ class Exchange:
                 found[0].silent(found[1], isinstance(event, Silent))
         elif isinstance(event, Recorded):
             self.sound.recorded(event)
-        elif isinstance(event, (Digit, Played)):
+        elif isinstance(event, (Digit, Played, StatsRead)):
             found = self._leg_of(event.endpoint)
             if found is None:
                 pass
             elif isinstance(event, Digit):
                 found[0].digit(found[1], event.digit)
+            elif isinstance(event, StatsRead):
+                found[0].measured(found[1], event.stats)
             else:
                 found[0].played(found[1], event)
         elif isinstance(event, WorkerRestarted):

@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 from pbx.call.call import Call
 from pbx.call.conference import Conference, visit_room
-from pbx.call.dialogue import Dialogue, Echo, Gather, Say, Wait, ask_code
+from pbx.call.dialogue import Dialogue, Echo, Gather, Measure, Say, Wait, ask_code
 from pbx.call.leg import Leg, Party
 from pbx.call.parking import Lot
 from pbx.call.phrases import Phrases
@@ -13,7 +13,8 @@ from pbx.call.questions import CheckSecret, LeaveMailbox, NewMessage
 from pbx.call.sound import Sound
 from pbx.call.voicemail import CallBack, take_message, visit
 from pbx.entropy import Entropy
-from pbx.media.prompt import Digits, Prompt
+from pbx.media.orders import EndpointStats
+from pbx.media.prompt import Digits, Duration, Prompt
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Serve, TakeMessage
@@ -226,7 +227,20 @@ def _say(phrases: Phrases, name: str) -> Dialogue:
 def _echo(phrases: Phrases) -> Dialogue:
     yield Say(phrases.say("echo-intro"))
     yield Echo()
+    delay_s = _delay_s((yield Measure()))
+    if delay_s is not None:
+        yield Say(phrases.fill("echo-delay", Duration(delay_s)))
     yield Say(phrases.say("goodbye"))
+
+
+def _delay_s(stats: EndpointStats | None) -> float | None:
+    """After which time a caller has heard himself; None: his phone has sent no report."""
+    if stats is None or stats.round_trip_s is None or stats.playout_s is None:
+        return None
+    # The way to the phone and back, from its RTCP report, and what is added here: the time of one packet,
+    # which is complete only when its last sample is spoken, and its wait in the jitter buffer until the tick
+    # of 20 ms that says it again, both as measured. What the phone's own buffer adds only the phone knows.
+    return stats.round_trip_s + stats.playout_s
 
 
 def _keys(phrases: Phrases) -> Dialogue:

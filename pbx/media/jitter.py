@@ -47,11 +47,12 @@ class JitterBuffer:
         late: packets that came when their turn was over, or twice.
         lost: packets missing when their turn came.
         dropped: packets left out because the buffer was too deep or full.
+        delay_s: so long after the earliest that it could have come was the last packet taken; None: none was.
     """
 
     __slots__ = (
         "_base_s", "_clock_hz", "_deep", "_dry", "_gap_ticks", "_highest", "_is_waiting", "_next", "_packets",
-        "_peak_s", "_position", "_skipped", "_ticks", "dropped", "late", "lost", "step_ticks",
+        "_peak_s", "_position", "_skipped", "_ticks", "delay_s", "dropped", "late", "lost", "step_ticks",
     )  # fmt: skip
 
     def __init__(self, clock_hz: int) -> None:
@@ -64,6 +65,7 @@ class JitterBuffer:
         self._packets: dict[int, tuple[int, bytes]] = {}
         self._skipped: set[int] = set()
         self._peak_s = START_S
+        self.delay_s: float | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -162,6 +164,7 @@ class JitterBuffer:
         self._next = number + 1
         self._position = ticks + self.step_ticks
         self._dry = 0
+        self.delay_s = delay_s
         return payload
 
     def _pass_skipped(self) -> None:

@@ -44,6 +44,14 @@ class Playout:
         self.undecodable = 0
         self.is_silent = True
 
+    @property
+    def delay_s(self) -> float | None:
+        """From when a packet's sound began to when it was taken, its way apart; None: nothing was."""
+        buffer = self.buffer
+        if buffer.delay_s is None:
+            return None
+        return buffer.step_ticks / self._codec.clock_hz + buffer.delay_s
+
     def push(self, sequence: int, timestamp: int, payload: bytes, now: float) -> None:
         """Take a packet of the codec's payload type that came at `now`."""
         self.buffer.push(sequence, timestamp, payload, now)

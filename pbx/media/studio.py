@@ -35,6 +35,7 @@ from pbx.media.room import Room
 from pbx.media.voice import NARROW_HZ, WIDE_HZ, Voice
 from pbx.rtp.packet import MalformedPacketError, unpack
 from pbx.rtp.relay import Endpoint
+from pbx.rtp.reporter import Reporter
 
 PHASES: Final = 4
 PHASE_S: Final = 0.02 / PHASES
@@ -73,7 +74,7 @@ class Studio:
         self._recorders: dict[tuple[str, str], Recorder] = {}  # by endpoint and name
         self._files: Files | None = None
         self._receivers: dict[str, tuple[int, int, EventReceiver]] = {}  # with its SSRC and clock
-        self._streams: dict[str, Outgoing] = {}  # of voices that are, and that were, in these calls
+        self._streams: dict[str, tuple[Outgoing, Reporter]] = {}  # of voices, also those that rest
 
     def __len__(self) -> int:
         """How much there is: nothing when all endpoints are closed."""
@@ -250,13 +251,14 @@ class Studio:
     def _voice(self, endpoint: Endpoint, now: float) -> Voice:
         voice = self._voices.get(endpoint.name)
         if voice is None:
-            stream = self._streams.get(endpoint.name)
-            if stream is None:
-                chance = self._chance
-                stream = Outgoing(chance.getrandbits(32), chance.getrandbits(15), chance.getrandbits(31))
-                self._streams[endpoint.name] = stream
+            known = self._streams.get(endpoint.name)
+            if known is None:
+                chance, ssrc = self._chance, self._chance.getrandbits(32)
+                stream = Outgoing(ssrc, chance.getrandbits(15), chance.getrandbits(31))
+                known = self._streams[endpoint.name] = (stream, Reporter(endpoint, ssrc, chance))
+            stream, reporter = known
             stream.resume()
-            voice = Voice(endpoint, stream, partial(self._played, endpoint.name))
+            voice = Voice(endpoint, stream, partial(self._played, endpoint.name), reporter)
             self._voices[endpoint.name] = voice
             self._enter(voice, self._open_room("", now))
         return voice

@@ -18,6 +18,7 @@ from pbx.media.samples import FRAME_MS, RATES_HZ, Samples, UndecodableError, fra
 from pbx.rtp.packet import MalformedPacketError, unpack
 from pbx.rtp.relay import Endpoint
 from pbx.rtp.remote import Remote
+from pbx.rtp.reporter import Reporter
 from pbx.rtp.telephone_event import DIGITS
 
 NARROW_HZ, WIDE_HZ = RATES_HZ
@@ -33,6 +34,7 @@ class Voice:
 
     Args:
         report: called with a play's name and the reason when a sound is over.
+        reporter: reports to the peer as long as it hears nobody else.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Voice:
         endpoint: Endpoint,
         stream: Outgoing,
         report: Callable[[str, str], None],
+        reporter: Reporter,
     ) -> None:
         self.endpoint = endpoint
         self.is_muted = False  # nobody hears it
@@ -48,7 +51,7 @@ class Voice:
         self.heard: Samples = silence(frame_size(self.rate_hz))  # in the last 20 ms, if listening
         self.recorders: list[Recorder] = []
         self.detector: dtmf.Detector | None = None
-        self._report = report
+        self._report, self._reporter = report, reporter
         self._stream = stream
         self._silence = silence(frame_size(NARROW_HZ))
         self._playout: Playout | None = None
@@ -136,6 +139,11 @@ class Voice:
 
     # What the peer says.
 
+    @property
+    def delay_s(self) -> float | None:
+        """How long what the peer says is kept before the PBX says it on."""
+        return None if self._playout is None else self._playout.delay_s
+
     def hear(self, packet: bytes, now: float) -> None:
         """From the endpoint."""
         if not self.is_listening:
@@ -208,13 +216,13 @@ class Voice:
         stream.advance(step, now)
         if self._presses or self._press is not None:
             self._put_press(step, payload_type, name)
-            return
-        payload = self._payload(mixed, payload_type, name, now)
-        if payload is None:
+        elif (payload := self._payload(mixed, payload_type, name, now)) is None:
             stream.is_new = True
         else:
-            self.endpoint.say(stream.pack(payload_type, payload, stream.is_new, stream.timestamp))
+            self._send(payload_type, payload, stream.is_new, stream.timestamp)
             stream.is_new = False
+        if self.endpoint.peer is None:
+            self._reporter.tick(stream.timestamp, step * 50, now)
 
     def _payload(self, mixed: Samples | None, payload_type: int, name: str, now: float) -> bytes | None:
         player = self._player
@@ -268,15 +276,19 @@ class Voice:
         if events is not None:
             for payload, marker, offset in press.events():
                 at = press.timestamp + offset & 0xFFFFFFFF
-                self.endpoint.say(stream.pack(events, payload, marker, at))
+                self._send(events, payload, marker, at)
             stream.is_new = True
         else:
             payload = self._encode(press.tone(self.rate_hz), payload_type, name)
-            self.endpoint.say(stream.pack(payload_type, payload, stream.is_new, stream.timestamp))
+            self._send(payload_type, payload, stream.is_new, stream.timestamp)
             stream.is_new = False
         if press.is_over:
             self._press = None
             self.listen()
+
+    def _send(self, payload_type: int, payload: bytes, marker: bool, timestamp: int) -> None:
+        self.endpoint.say(self._stream.pack(payload_type, payload, marker, timestamp))
+        self._reporter.sent(len(payload))
 
     def _codec(self) -> tuple[int, str] | None:
         """Payload type and name of what the peer is told in."""

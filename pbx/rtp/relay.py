@@ -130,6 +130,11 @@ class Listener(Protocol):
 class Ear(Protocol):
     """Who hears what the peer of an endpoint says, beside or instead of a joined peer."""
 
+    @property
+    def delay_s(self) -> float | None:
+        """How long it keeps what it hears, as `EndpointStats.playout_s`."""
+        ...
+
     def hear(self, packet: bytes, now: float) -> None:
         """An RTP packet, decrypted, with the peer's payload types."""
         ...
@@ -242,6 +247,9 @@ class Endpoint:
         self._payload_type: int | None = None
         self._packets_in = self._bytes_in = self._packets_out = self._bytes_out = self._kernel_in = 0
         self._strangers = self._refused = 0
+        self._own: tuple[int, int] | None = None  # SSRC and clock of what the PBX itself says
+        self._last_report: tuple[int, int, float] | None = None  # the peer's: SSRC, name, when it came
+        self._reported = (0, 0)  # packets_in and lost when we last reported
         self._lost_out: int | None = None
         self._jitter_out_s: float | None = None
         self._heard = 0.0  # when RTP or RTCP of the peer came, or could have come first
@@ -329,6 +337,17 @@ class Endpoint:
         """Send the peer an RTP packet of our own, as far as it was agreed that we may."""
         self._send_rtp(packet)
 
+    def report(
+        self, ssrc: int, clock_hz: int, sender: rtcp.SenderInfo | None, cname: str, now: float
+    ) -> None:
+        """Send the peer a report of our own as a party with that SSRC (RFC 3550 §6.1)."""
+        self._own = (ssrc, clock_hz)
+        block = self._hearing(now)
+        blocks = () if block is None else (block,)
+        if sender is not None:
+            self._round_trip.sent(sender.sr_id, now)
+        self._send_rtcp(rtcp.pack_report(ssrc, sender, blocks) + rtcp.pack_description(ssrc, cname))
+
     @property
     def remote(self) -> Remote | None:
         """What SDP agreed."""
@@ -402,6 +421,7 @@ class Endpoint:
             round_trip_s=self._round_trip.seconds,
             lost_out=self._lost_out,
             jitter_out_s=self._jitter_out_s,
+            playout_s=None if self._ear is None else self._ear.delay_s,
             strangers=self._strangers,
             refused=self._refused,
             ssrc=self._stream.ssrc,
@@ -515,21 +535,45 @@ class Endpoint:
             return False
         self._heard = now
         peer = self._peer
-        if peer is not None:
-            for report in reports:
-                if report.sr_id is not None:
+        for report in reports:
+            if report.sr_id is not None:
+                self._last_report = (report.ssrc, report.sr_id, now)
+                if peer is not None:
                     peer._round_trip.sent(report.sr_id, now)
-                for block in report.blocks:
-                    self._read_block(block, peer, now)
+            for block in report.blocks:
+                self._read_block(block, peer, now)
+        if peer is not None:
             peer._send_rtcp(data)
         return True
 
-    def _read_block(self, block: rtcp.ReportBlock, peer: "Endpoint", now: float) -> None:
-        """The peer's word on the stream it gets from us, which is the joined peer's."""
+    def _read_block(self, block: rtcp.ReportBlock, peer: "Endpoint | None", now: float) -> None:
+        """The peer's word on the stream it gets from us, which is the joined peer's or our own."""
         self._round_trip.received(block, now)
-        if block.ssrc == peer._stream.ssrc:
+        said = self._own if peer is None else (peer._stream.ssrc, peer._stream.rate_hz)
+        if said is not None and block.ssrc == said[0]:
             self._lost_out = block.lost
-            self._jitter_out_s = block.jitter_ticks / peer._stream.rate_hz
+            self._jitter_out_s = block.jitter_ticks / said[1]
+
+    def _hearing(self, now: float) -> rtcp.ReportBlock | None:
+        """How the peer's stream has come since this was last asked; None: it has not (RFC 3550 §6.4.1)."""
+        stream = self._stream
+        packets, lost = self._packets_in - self._reported[0], stream.lost - self._reported[1]
+        if stream.ssrc is None or packets <= 0:
+            return None
+        self._reported = (self._packets_in, stream.lost)
+        fraction = lost / (packets + lost) if lost > 0 else 0.0
+        last_sr, delay_s = 0, 0.0
+        if self._last_report is not None and self._last_report[0] == stream.ssrc:
+            last_sr, delay_s = self._last_report[1], now - self._last_report[2]
+        return rtcp.ReportBlock(
+            stream.ssrc,
+            fraction,
+            stream.lost_of_source,
+            stream.highest,
+            round(stream.jitter_ticks),
+            last_sr,
+            delay_s,
+        )
 
     def _is_expected(self, data: bytes) -> bool:
         """Whether a datagram is RTP of a type agreed on, as far as anybody can see."""

@@ -1,6 +1,6 @@
-"""RTCP reports (RFC 3550 §6): read as they pass, for round trip, loss and jitter."""
+"""RTCP reports (RFC 3550 §6): read for round trip, loss and jitter; packed where the PBX is a party."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
@@ -9,12 +9,16 @@ from pbx.rtp.packet import VERSION, MalformedPacketError
 
 SENDER_REPORT: Final = 200
 RECEIVER_REPORT: Final = 201
+SOURCE_DESCRIPTION: Final = 202
 GOODBYE: Final = 203
 
 _HEAD: Final = Struct("!BBHI")
 _SENDER: Final = Struct("!IIIII")
 _BLOCK: Final = Struct("!IIIIII")
 _NTP_FRACTION: Final = 1 << 16
+_CNAME: Final = 1
+_MOST_LOST: Final = (1 << 23) - 1
+_MASK: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +41,65 @@ class ReportBlock:
 
     def pack(self) -> bytes:
         """24 bytes."""
-        fraction = round(self.fraction_lost * 256) & 0xFF
+        fraction = min(int(self.fraction_lost * 256), 0xFF)
+        lost = max(-_MOST_LOST - 1, min(self.lost, _MOST_LOST))
         return _BLOCK.pack(
             self.ssrc,
-            fraction << 24 | self.lost & 0xFFFFFF,
-            self.highest,
-            self.jitter_ticks,
+            fraction << 24 | lost & 0xFFFFFF,
+            self.highest & _MASK,
+            self.jitter_ticks & _MASK,
             self.last_sr,
-            round(self.delay_s * _NTP_FRACTION),
+            round(self.delay_s * _NTP_FRACTION) & _MASK,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SenderInfo:
+    """What a sender report says of its sender (§6.4.1).
+
+    Attributes:
+        ntp: the time as 32 bits of seconds and 32 of their fraction.
+        timestamp_ticks: the same time on the clock of its RTP packets.
+        octets: of payload.
+    """
+
+    ntp: int
+    timestamp_ticks: int
+    packets: int
+    octets: int
+
+    @property
+    def sr_id(self) -> int:
+        """By which receivers name the report."""
+        return self.ntp >> 16 & _MASK
+
+    def pack(self) -> bytes:
+        """20 bytes."""
+        seconds, fraction = self.ntp >> 32 & _MASK, self.ntp & _MASK
+        return _SENDER.pack(
+            seconds, fraction, self.timestamp_ticks & _MASK, self.packets & _MASK, self.octets & _MASK
+        )
+
+
+def ntp_of(seconds: float) -> int:
+    """A time as NTP has it, for `SenderInfo`: in steps of 2**-32 s."""
+    return int(seconds * (1 << 32)) & (1 << 64) - 1
+
+
+def pack_report(ssrc: int, sender: SenderInfo | None, blocks: Sequence[ReportBlock]) -> bytes:
+    """A sender report (§6.4.1), or without `sender` a receiver report (§6.4.2)."""
+    body = b"" if sender is None else sender.pack()
+    body += b"".join(block.pack() for block in blocks)
+    kind = RECEIVER_REPORT if sender is None else SENDER_REPORT
+    return _HEAD.pack(VERSION << 6 | len(blocks), kind, 1 + len(body) // 4, ssrc) + body
+
+
+def pack_description(ssrc: int, cname: str) -> bytes:
+    """The source description with the one item that every compound has: the canonical name (§6.5.1)."""
+    text = cname.encode()[:255]
+    items = bytes((_CNAME, len(text))) + text
+    items += bytes(4 - len(items) % 4)  # the list ends with one null octet at least, on a 32-bit boundary
+    return _HEAD.pack(VERSION << 6 | 1, SOURCE_DESCRIPTION, 1 + len(items) // 4, ssrc) + items
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +117,8 @@ class Report:
 
     def pack(self) -> bytes:
         """One RTCP packet; a sender report counts no packets (for tests, which need none)."""
-        blocks = b"".join(block.pack() for block in self.blocks)
-        sender = b""
-        kind = RECEIVER_REPORT
-        if self.sr_id is not None:
-            kind = SENDER_REPORT
-            sender = _SENDER.pack(self.sr_id >> 16, (self.sr_id & 0xFFFF) << 16, 0, 0, 0)
-        words = 1 + (len(sender) + len(blocks)) // 4
-        return _HEAD.pack(VERSION << 6 | len(self.blocks), kind, words, self.ssrc) + sender + blocks
+        sender = None if self.sr_id is None else SenderInfo(self.sr_id << 16, 0, 0, 0)
+        return pack_report(self.ssrc, sender, self.blocks)
 
 
 def reports(data: bytes) -> Iterator[Report]:

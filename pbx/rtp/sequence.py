@@ -58,6 +58,11 @@ class Reception:
         return self._before + self.highest - self._base + 1 - self.received
 
     @property
+    def lost_of_source(self) -> int:
+        """The same since the present source began."""
+        return self.lost - self._before
+
+    @property
     def jitter_s(self) -> float:
         """The mean deviation of the packets' spacing (A.8)."""
         return self.jitter_ticks / self.rate_hz

@@ -16,6 +16,8 @@ class EndpointStats:
         round_trip_s: our way to the peer and back, from the peer's last RTCP report; None: no report.
         lost_out: packets sent to the peer that it reports lost; None: no report.
         jitter_out_s: the jitter the peer reports; None: no report.
+        playout_s: so long what the peer says is kept before it goes on as sound, packet time included;
+            None: it was not heard as sound.
         strangers: packets dropped because they came from another source than the peer.
         refused: packets dropped because they failed SRTP authentication, were replayed or are no RTP.
         ssrc: synchronization source last heard; None: nothing came.
@@ -33,6 +35,7 @@ class EndpointStats:
     round_trip_s: float | None = None
     lost_out: int | None = None
     jitter_out_s: float | None = None
+    playout_s: float | None = None
     strangers: int = 0
     refused: int = 0
     ssrc: int | None = None
@@ -55,6 +58,7 @@ def total(before: EndpointStats | None, after: EndpointStats) -> EndpointStats:
         round_trip_s=before.round_trip_s if after.round_trip_s is None else after.round_trip_s,
         lost_out=before.lost_out if after.lost_out is None else after.lost_out,
         jitter_out_s=before.jitter_out_s if after.jitter_out_s is None else after.jitter_out_s,
+        playout_s=before.playout_s if after.playout_s is None else after.playout_s,
         strangers=before.strangers + after.strangers,
         refused=before.refused + after.refused,
         ssrc=before.ssrc if after.ssrc is None else after.ssrc,

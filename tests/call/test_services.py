@@ -16,7 +16,21 @@ from pbx.call.questions import (
     OpenMailbox,
 )
 from pbx.call.sound import Begin, Finish
-from pbx.media.orders import Digit, Join, Mix, Play, Played, Record, Recorded, SendDigit, StopPlay
+from pbx.media.orders import (
+    Digit,
+    EndpointStats,
+    Join,
+    Mix,
+    Play,
+    Played,
+    ReadStats,
+    Record,
+    Recorded,
+    SendDigit,
+    StatsRead,
+    StopPlay,
+)
+from pbx.media.prompt import Duration, System
 from pbx.office.no_answer import NoAnswer
 from pbx.office.room import Room
 from pbx.rules.decision import Reject
@@ -242,7 +256,32 @@ def test_echo(world: World):
     assert isinstance(mix, Mix)
     assert mix.echo
     world.press("#")
-    assert Mix(mix.endpoint, "") in world.orders
+    assert world.orders[-2:] == [Mix(mix.endpoint, ""), ReadStats(mix.endpoint)]
+    world.media(StatsRead(mix.endpoint, EndpointStats(round_trip_s=0.03, playout_s=0.07)))
+    assert world.sounds[-1].parts == (System("echo-delay", (Duration(0.1),)),)
+    world.finish()
+    assert world.heard() == ["goodbye"]
+    world.finish()
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    "stats", [EndpointStats(), EndpointStats(round_trip_s=0.03), EndpointStats(playout_s=0.07), None]
+)
+def test_an_echo_without_a_report_of_the_phone_has_no_delay_to_say(world: World, stats: EndpointStats | None):
+    ann = world.phone("101")
+    ann.invite("*43")
+    ann.ack()
+    world.finish()
+    endpoint = endpoint_of(world, ann)
+    world.press("#")
+    if stats is None:  # the media worker died with the question
+        world.wait(1.5)
+    else:
+        world.media(StatsRead(endpoint, stats))
+    assert world.heard() == ["goodbye"]
+    world.media(StatsRead(endpoint, EndpointStats(round_trip_s=0.03, playout_s=0.07)))  # late
     world.finish()
     ann.ok("BYE")
     world.assert_nothing_left()

@@ -14,6 +14,7 @@ from pbx.media.orders import (
     EndpointFailed,
     Join,
     Latched,
+    Mix,
     OpenEndpoint,
     Part,
     Resumed,
@@ -22,7 +23,8 @@ from pbx.media.orders import (
     SrtpKeys,
 )
 from pbx.media.probe import is_pair_free, ports_in_use
-from pbx.rtp.rtcp import Report, ReportBlock
+from pbx.rtp.packet import unpack
+from pbx.rtp.rtcp import Report, ReportBlock, reports
 from pbx.rtp.srtp import Srtp
 from tests.support.rtp_phone import PATIENCE_S, V4, V6, Phone, free_pair, rtp
 from tests.support.worker_process import Process
@@ -327,3 +329,23 @@ def test_a_pair_is_free_when_neither_port_is_anybodys(phones):
                 assert not is_pair_free(port)
                 assert number in ports_in_use()
         assert not {port, port + 1} & ports_in_use()
+
+
+def test_where_the_pbx_speaks_itself_it_reports_and_learns_the_round_trip(worker, phones):
+    a = phones()
+    port = free_pair()
+    worker.tell(OpenEndpoint("a", "call", V4, port))
+    worker.tell(SetRemote("a", a.address, codecs=((0, "PCMU"),), heard_codecs=((0, "PCMU"),)))
+    worker.tell(Mix("a", "echo", echo=True))
+    worker.settle()
+    a.rtp.sendto(rtp(1), (V4, port))
+    said = unpack(a.heard())
+    (report,) = reports(a.rtcp.recv(4096))
+    assert report.ssrc == said.ssrc
+    assert [block.ssrc for block in report.blocks] == [7]
+    answer = Report(7, None, (ReportBlock(report.ssrc, 0.0, 0, 9, 80, report.sr_id, 0.0),))
+    a.rtcp.sendto(answer.pack(), (V4, port + 1))
+    worker.settle()
+    stats = worker.stats("a")
+    assert 0.0 <= stats.round_trip_s < PATIENCE_S
+    assert stats.jitter_out_s == 0.01

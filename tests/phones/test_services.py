@@ -9,7 +9,7 @@ import soundfile
 
 from pbx.call.phrases import Phrases
 from pbx.media.dtmf import make_digit
-from pbx.media.prompt import Digits, Prompt
+from pbx.media.prompt import Digits, Duration, Prompt
 from pbx.media.rendering import Renderer
 from tests.phones.conftest import EVIDENCE, Workshop
 from tests.phones.support.office import TestDevice
@@ -207,6 +207,23 @@ def test_the_echo_is_heard(server: PbxServer, shop: Workshop, program: str):
     call = dial(phone, "*43")
     phone.ear(call).wait_tone(phone.tone, 2.0, timeout=15)
     phone.hangup(call)
+
+
+def test_the_measured_delay_of_the_echo_is_said(server: PbxServer, shop: Workshop):
+    phone = shop.registered("pjsua", account(server))
+    call = dial(phone, "*43")
+    phone.ear(call).wait_tone(phone.tone, 2.0, timeout=15)
+    # A phone reports some five seconds after our first report reached it.
+    phone.wait_for("its report", lambda: phone.ear(call).seconds() > 12.0, 20)
+    start = phone.ear(call).seconds()
+    phone.dtmf(call, "#")
+    renderer = Renderer(None, server.folder / "data")
+    # A packet time at least, a full jitter buffer at most: the loopback has no way to speak of.
+    possible = [PHRASES.fill("echo-delay", Duration(ms / 1000)) for ms in range(20, 300)]
+    said = wait_until("the delay is made a sound", lambda: list(filter(renderer.known, possible)), 5)
+    print(said)
+    wait_heard(server, phone, call, said[-1], start)
+    phone.wait_ended(call)
 
 
 def test_three_in_a_room_hear_each_other_and_not_themselves(server: PbxServer, shop: Workshop):

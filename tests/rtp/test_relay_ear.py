@@ -16,6 +16,8 @@ KEYS, PHONE_KEYS = SrtpKeys(SUITE, bytes(30), b"x" * 30), SrtpKeys(SUITE, b"x" *
 class Ear:
     """Writes down what it hears."""
 
+    delay_s = None
+
     def __init__(self):
         self.heard = []
 
