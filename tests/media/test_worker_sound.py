@@ -66,6 +66,7 @@ class Talker(Phone):
             OpenEndpoint(name, "call", V4, self.target[1]),
             SetRemote(name, self.address, **{**agreed, **more}),
         )
+        worker.settle()  # what came before would find nobody
 
     def send(self, payload, payload_type, marker=False):
         self.sequence += 1
