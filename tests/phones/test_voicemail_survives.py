@@ -90,14 +90,16 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
     extra = f'[mail]\nserver = "smtp://127.0.0.1:{port}?starttls=off"\nsender = "pbx@voices.example"\n'
     server = PbxServer(tmp_path / "pbx", office(), limits=extra)
     server.folder.mkdir()
-    server.start()
     shop = Workshop(tmp_path, server)
-    request.node.stash[EVIDENCE] = shop.evidence
-    yield Place(server, shop, letters)
-    shop.close()
-    server.stop()
-    mail.kill()
-    mail.wait()
+    try:
+        server.start()
+        request.node.stash[EVIDENCE] = shop.evidence
+        yield Place(server, shop, letters)
+        shop.close()
+        server.stop()
+    finally:
+        mail.kill()
+        mail.wait()
 
 
 def sounds_like(samples, rate: int, phone: Phone, least_s: float) -> None:
