@@ -15,6 +15,7 @@ from pbx.media.samples import Samples, frame_size
 MAX_RUNS: Final = 4
 FRAME_OVERHEAD: Final = sys.getsizeof(b"") + 8  # bytes that Python adds to each payload
 MAX_BYTES: Final = 64 << 20
+MAX_SOUNDS: Final = 500  # each keeps a file open
 
 
 class EncodedSound:
@@ -129,6 +130,6 @@ class SoundCache:
 
     def _shrink(self) -> None:
         total = self.size
-        while total > self._max_bytes and len(self._sounds) > 1:
+        while (total > self._max_bytes or len(self._sounds) > MAX_SOUNDS) and len(self._sounds) > 1:
             _, sound = self._sounds.popitem(last=False)
             total -= sound.size

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pbx.errors import MediaError, UsageError
 from pbx.media.codecs import CODECS, make_encoder
-from pbx.media.encoded import EncodedSound, SoundCache, read_samples
+from pbx.media.encoded import MAX_SOUNDS, EncodedSound, SoundCache, read_samples
 from pbx.media.samples import frame_size
 from tests.support.sound import frames, voice
 
@@ -100,3 +100,10 @@ def test_read_samples(tmp_path):
     assert len(read_samples(path)) == 0
     with pytest.raises(MediaError, match="No such file"):
         read_samples(tmp_path / "y.pcm")
+
+
+def test_a_cache_keeps_not_too_many_files_open():
+    cache = SoundCache(read=lambda path: np.zeros(160, np.int16))
+    for number in range(MAX_SOUNDS + 50):
+        cache.get(f"{number}", "PCMU")
+    assert len(cache._sounds) == MAX_SOUNDS
