@@ -328,6 +328,7 @@ class LegMedia:
             codecs=stream.sound_codecs if stream.kind == "audio" else (),
             heard_codecs=stream.heard_codecs if stream.kind == "audio" else (),
             has_digits=self.has_digits,
+            telephone_event_send=stream.telephone_event_send,
             relatch=relatch and before is not None,  # a renegotiation may come with a new source
         )
         if before is None or said != before:
