@@ -160,6 +160,7 @@ def own_pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PbxServer]:
     server.start()
     yield server
     server.stop()
+    server.release()
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def server(place: Namespace, tmp_path: Path) -> Iterator[PbxServer]:
     made.start()
     yield made
     made.stop()
+    made.release()
 
 
 @pytest.fixture

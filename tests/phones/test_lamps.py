@@ -55,6 +55,7 @@ def server(tmp_path: Path) -> Iterator[PbxServer]:
     yield made
     if made.is_running:
         made.stop()
+        made.release()
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     yield start
     for server in servers:
         server.stop()
+        server.release()
 
 
 def call(server: PbxServer, folder: Path, count: int, rate: float, hold_ms: int) -> SippResult:

@@ -54,6 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PbxServer]:
     made.start()
     yield made
     made.stop()
+    made.release()
 
 
 PHRASES = Phrases("en")
@@ -220,7 +221,7 @@ def test_the_measured_delay_of_the_echo_is_said(server: PbxServer, shop: Worksho
     renderer = Renderer(None, server.folder / "data")
     # A packet time at least, a full jitter buffer at most: the loopback has no way to speak of.
     possible = [PHRASES.fill("echo-delay", Duration(ms / 1000)) for ms in range(20, 300)]
-    said = wait_until("the delay is made a sound", lambda: list(filter(renderer.known, possible)), 5)
+    said = wait_until("the delay is made a sound", lambda: list(filter(renderer.known, possible)), 15)
     print(said)
     wait_heard(server, phone, call, said[-1], start)
     phone.wait_ended(call)

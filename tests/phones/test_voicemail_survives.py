@@ -88,7 +88,7 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
     assert mail.stdout is not None
     port = mail.stdout.readline().strip()
     extra = f'[mail]\nserver = "smtp://127.0.0.1:{port}?starttls=off"\nsender = "pbx@voices.example"\n'
-    server = PbxServer(tmp_path / "pbx", office(), limits=extra)
+    server = PbxServer(tmp_path / "pbx", office(), limits=extra, rtp_ports=60)
     server.folder.mkdir()
     shop = Workshop(tmp_path, server)
     try:
@@ -98,6 +98,7 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
         shop.close()
         server.stop()
     finally:
+        server.release()
         mail.kill()
         mail.wait()
 

@@ -193,6 +193,10 @@ class PbxServer:
     def log_since_mark(self) -> str:
         return self.log_text()[self._mark :]
 
+    def release(self) -> None:
+        """It will not be started again: others may have its ports."""
+        self._ports.release()
+
     def assert_well(self) -> None:
         """It runs, and has logged neither a traceback nor a critical event since it was last asked."""
         assert self._program is not None, "the server was not started"
