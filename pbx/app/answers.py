@@ -39,6 +39,7 @@ Then = Callable[[Any], None]
 
 FAILURES: Final = 5  # wrong codes in a row (product §3)
 LOCKED_S: Final = 15 * 60.0
+MOST_SUBJECTS: Final = 10_000  # whose failures are counted
 
 
 class Answers:
@@ -188,7 +189,7 @@ class Answers:
 
     def _check(self, about: CheckSecret, then: Then) -> None:
         count, last = self._failures.get(about.subject, (0, 0.0))
-        now = time.monotonic()
+        now = self._reactor.seconds()
         if count >= FAILURES and now - last < LOCKED_S:
             then(LOCKED)
             return
@@ -196,6 +197,8 @@ class Answers:
             count = 0
         # Counted before it is known, so that many calls at once have no more tries than one.
         self._failures[about.subject] = (count + 1, now)
+        if len(self._failures) > MOST_SUBJECTS:
+            del self._failures[next(iter(self._failures))]
         pool = self._reactor.getThreadPool()
         # Where there is no secret the same work is done: how long it takes tells nothing.
         stored = about.hash or NOBODYS
