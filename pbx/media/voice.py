@@ -55,6 +55,7 @@ class Voice:
         self._stream = stream
         self._silence = silence(frame_size(NARROW_HZ))
         self._playout: Playout | None = None
+        self._last_delay_s: float | None = None
         self._source: tuple[int, int, str] | None = None  # SSRC, payload type and codec of what is played out
         self._agreed: Remote | None = None
         self._chosen: tuple[int, str] | None = None  # payload type and codec, as agreed then
@@ -99,6 +100,7 @@ class Voice:
         """Tell the endpoint what of its packets is needed here, and what not to send by itself."""
         cover = self._suppressed if self.is_speaking or self.is_among_others else None
         if not self.is_listening and self._playout is not None:
+            self._last_delay_s = self._playout.delay_s
             self._playout = self._source = None  # what is in it would be stale when somebody listens again
             self.heard = self._silence
         self.endpoint.listen(self if self.is_listening or self.endpoint.peer is None else None, cover)
@@ -141,8 +143,8 @@ class Voice:
 
     @property
     def delay_s(self) -> float | None:
-        """How long what the peer says is kept before the PBX says it on."""
-        return None if self._playout is None else self._playout.delay_s
+        """How long what the peer says is kept before the PBX says it on; as last, if nobody listens now."""
+        return self._last_delay_s if self._playout is None else self._playout.delay_s
 
     def hear(self, packet: bytes, now: float) -> None:
         """From the endpoint."""
