@@ -349,3 +349,42 @@ def share_of(phone: Phone, call: PhoneCall, frequency: float) -> float:
 
 def recordings(server: PbxServer) -> list[Path]:
     return sorted((server.folder / "data" / "recordings").rglob("*.wav"))
+
+
+def test_keys_by_info_arrive_as_events_at_the_other_phone(server: PbxServer, shop: Workshop):
+    caller, callee = shop.registered("pjsua", account(server)), shop.registered("baresip", account(server))
+    call, answered = connect(caller, callee)
+    assert isinstance(caller, PjsuaPhone)
+    caller.dtmf(call, "5", method="info")
+    callee.wait_digits(answered, "5")
+    hang_up((caller, call), (callee, answered))
+
+
+def test_a_ringing_phone_is_picked_up(server: PbxServer, shop: Workshop):
+    caller, ringing, third = (shop.registered("pjsua", account(server)) for _ in range(3))
+    ringing.answering(Answering(180))
+    call = caller.dial(ringing.account.username)
+    rung = ringing.wait_incoming()
+    picked = dial(third, f"**{ringing.account.username}")
+    caller.wait_established(call)
+    ringing.wait_ended(rung)
+    hear_each_other((caller, call), (third, picked))
+    hang_up((caller, call), (third, picked))
+
+
+def test_blind_transfer_by_keys(server: PbxServer, shop: Workshop):
+    first, second, third = (shop.registered("pjsua", account(server)) for _ in range(3))
+    call, answered = connect(first, second)
+    third.answering(Answering(180))
+    first.dtmf(call, "##2")
+    wait_heard(server, first, call, PHRASES.say("transfer-dial"))
+    first.dtmf(call, third.account.username + "#")
+    third_call = third.wait_incoming()
+    first.hangup(call)
+    third.answer(third_call)
+    third.wait_established(third_call)
+    start = second.ear(answered).seconds()
+    third.ear(third_call).wait_tone(second.tone, 1.5, timeout=10)
+    second.ear(answered).wait_tone(third.tone, 1.5, start_s=start, timeout=10)
+    third.hangup(third_call)
+    second.wait_ended(answered)
