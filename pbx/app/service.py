@@ -39,6 +39,8 @@ from pbx.store.writer import Writer
 
 log: Final = Logger()
 
+AHEAD_S: Final = 30.0  # after the start: phones register first
+AHEAD_CHANGED_S: Final = 2.0  # after a change of the office
 DRAIN_S: Final = 3.0  # for phones to answer the BYEs of a server that stops
 
 
@@ -168,7 +170,7 @@ class Service:
         self._watch.start()
         self.mailboxes.start()
         self.mailer.start()
-        self._voices.render_ahead(self.exchange.office)
+        self._voices.render_ahead(AHEAD_S)
 
     def _restore(self) -> None:
         """The phones that were registered when the server ended."""
@@ -306,7 +308,7 @@ class Service:
 
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
-        self._voices.render_ahead(office)
+        self._voices.render_ahead(AHEAD_CHANGED_S)
 
 
 def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:

@@ -20,11 +20,12 @@ from pbx.mail.outbox import Mailer
 from pbx.media.prompt import Prompt, Rendered, StoppedError
 from pbx.media.rendering import Renderer
 from pbx.media.system_prompts import fields_of, texts
-from pbx.office.snapshot import Office
 from pbx.store.desk import Desk
 from pbx.store.voicemail import Counts, Message
 
 log: Final = Logger()
+
+IDLE_S: Final = 10.0  # of the speech process: it is there again in a third of a second
 
 
 class Voices:
@@ -51,7 +52,8 @@ class Voices:
             mailer,
             data,
         )
-        self.renderer = Renderer(reactor, data, command=tuple(speech))
+        self.renderer = Renderer(reactor, data, command=tuple(speech), idle_s=IDLE_S)
+        self._ahead: Any = None  # when it is time to render ahead
         self._answers = Answers(
             reactor, desk, data, lambda: exchange.office, self._left, self._full, self._forget
         )
@@ -80,8 +82,14 @@ class Voices:
 
         self._answers.answer(effect.about, answered)
 
-    def render_ahead(self, office: Office) -> None:
-        """Nobody who calls first is to wait for what is always said."""
+    def render_ahead(self, after_s: float) -> None:
+        """Nobody who calls first is to wait for what is always said; later, so as not to be in the way."""
+        if self._ahead is not None and self._ahead.active():
+            self._ahead.cancel()
+        self._ahead = self._reactor.callLater(after_s, self._render_ahead)
+
+    def _render_ahead(self) -> None:
+        office = self._exchange.office
         phrases = self._exchange.services.phrases
         prompts: list[Prompt] = [phrases.beep(), phrases.ring_back(), phrases.music()]
         prompts += [phrases.greeting("", each.no_answer.greeting) for each in office.extensions]
@@ -91,6 +99,8 @@ class Voices:
 
     def stop(self) -> "Deferred[None]":
         """End the speech process."""
+        if self._ahead is not None and self._ahead.active():
+            self._ahead.cancel()
         return self.renderer.stop()
 
     # --- what is mailed ------------------------------------------------------------------------------------
