@@ -354,6 +354,7 @@ def recordings(server: PbxServer) -> list[Path]:
 def test_keys_by_info_arrive_as_events_at_the_other_phone(server: PbxServer, shop: Workshop):
     caller, callee = shop.registered("pjsua", account(server)), shop.registered("baresip", account(server))
     call, answered = connect(caller, callee)
+    hear_each_other((caller, call), (callee, answered), 0.5)
     assert isinstance(caller, PjsuaPhone)
     caller.dtmf(call, "5", method="info")
     callee.wait_digits(answered, "5")
