@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from pbx.call.dialogue import LOCKED, Unanswered
 from pbx.call.questions import (
@@ -25,6 +26,7 @@ from pbx.call.questions import (
     OpenMailbox,
 )
 from pbx.call.sound import Begin, Finish
+from pbx.call.voicemail import LEAST_S
 from pbx.errors import PbxError
 from pbx.office.snapshot import Office
 from pbx.store.desk import Desk
@@ -167,16 +169,20 @@ class Answers:
 
     def _finish(self, about: Finish, then: Then) -> None:
         what = about.what
-        if isinstance(what, NewMessage):
-            if (message := self._messages.pop(what.id, None)) is not None:
-                self._desk.finish(message, lambda kept: self._kept(kept, then))
-        elif isinstance(what, NewGreeting):
+        if isinstance(what, NewGreeting):
+            is_too_short = 0 <= about.seconds < LEAST_S  # then the mailbox comes back with its old one
             self._desk.finish_greeting(
                 what.mailbox,
-                lambda mailbox: then(None if isinstance(mailbox, PbxError) or not mailbox.greeting else True),
+                lambda mailbox: then(
+                    None if is_too_short or isinstance(mailbox, PbxError) or not mailbox.greeting else True
+                ),
             )
+        elif (message := self._messages.pop(what.id, None)) is not None:
+            self._desk.finish(message, lambda kept: self._kept(kept, then))
         elif (recording := self._recordings.pop(what.id, None)) is not None:
             self._desk.finish_recording(recording, lambda kept: then(kept and True))
+        else:
+            then(None)
 
     def _kept(self, kept: Any, then: Then) -> None:
         if isinstance(kept, Message):
@@ -214,7 +220,11 @@ class Answers:
                 )
             then(is_right)
 
-        verified.addCallbacks(checked, lambda failure: log.failure("a code was not checked", failure))
+        def failed(failure: Failure) -> None:
+            log.failure("a code was not checked", failure)
+            then(Unanswered("the code was not checked"))
+
+        verified.addCallbacks(checked, failed)
 
 
 NOBODYS: Final = f"scrypt$16384$8$1${'A' * 22}==${'A' * 43}="  # of no text that anybody knows

@@ -50,6 +50,7 @@ def extended(content: Content) -> Content:
     return Content(tuple([_extend(line, codecs=True) for line in content.lines]), content.bandwidths)
 
 
+@lru_cache(256)
 def translated(content: Content, offered: Content) -> Content:
     """An answer for who made the offer: `content`, but our own codecs where it has none in common with it.
 

@@ -3,15 +3,17 @@
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import succeed
+from twisted.internet.defer import fail, succeed
 from twisted.internet.task import Clock
 
 from pbx.app import answers
 from pbx.app.answers import FAILURES, LOCKED_S, Answers
-from pbx.call.dialogue import LOCKED
-from pbx.call.questions import CheckSecret
+from pbx.call.dialogue import LOCKED, Unanswered
+from pbx.call.questions import CheckSecret, NewGreeting, NewMessage, NewRecording
+from pbx.call.sound import Finish
 from pbx.office.snapshot import Office
 from pbx.store.passwords import Passwords
+from pbx.store.voicemail import Mailbox
 
 HASH = Passwords(n=2).hash("1234")
 
@@ -66,3 +68,35 @@ def test_a_right_one_in_between_counts_anew(check):
     for _ in range(3):
         assert [check("0000") for _ in range(FAILURES - 1)] == [False] * (FAILURES - 1)
         assert check("1234") is True
+
+
+def test_a_thread_that_fails_is_an_answer_too(reactor, monkeypatch):
+    """Else the caller would wait for ever."""
+    monkeypatch.setattr(answers, "deferToThreadPool", lambda *_: fail(RuntimeError("no thread")))
+    nothing = lambda *_: None  # noqa: E731
+    made = Answers(reactor, None, Path("/data"), Office, nothing, nothing, nothing)
+    found = []
+    made.answer(CheckSecret("room 700", HASH, "1234"), found.append)
+    assert [type(each) for each in found] == [Unanswered]
+
+
+def test_the_end_of_a_recording_that_nobody_knows_is_answered(reactor):
+    nothing = lambda *_: None  # noqa: E731
+    made = Answers(reactor, None, Path("/data"), Office, nothing, nothing, nothing)
+    found = []
+    made.answer(Finish(NewMessage("m1", "100", "101", "", "100"), 3.0, "stopped"), found.append)
+    made.answer(Finish(NewRecording("r1", "c", "100", "101", "100"), 3.0, "stopped"), found.append)
+    assert found == [None, None]
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.4, None), (3.0, True), (-1.0, True)])
+def test_a_greeting_that_was_too_short_is_told_also_where_there_is_an_older_one(reactor, seconds, kept):
+    class Desk:
+        def finish_greeting(self, key, then):
+            then(Mailbox(key, "voicemail/100/greeting.wav"))
+
+    nothing = lambda *_: None  # noqa: E731
+    made = Answers(reactor, Desk(), Path("/data"), Office, nothing, nothing, nothing)
+    found = []
+    made.answer(Finish(NewGreeting("100"), seconds, "#"), found.append)
+    assert found == [kept]
