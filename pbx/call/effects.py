@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 from pbx.immutable import immutable
 from pbx.rtp.statistics import EndpointStats
@@ -39,6 +39,11 @@ class LegRecord:
     ended_s: float | None = None
     why: str = ""
     media: dict[str, EndpointStats] = field(default_factory=dict)
+    number: str = ""  # outside, in E.164
+    trunk: str = ""  # name of the trunk or gateway
+    codec: str = ""  # of its audio, as SDP names it
+    payer: str = ""  # key of the extension whose usage limit counts it
+    cost: str = ""  # decimal, in the office's currency; "" = not counted
 
     def as_row(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -62,6 +67,11 @@ class CallRecord:
     duration_s: float = 0.0
     callee_key: str = ""  # of the extension that was called
     recordings: list[str] = field(default_factory=list)
+    kind: Literal["internal", "inbound", "outbound"] = "internal"
+    caller_name: str = ""
+    caller_device: str = ""  # SIP user, "" = outside
+    member: str = ""  # email of who was logged in at a hot-desk phone, or gave his PIN
+    number: str = ""  # the number of ours that was called from outside
 
     def as_row(self) -> dict[str, Any]:
         """All of it as plain values: what `dataclasses.asdict` gives, in a tenth of its time."""

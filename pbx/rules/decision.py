@@ -1,6 +1,50 @@
-"""What the rules decide about a call; each decision says why."""
+"""What the rules decide about a call; each decision says why.
+
+`why` is the reason that decided, `because` what led there, in order: sentences that name the settings that
+count. Together they are the explanation of the call.
+"""
 
 from dataclasses import dataclass
+from typing import Literal
+
+CallState = Literal["answered", "unanswered", "busy", "cancelled", "blocked", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Who an outside callee is shown.
+
+    Attributes:
+        number: ours, in E.164; "" = none that may be sent.
+        original: the outside caller whose call is passed on, in E.164, where he is to be shown: in From by a
+            trunk that takes foreign numbers, in Diversion and History-Info by the others.
+        is_hidden: the callee sees nobody (`*67`, a caller who withholds his number).
+    """
+
+    number: str = ""
+    name: str = ""
+    original: str = ""
+    is_hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A number outside of the office, and how it is reached.
+
+    Attributes:
+        number: E.164 with its "+"; an emergency number as it was dialled; what a gateway is to dial.
+        payer: key of the extension that causes the leg: its usage limit counts it. "" = nobody pays.
+        trunks: names, in the order in which they are tried; empty for a gateway.
+        gateway: name of the gateway that takes the call, instead of trunks.
+    """
+
+    number: str
+    payer: str
+    shown: Shown
+    trunks: tuple[str, ...] = ()
+    gateway: str = ""
+    rule: str = ""  # name of the outbound rule
+    is_emergency: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,16 +57,49 @@ class Reject:
     key: str = ""  # of the extension whose no-answer settings apply
     is_noted: bool = False  # the missed call is mailed
     announcement: str = ""  # the system prompt that the caller hears first
+    because: tuple[str, ...] = ()
+    state: CallState | None = None  # in the call record, where the status does not say it
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Devices (by their SIP user names) ring together; nobody answers within `no_answer_s` seconds: 480."""
+    """Devices (by their SIP user names) and outside numbers ring together; the first to answer wins.
+
+    Attributes:
+        no_answer_s: nobody answers within so many seconds: on to `after`, else 480. None: as long as it may.
+        key: of the extension whose no-answer settings apply; "" = the caller is told what the phones said.
+        after: who rings next when these do not answer, one after the other.
+    """
 
     devices: tuple[str, ...]
     no_answer_s: float | None
     why: str
     key: str = ""
+    outside: tuple[Outside, ...] = ()
+    after: tuple["Ring", ...] = ()
+    because: tuple[str, ...] = ()
+    group: str = ""  # key of the group that was called
+
+
+@dataclass(frozen=True, slots=True)
+class AskPasscode:
+    """The caller is answered and asked for the passcode of `key`; then `then` rings, and he hears that."""
+
+    key: str
+    hash: str
+    then: Ring
+    why: str
+    because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AskPin:
+    """A hot-desk phone where nobody is logged in dials outside: who gives his PIN makes this one call."""
+
+    device: str
+    dialled: str
+    why: str
+    because: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +108,7 @@ class TakeMessage:
 
     key: str
     why: str
+    because: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +123,8 @@ class Serve:
     service: str
     argument: str
     why: str
+    because: tuple[str, ...] = ()
 
 
 Decision = Reject | Ring | TakeMessage | Serve
+DialDecision = Decision | AskPasscode | AskPin
