@@ -10,11 +10,12 @@ import soundfile
 from pbx.media.dtmf import make_digit
 from pbx.media.prompt import Digits, Duration
 from pbx.media.rendering import Renderer
-from tests.phones.conftest import EVIDENCE, Workshop
+from tests.phones.conftest import EVIDENCE, Workshop, require
 from tests.phones.support.office import TestDevice
 from tests.phones.support.phone import Account, Answering
 from tests.phones.support.pjsua_phone import PjsuaPhone
 from tests.phones.support.server import PbxServer
+from tests.phones.support.sipp import call_all
 from tests.phones.support.sound import judge_tone, read_wav, write_wav
 from tests.phones.support.talk import connect, hang_up, hear_each_other
 from tests.phones.support.voices import (
@@ -141,13 +142,18 @@ def test_keys_are_heard_and_said_back(server: PbxServer, shop: Workshop, program
     phone.hangup(call)
 
 
-def test_keys_are_heard_as_tones(server: PbxServer, shop: Workshop, tmp_path: Path):
-    """From a phone that agreed on nothing else: its microphone hears them."""
-    tones = [np.concatenate((make_digit(key, 100, 16000), np.zeros(1600, np.int16))) for key in "2580"]
+@pytest.mark.parametrize("program", ["linphone", "pjsua"])
+def test_keys_are_heard_as_tones(server: PbxServer, shop: Workshop, tmp_path: Path, program: str):
+    """From a phone that agreed on nothing else: linphone's microphone hears them, PJSIP makes them."""
     quiet = np.zeros(3 * 16000, np.int16)
-    microphone = write_wav(tmp_path / "keys.wav", np.concatenate((quiet, *tones, quiet)), 16000)
-    phone = shop.registered("linphone", account(server), keys="none", microphone=microphone)
+    tones = [np.concatenate((make_digit(key, 100, 16000), np.zeros(1600, np.int16))) for key in "2580"]
+    spoken = (quiet, *tones, quiet) if program == "linphone" else (quiet,)
+    microphone = write_wav(tmp_path / "keys.wav", np.concatenate(spoken), 16000)
+    phone = shop.registered(program, account(server), keys="none", microphone=microphone)
     call = dial(phone, "*44")
+    if isinstance(phone, PjsuaPhone):
+        phone.wait_for("the introduction", lambda: phone.ear(call).seconds() > 1.0)
+        phone.dtmf(call, "2580", method="tones")
     wait_heard(server, phone, call, PHRASES.fill("keys-pressed", Digits("2580")))
     assert "telephone-event" not in phone.sent("INVITE")[-1].text
     phone.hangup(call)
@@ -296,6 +302,19 @@ def test_keys_by_info_arrive_as_events_at_the_other_phone(server: PbxServer, sho
     caller.dtmf(call, "5", method="info")
     callee.wait_digits(answered, "5")
     hang_up((caller, call), (callee, answered))
+
+
+def test_keys_by_info_as_single_characters(server: PbxServer, shop: Workshop, tmp_path: Path):
+    """application/dtmf, as SIPp sends it (the phones send application/dtmf-relay)."""
+    require("sipp")
+    callee = shop.registered("pjsua", account(server))
+    number = str(next(numbers))
+    pairs = [(TestDevice(number, number), TestDevice(callee.account.username, callee.account.username))]
+    result = call_all(
+        tmp_path / "sipp", ("127.0.0.1", server.port), pairs, rate=1, hold_ms=1500, scenario="info_keys.xml"
+    )
+    assert result.successful == 1, result
+    callee.wait_digits(callee.calls[0], "258#")
 
 
 def test_a_ringing_phone_is_picked_up(server: PbxServer, shop: Workshop):
