@@ -175,6 +175,9 @@ class Booth:
             self._go(step.action())
         elif isinstance(step, Ask):
             host.ask(step.question, lambda answer: self._answered(number, answer))
+        elif isinstance(step, Wait):  # without audio, too: a dialogue that waits must not run in circles
+            host.set_booth_timer(step.seconds)
+            self._take_typed()
         elif not self._endpoint:
             self._go(_nothing(step))
         elif isinstance(step, Take):
@@ -185,9 +188,6 @@ class Booth:
         elif isinstance(step, Measure):
             host.set_booth_timer(MEASURE_S)
             host.order(ReadStats(self._endpoint))
-        elif isinstance(step, Wait):
-            host.set_booth_timer(step.seconds)
-            self._take_typed()
         elif step.prompt is None:
             host.set_booth_timer(step.first_s)
             self._take_typed()

@@ -702,3 +702,20 @@ def test_who_is_transferred_to_nobody_may_leave_a_message(world: World):
     eve.respond(eve.last("CANCEL"), 200)
     eve.respond(eve.last("INVITE"), 487)
     world.assert_nothing_left()
+
+
+@pytest.mark.parametrize("where", ["*85", "701"])
+def test_who_has_switched_his_audio_off_waits_in_silence(world: World, where: str):
+    ann, bob = world.phone("101"), world.phone("102")
+    talk(world, ann, bob)
+    bob.send(bob.in_dialog("INVITE", bob.sdp(2, port=0)))
+    ann.ok("INVITE", ann.sdp(2, port=0))
+    bob.ack()
+    ann.send(ann.in_dialog("REFER", Refer_To=f"<sip:{where}@pbx.local>"))
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    ann.bye()
+    world.wait(60.0)
+    assert len(world.exchange.calls) == 1
+    bob.bye()
+    world.assert_nothing_left()
