@@ -121,7 +121,7 @@ class Booth:
         step = self._step
         if isinstance(step, Gather):
             self._go(self._digits or None)
-        elif isinstance(step, Wait):
+        elif isinstance(step, (Wait, Say)):
             self._go("")
         elif isinstance(step, Measure):
             self._go(None)
@@ -222,6 +222,8 @@ class Booth:
         if number != self._number or host is None or (isinstance(step, Gather) and self._digits):
             return
         if stem is not None:
+            if isinstance(step, Say):
+                host.set_booth_timer(step.most_s)
             self._play(stem)
         elif isinstance(step, Gather):
             host.set_booth_timer(step.first_s)

@@ -74,7 +74,10 @@ class CallServices(Protocol):
         by: Leg | None = None,
         done: Callable[[], None] | None = None,
     ) -> None: ...
-    def announce(self, call: "Call", leg: Leg, prompt: str, then: Callable[[], None]) -> None: ...
+    def announce(
+        self, call: "Call", leg: Leg, status: int, prompt: str, then: Callable[[], None]
+    ) -> None: ...
+    def fail(self, call: "Call", leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None: ...
     def ring_back(self, call: "Call", leg: Leg) -> None: ...
     def take_place(self, call: "Call", leg: Leg, other: "Call") -> bool: ...
 
@@ -209,7 +212,7 @@ class Call:
             )
 
         if decision.announcement:
-            self.host.services.announce(self, leg, decision.announcement, refuse)
+            self.host.services.announce(self, leg, decision.status, decision.announcement, refuse)
         else:
             refuse()
 
@@ -357,10 +360,14 @@ class Call:
             self.ring(hunt, decision, offer_of(leg))
             if self.hunt is hunt:
                 self.host.services.ring_back(self, leg)
-        elif isinstance(decision, Reject):
-            self.end(decision.why, decision.status)
-        else:
+        elif not isinstance(decision, Reject):
             self.host.services.begin(self, leg, decision)
+        elif not self.takes_message(leg, decision.key, decision.status, decision.why):
+            self.fail(leg, decision.status, decision.why, decision.announcement)
+
+    def fail(self, leg: Leg, status: int, why: str, announcement: str = "") -> None:
+        """A leg that is up cannot be connected: it hears that, and then the call ends."""
+        self.host.services.fail(self, leg, status, announcement, lambda: self.end(why, status))
 
     def hand_over(self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]) -> None:
         """A leg talks with the PBX from now on, no more with its peer `by`, who is told when that is done."""
@@ -634,19 +641,19 @@ class Call:
             self._finish("busy" if status in (486, 600) else "unanswered", origin, status, why)
             return
         if self.consult is not None and self.consult.transferor is origin:
-            self.consult.failed()
+            self.consult.failed(status)
             return
         transfer, self.transfer = self.transfer, None
         if transfer is not None:
             transfer.failed(status, reason)
             if transfer.transferor in self.legs:
                 return
-        if not self._takes_message(origin, hunt, status, why):
-            self.end(why if transfer is None else f"transfer failed: {why}")
+        if not self.takes_message(origin, hunt.key, status, why):
+            self.fail(origin, status, why if transfer is None else f"transfer failed: {why}")
 
-    def _takes_message(self, origin: Leg, hunt: Hunt, status: int, why: str) -> bool:
-        """Who was transferred, and has nobody else left, may leave a message where nobody answered."""
-        decision = self.host.no_answer(hunt.key, status, why) if hunt.key and status in NOBODY else None
+    def takes_message(self, origin: Leg, key: str, status: int, why: str) -> bool:
+        """A leg that is up, and has nobody else left, may leave a message where nobody answered."""
+        decision = self.host.no_answer(key, status, why) if key and status in NOBODY else None
         if not isinstance(decision, TakeMessage):
             return False
         self.record.decisions.append(decision.why)

@@ -22,6 +22,7 @@ from pbx.media.prompt import (
 from pbx.office import prompt as office_prompt
 
 BEEP: Final = Tone((1000.0,), 0.4)
+CALL_TONES: Final = ("ringback", "busy", "congestion", "information")  # that are played
 
 
 @immutable
@@ -90,9 +91,13 @@ class Phrases:
         """For who waits; to be played again and again."""
         return self.of_office(self.hold_music, self.say(Music()))
 
+    def call_tone(self, name: str) -> Prompt:
+        """One period of a tone of the office's country, as of `media.prompt.CallTone`."""
+        return self.say(CallTone(name, self.country))
+
     def ring_back(self) -> Prompt:
         """That a phone rings; to be played again and again."""
-        return self.say(CallTone("ringback", self.country))
+        return self.call_tone("ringback")
 
     def sound(self, path: str) -> Prompt:
         """A file as it is."""
