@@ -62,6 +62,10 @@ class TransferCall(Protocol):
     def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None: ...
     def linger(self) -> None: ...
     def wait(self, seconds: float) -> None: ...
+    def play_ringing(self, leg: Leg) -> None: ...
+    def takes_message(
+        self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
+    ) -> bool: ...
     def hand_over(
         self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]
     ) -> None: ...
@@ -128,6 +132,13 @@ class Transfer:
         self._subscription.notify(200)
         self._forget()
 
+    def handed_over(self) -> None:
+        """The PBX and the transferee talk."""
+        call = self._call
+        if call is not None:
+            self.succeeded()
+            call.linger()
+
     def failed(self, status: int, reason: str = "") -> None:
         """Nothing came of it: the transferor has its call back."""
         self._subscription.notify(status, reason)
@@ -153,21 +164,17 @@ class Transfer:
         assert call is not None
         decision = call.host.route(self.transferee.party, key)
         if isinstance(decision, Reject):
-            self.failed(decision.status, decision.reason)
+            status, why = decision.status, decision.why
+            if not call.takes_message(self.transferee, decision.key, status, why, self.handed_over):
+                self.failed(status, decision.reason)
             return
         if not isinstance(decision, Ring):
-            call.hand_over(self.transferee, decision, self.transferor, self._handed_over)
+            call.hand_over(self.transferee, decision, self.transferor, self.handed_over)
             return
         content = offer_of(self.transferee)
         hunt = call.hunt = Hunt(call, self.transferee, decision.why)
         referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
         call.ring(hunt, decision, content, referred_by)
-
-    def _handed_over(self) -> None:
-        call = self._call
-        if call is not None:
-            self.succeeded()
-            call.linger()
 
     def _attended(self, replaces: str) -> None:
         call = self._call
@@ -202,6 +209,7 @@ class Transfer:
             leg.name = call.next_name()
             call.add(leg)
         call.wait(ADOPTED_S)
+        call.play_ringing(self.transferee)
 
     def _merge(self, call: TransferCall, second: TransferCall, other: Leg, target: Leg) -> None:
         """Both calls of the transferor are up: what they leave behind talks."""
