@@ -104,6 +104,7 @@ class Call:
         self._is_ending = False
         self._count = 0
         self.booth: Booth | None = None  # where the PBX talks with a leg
+        self._steps = 0  # of all its dialogues
         self._after: Callable[[Any], None] | None = None  # gets what comes of its dialogue
         self._at_end: Callable[[], None] | None = None
         self.consult: Consultation | None = None  # a transfer by keys
@@ -540,6 +541,11 @@ class Call:
     def order(self, order: Any) -> None:
         """From the booth."""
         self.host.order(order)
+
+    def number_step(self) -> int:
+        """From the booth."""
+        self._steps += 1
+        return self._steps
 
     def render(self, prompt: Prompt, done: Callable[[str | None], None]) -> None:
         """From the booth."""

@@ -985,3 +985,17 @@ def test_who_is_transferred_to_somebody_not_there_leaves_a_message(
         ann.ok("BYE")  # it did not hang up by itself
     bob.bye()
     assert [(each.key, each.caller) for each in world.missed] == [("103", "102")]
+
+
+def test_the_end_of_an_earlier_sound_is_not_taken_for_that_of_the_next(hanging_up: World):
+    """The media worker tells of it when another dialogue has begun with the same leg."""
+    world = hanging_up
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    talk(world, ann, bob)
+    world.press("##2103#", endpoint_of(world, ann))
+    eve.ring()
+    ringing = world.playing
+    eve.ring(486)
+    assert tone(world) == "busy"
+    world.media(Played(ringing.endpoint, ringing.play, "stopped"))
+    assert tone(world) == "busy"
