@@ -107,6 +107,7 @@ class Call:
         self._steps = 0  # of all its dialogues
         self._after: Callable[[Any], None] | None = None  # gets what comes of its dialogue
         self._at_end: Callable[[], None] | None = None
+        self._alarm: Callable[[], None] | None = None
         self.consult: Consultation | None = None  # a transfer by keys
         self._keys: dict[Leg, Keys] = {}
         self._loops: dict[Leg, Prompt] = {}  # what a leg that waits hears again and again
@@ -263,6 +264,7 @@ class Call:
             return
         self.is_over = True
         self._plays.clear()
+        self._alarm = None
         for timer in self._timers:
             self.host.stack.timers.set((self, timer), None)
         self.record.state = state
@@ -283,8 +285,16 @@ class Call:
                     self.drop(leg, 200, "transferred the call")
         elif timer == "silence":
             self._check_silence()
+        elif timer == "alarm" and self._alarm is not None:
+            action, self._alarm = self._alarm, None
+            action()
         elif timer == BOOTH_TIMER and self.booth is not None:
             self.booth.expire()
+
+    def set_alarm(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something later, in place of what was to be done before, if the call is not over by then."""
+        self._alarm = action
+        self._set_timer("alarm", seconds)
 
     def _set_timer(self, timer: str, seconds: float | None) -> None:
         """Let it expire after so many seconds, or never."""
@@ -370,6 +380,15 @@ class Call:
     def fail(self, leg: Leg, status: int, why: str, announcement: str = "") -> None:
         """A leg that is up cannot be connected: it hears that, and then the call ends."""
         self.host.services.fail(self, leg, status, announcement, lambda: self.end(why, status))
+
+    def recall(self, leg: Leg, key: str) -> None:
+        """Ring `key` for a leg that waits with its music, and waits on when nobody answers."""
+        decision = self.host.route(leg.party, key)
+        if isinstance(decision, Ring) and self.hunt is None:
+            self.record.decisions.append(decision.why)
+            hunt = self.hunt = Hunt(self, leg, decision.why)
+            hunt.is_recall = True
+            self.ring(hunt, decision, offer_of(leg))
 
     def hand_over(self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]) -> None:
         """A leg talks with the PBX from now on, no more with its peer `by`, who is told when that is done."""
@@ -648,6 +667,8 @@ class Call:
         self.hunt = None
         self._set_timer("no answer", None)
         origin = hunt.origin
+        if hunt.is_recall:
+            return
         reason = response.reason if response is not None else ""
         why = f"{status} {reason}".strip()
         if origin.state == CALLING:

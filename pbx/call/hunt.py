@@ -53,6 +53,7 @@ class Hunt:
         self.key = ""  # of the extension that was called first
         self.tried: set[str] = set()  # extension keys, so that redirections end
         self.is_adopted = False  # its phones were offered the media of another origin
+        self.is_recall = False  # the origin waits, whether anybody answers or not
         self._refusals: list[Response] = []
 
     def add(self, leg: Leg) -> None:
