@@ -959,7 +959,7 @@ class Call:
             return
         if status < 300 and answer is not None:
             leg.acknowledge(answer)  # where the target was called without an offer
-            self.join(origin, leg)
+            self.connect(origin, leg)
         elif leg.is_opening:
             self.end(f"the offer of a transfer's target was answered {status}", 488)
         else:  # it takes not what the target chose: let both find something else

@@ -387,38 +387,6 @@ def test_back_from_a_transfer_by_keys(world: World, how: str):
     world.assert_nothing_left()
 
 
-def test_record_by_key(world: World):
-    ann, bob = world.phone("101"), world.phone("102")
-    talk(world, ann, bob)
-    a, b = endpoint_of(world, ann), endpoint_of(world, bob)
-    world.press("*1", b)
-    record = world.recordings[-1]
-    assert {record.endpoint, record.other} == {a, b}
-    assert (world.playing.endpoint, world.heard()) == (b, ["record-on"])
-    world.press("*1", b)
-    assert not world.recordings
-    ann.bye()
-    bob.ok("BYE")
-    world.assert_nothing_left()
-    assert len(world.records[-1].recordings) == 1
-
-
-def test_an_extension_has_its_calls_recorded(world: World):
-    office = world.exchange.office
-    extensions = (replace(office.extensions[0], record="outbound"), *office.extensions[1:])
-    world.perform(world.exchange.swap_office(replace(office, extensions=extensions), world.now))
-    ann, bob = world.phone("101"), world.phone("102")
-    talk(world, bob, ann)
-    assert not world.recordings
-    bob.bye()
-    ann.ok("BYE")
-    talk(world, ann, bob)
-    assert len(world.recordings) == 1
-    ann.bye()
-    bob.ok("BYE")
-    world.assert_nothing_left()
-
-
 # --- music on hold
 
 
