@@ -11,7 +11,7 @@ from pbx.media.dtmf import make_digit
 from pbx.media.prompt import Digits, Duration
 from pbx.media.rendering import Renderer
 from tests.phones.conftest import Workshop, require
-from tests.phones.support.office import TestDevice, extension_toml
+from tests.phones.support.office import PLAIN, TestDevice, extension_toml
 from tests.phones.support.phone import Answering
 from tests.phones.support.pjsua_phone import PjsuaPhone
 from tests.phones.support.server import PbxServer, running
@@ -31,7 +31,7 @@ from tests.phones.support.voices import (
 )
 from tests.phones.support.waiting import wait_until
 
-PHONES = range(100, 170)
+PHONES = PLAIN[:70]
 BOXES = range(200, 220)  # extensions without any phone: their voicemail answers at once
 
 
