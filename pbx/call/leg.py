@@ -8,6 +8,7 @@ from pbx.call.own_media import extended
 from pbx.call.renegotiation import Done, Renegotiation
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.immutable import immutable
+from pbx.rules.decision import Outside
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
 from pbx.sip.dialog import Dialog, contact_of
@@ -26,12 +27,39 @@ OVER: Final = "over"
 
 @immutable
 class Party:
-    """Who is behind a leg: extension key, name shown, SIP user of the device, and whether it hides itself."""
+    """Who is behind a leg.
+
+    Attributes:
+        key: of the extension, or the number of somebody outside: what is shown.
+        device: SIP user of the phone, "" = outside.
+        is_private: it hides itself.
+        number: of somebody outside, in E.164 where it can be read so; "" = withheld, or one of ours.
+        trunk, gateway: the way to somebody outside.
+        member: email of who is logged in at a hot-desk phone.
+    """
 
     key: str
     label: str = ""
     device: str = ""
     is_private: bool = False
+    number: str = ""
+    trunk: str = ""
+    gateway: str = ""
+    member: str = ""
+
+    @property
+    def is_outside(self) -> bool:
+        """It is no phone of the office."""
+        return not self.device
+
+
+@immutable
+class OutsideLeg:
+    """How a leg reaches its number: by the trunk or gateway `way`; `others` are tried after it."""
+
+    number: Outside
+    way: str
+    others: tuple[str, ...] = ()
 
 
 @immutable
@@ -86,6 +114,8 @@ class Leg:
         self.state = CALLING
         self.dialog: Dialog | None = None
         self.answered_at: float | None = None
+        self.outside: OutsideLeg | None = None  # of a B-leg to a number outside
+        self.account = ""  # the name by which its usage is counted, "" = it is not
         self.opening: Request | None = None  # the INVITE that opens the dialog
         self.user: LegUser | None = user
         self._stack = stack
