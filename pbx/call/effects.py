@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Literal
 
+from pbx.call.usage_ledger import Charge
 from pbx.immutable import immutable
+from pbx.office.rate import Rate
 from pbx.rtp.statistics import EndpointStats
 
 
@@ -109,3 +111,29 @@ class WriteRecord:
     """A call is over and every statistic of its legs has come in."""
 
     record: CallRecord
+
+
+@immutable
+class OpenUsage:
+    """A leg that an extension pays for is answered: should the server die, it is charged all the same.
+
+    Attributes:
+        leg: unique, of the call and the leg: UsageLedger knows it by the same name.
+        at: when, monotonic.
+    """
+
+    leg: str
+    call: str
+    key: str
+    month: str
+    number: str
+    rate: Rate
+    at: float
+
+
+@immutable
+class ChargeUsage:
+    """Such a leg is over. It is asked for before the WriteRecord of its call, and kept before that."""
+
+    call: str
+    charge: Charge

@@ -32,7 +32,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from pbx.errors import StoreError
 from pbx.office.snapshot import Office
-from pbx.store.schema import binding, call_record, member_password, office_item, revision
+from pbx.store.schema import binding, member_password, office_item, revision
 
 VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 MIGRATION_LOCK: Final = 0x70627831  # of PostgreSQL's advisory locks; any number that nobody else takes
@@ -150,20 +150,6 @@ class Store:
             connection.execute(delete(binding).where(binding.c.username.in_(tuple(bindings))))
             if rows:
                 connection.execute(insert(binding), rows)
-
-    def add_records(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows of finished calls; one that is there already is replaced, so that trying twice is safe."""
-        rows = [fit(call_record, record) for record in {record["id"]: record for record in records}.values()]
-        if rows:
-            with self.writes() as connection:
-                connection.execute(delete(call_record).where(call_record.c.id.in_([r["id"] for r in rows])))
-                connection.execute(insert(call_record), rows)
-
-    def records(self) -> list[dict[str, Any]]:
-        """Every finished call, the oldest first."""
-        with self.reads() as connection:
-            query = select(call_record).order_by(call_record.c.started_at, call_record.c.id)
-            return [dict(row) for row in connection.execute(query).mappings()]
 
     def set_password(self, email: str, hashed: str) -> None:
         """Set a member's portal password."""
