@@ -9,9 +9,8 @@ from pbx.office.snapshot import Office
 from pbx.rules.decision import AskPasscode, AskPin, Decision, DialDecision, Reject, Ring, TakeMessage
 from pbx.rules.dialled import decide_dialled
 from pbx.rules.facts import Caller, World
-from pbx.rules.inbound import decide_inbound
+from pbx.rules.inbound import decide_inbound, decide_number
 from pbx.rules.no_answer import decide_no_answer
-from pbx.rules.number import decide_number
 from pbx.rules.outbound import decide_outside
 from pbx.rules.redirect import decide_redirect
 from pbx.rules.hot_desk import caller_of, extension_of

@@ -15,6 +15,14 @@ SERVICES: Final = {
     "*86": ("fetch", True),
     "**": ("pick up", True),
     "*8": ("pick up in group", False),
+    "*72": ("forward on", True),
+    "*73": ("forward off", False),
+    "*78": ("do not disturb on", False),
+    "*79": ("do not disturb off", False),
+    "*11": ("hot desk", False),
+    "00": ("hot desk", False),
+    "00#": ("hot desk", False),
+    "*12": ("hot desk logout", False),
 }
 
 
@@ -22,11 +30,11 @@ def decide_feature(office: Office, dialled: str) -> Serve | Reject | None:
     """The service that was dialled; None: it is no code and no room."""
     if office.room(dialled) is not None:
         return Serve("room", dialled, f"{dialled} is a conference room")
-    if not dialled.startswith("*"):
+    if not dialled.startswith(("*", "#", "0")):
         return None
     for code in sorted(SERVICES, key=len, reverse=True):
         service, needs_more = SERVICES[code]
         rest = dialled[len(code) :]
         if dialled.startswith(code) and bool(rest) == needs_more:
             return Serve(service, rest, f"{code} is: {service}")
-    return Reject(404, "Not Found", f"{dialled} is no code")
+    return None if dialled.startswith("0") else Reject(404, "Not Found", f"{dialled} is no code")
