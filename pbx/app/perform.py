@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from twisted.logger import Logger, LogLevel
 
 from pbx.app.printable import LONGEST, printable
-from pbx.call.effects import Missed, Note, SaveBindings, WriteRecord
+from pbx.call.effects import EmergencyDialled, Missed, Note, SaveBindings, SaveLogins, WriteRecord
 from pbx.call.sound import Question, Render
 from pbx.media.orders import SOUND_ORDERS, CloseEndpoint, Join, OpenEndpoint, Part, ReadStats, SetRemote
 from pbx.sip.flow import Flow
@@ -47,6 +47,8 @@ class Voices(Protocol):
 
     def missed(self, effect: Missed) -> None: ...
 
+    def emergency(self, effect: EmergencyDialled) -> None: ...
+
 
 class Performer:
     """A table from the type of an effect to who carries it out.
@@ -62,6 +64,7 @@ class Performer:
         media: Media,
         save_bindings: Callable[[SaveBindings], None],
         write_record: Callable[[WriteRecord], None],
+        save_logins: Callable[[SaveLogins], None],
     ) -> None:
         self._media = media
         self._is_opening = False
@@ -72,7 +75,9 @@ class Performer:
             WriteRecord: write_record,
             Render: self._render,
             Question: self._answer,
+            SaveLogins: save_logins,
             Missed: self._missed,
+            EmergencyDialled: self._emergency,
             OpenEndpoint: self._open,
             **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, ReadStats, *SOUND_ORDERS), media.perform),
         }
@@ -94,6 +99,9 @@ class Performer:
 
     def _missed(self, effect: Missed) -> None:
         self.voices.missed(effect)
+
+    def _emergency(self, effect: EmergencyDialled) -> None:
+        self.voices.emergency(effect)
 
     def _open(self, order: OpenEndpoint) -> None:
         # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets

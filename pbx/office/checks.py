@@ -102,6 +102,31 @@ def keys_are_unique(facts: Facts) -> Iterator[Finding]:
             owners.setdefault(key, f"a{'n' if kind == 'extension' else ''} {kind}")
 
 
+def codes(facts: Facts) -> Iterator[Finding]:
+    """A code means one thing, and is no emergency number; none that is pressed in a call hides another."""
+    office = facts.office
+    path: Path = ("office", "codes")
+    # Those that the file says come last: the mistake is there, and not in a default.
+    found = sorted(office.settings.codes.all(), key=lambda each: (*path, each[0]) in facts.given)
+    yield from _twice((((*path, name), code) for name, code in found), "each code once")
+    for name, code in found:
+        if code in office.settings.emergency:
+            yield Finding((*path, name), show(code), "a code that is no emergency number (office.emergency)")
+    in_call = office.settings.codes.in_call()
+    for code, name in in_call.items():
+        hidden = next((each for each in in_call if each != code and each in code), None)
+        if hidden is not None:
+            allowed = f"a code in which {in_call[hidden]} = {show(hidden)} is not pressed on the way"
+            yield Finding((*path, name), show(code), allowed)
+
+
+def hot_desk_keys(facts: Facts) -> Iterator[Finding]:
+    keys = [*facts.names("extension"), *facts.names("group"), *facts.names("room")]
+    for index, key in enumerate(facts.office.settings.hot_desk_keys):
+        what = "the key of an extension, a group or a room"
+        yield from _missing(("office", "hot_desk_keys", index), key, what, keys)
+
+
 def names_are_unique(facts: Facts) -> Iterator[Finding]:
     office = facts.office
     lists: dict[tuple[str, str], list[str]] = {
@@ -295,6 +320,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     destinations,
     vip_keys,
     keys_are_unique,
+    codes,
+    hot_desk_keys,
     names_are_unique,
     devices,
     one_owner,
