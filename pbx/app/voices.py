@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from pbx.app.answers import Answers
 from pbx.call.effects import EmergencyDialled, Missed
 from pbx.call.exchange import Exchange
+from pbx.call.phrases import CALL_TONES
 from pbx.call.sound import Question, Render
 from pbx.errors import MediaError
 from pbx.mail.facts import EmergencyCall, Extension, MailboxFull, MissedCall, NewVoicemail, Party
@@ -91,7 +92,7 @@ class Voices:
     def _render_ahead(self) -> None:
         office = self._exchange.office
         phrases = self._exchange.services.phrases
-        prompts: list[Prompt] = [phrases.beep(), phrases.ring_back(), phrases.music()]
+        prompts: list[Prompt] = [phrases.beep(), phrases.music(), *map(phrases.call_tone, CALL_TONES)]
         prompts += [phrases.greeting("", each.no_answer.greeting) for each in office.extensions]
         prompts += [phrases.say(name) for name, text in texts("en").items() if not fields_of(text)]
         made = self.renderer.render_ahead(dict.fromkeys(prompts))

@@ -87,7 +87,10 @@ class CallServices(Protocol):
         by: Leg | None = None,
         done: Callable[[], None] | None = None,
     ) -> None: ...
-    def announce(self, call: "Call", leg: Leg, prompt: str, then: Callable[[], None]) -> None: ...
+    def announce(
+        self, call: "Call", leg: Leg, status: int, prompt: str, then: Callable[[], None]
+    ) -> None: ...
+    def fail(self, call: "Call", leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None: ...
     def ring_back(self, call: "Call", leg: Leg) -> None: ...
     def take_place(self, call: "Call", leg: Leg, other: "Call") -> bool: ...
     def ask_passcode(
@@ -253,7 +256,7 @@ class Call:
             self._finish(state, leg, decision.status, decision.why)
 
         if decision.announcement:
-            self.host.services.announce(self, leg, decision.announcement, refuse)
+            self.host.services.announce(self, leg, decision.status, decision.announcement, refuse)
         else:
             refuse()
 
@@ -466,10 +469,17 @@ class Call:
             self.ring(hunt, decision, offer_of(leg))
             if self.hunt is hunt:
                 self.host.services.ring_back(self, leg)
-        elif isinstance(decision, Reject):
-            self.end(decision.why, decision.status)
-        else:
+        elif not isinstance(decision, Reject):
             self._serve_caller(leg, decision)
+        elif not self._goes_on(leg, decision):
+            self.fail(leg, decision.status, decision.why, decision.announcement)
+
+    def fail(self, leg: Leg, status: int, why: str, announcement: str = "") -> None:
+        """A leg that is up cannot be connected: it hears that, and then the call ends."""
+        self.host.services.fail(self, leg, status, announcement, lambda: self.end(why, status))
+
+    def _goes_on(self, leg: Leg, decision: Reject) -> bool:
+        return self.goes_on(leg, decision.key, decision.status, decision.why)
 
     def hand_over(self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]) -> None:
         """A leg talks with the PBX from now on, no more with its peer `by`, who is told when that is done."""
@@ -772,15 +782,15 @@ class Call:
             self._finish("busy" if status in (486, 600) else "unanswered", origin, status, why)
             return
         if self.consult is not None and self.consult.transferor is origin:
-            self.consult.failed()
+            self.consult.failed(status)
             return
         transfer, self.transfer = self.transfer, None
         if transfer is not None:
             transfer.failed(status, reason)
             if transfer.transferor in self.legs:
                 return
-        if not self._takes_message(origin, hunt, status, why):
-            self.end(why if transfer is None else f"transfer failed: {why}")
+        if not self.goes_on(origin, hunt.key, status, why):
+            self.fail(origin, status, why if transfer is None else f"transfer failed: {why}")
 
     def _ring_next(self, hunt: Hunt) -> None:
         """The next of a group that rings one after the other."""
@@ -794,16 +804,19 @@ class Call:
         """Who answers, for a caller in the office: outside nobody learns of our extensions."""
         return () if origin.party.is_outside else assert_identity(leg.party, self.host.domain)
 
-    def _takes_message(self, origin: Leg, hunt: Hunt, status: int, why: str) -> bool:
-        """Who was transferred, and has nobody else left, may leave a message where nobody answered."""
+    def goes_on(self, origin: Leg, key: str, status: int, why: str) -> bool:
+        """A leg that is up, and has nobody else left, has what the extension wants that did not answer."""
         decision: Decision | None = None
-        if hunt.key and status in NOBODY:
-            decision = self.host.router.no_answer(origin.party, hunt.key, status, why)
-        if not isinstance(decision, TakeMessage):
+        if key and status in NOBODY:
+            decision = self.host.router.no_answer(origin.party, key, status, why)
+        if decision is None or isinstance(decision, Reject):
             return False
         self.explain(decision)
         self.talk = None
         origin.media.part()
+        if isinstance(decision, Ring):
+            self.carry_out(origin, decision)
+            return True
         self.host.services.begin(self, origin, decision)
         return True
 

@@ -5,17 +5,20 @@ back. The same holds when the new one hangs up, or nobody answers.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from pbx.call.dialogue import Dialogue, Gather, Say
+from pbx.call.failure import tone_of
 from pbx.call.hunt import Hunt
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
 from pbx.call.transfer import bridge, offer_of
-from pbx.rules.decision import AskPasscode, DialDecision, Ring
+from pbx.rules.decision import AskPasscode, DialDecision, Reject, Ring
 from pbx.sdp.content import Content
 
 DIALLED_DIGITS: Final = 20
+TONE_S: Final = 2.0  # and then the transferor is back
 
 
 class ConsultCall(Protocol):
@@ -66,11 +69,11 @@ class Consultation:
             return
         decision = call.route(self.transferor, key)
         if isinstance(decision, AskPasscode):
-            call.ask_passcode(self.transferor, decision, self._ring, self._fail)
+            call.ask_passcode(self.transferor, decision, self._ring, partial(self._fail, 403))
         elif isinstance(decision, Ring):
             self._ring(decision)
         else:
-            self._fail()
+            self._fail(decision.status if isinstance(decision, Reject) else 480)
 
     def _ring(self, decision: Ring) -> None:
         call = self._call
@@ -87,12 +90,13 @@ class Consultation:
         self.transferor.media.part()
         call.connect(self.transferor, leg)
 
-    def failed(self) -> None:
+    def failed(self, status: int) -> None:
         """Nobody has answered."""
-        self._fail()
+        self._fail(status)
 
-    def _fail(self) -> None:
-        self._call.serve(self.transferor, _say(self._phrases, "transfer-failed"), lambda _result: self.back())
+    def _fail(self, status: int = 480) -> None:
+        dialogue = _say_failed(self._phrases, status)
+        self._call.serve(self.transferor, dialogue, lambda _result: self.back())
 
     def back(self) -> None:
         """The transferor talks with the first side again."""
@@ -151,5 +155,6 @@ def _ask(phrases: Phrases) -> Dialogue:
     return (yield Gather(phrases.say("transfer-dial"), most=DIALLED_DIGITS))
 
 
-def _say(phrases: Phrases, name: str) -> Dialogue:
-    yield Say(phrases.say(name))
+def _say_failed(phrases: Phrases, status: int) -> Dialogue:
+    yield Say(phrases.call_tone(tone_of(status)), loop=True, most_s=TONE_S)
+    yield Say(phrases.say("transfer-failed"))

@@ -111,7 +111,16 @@ class Exchange:
         self.services = Services(self, settings.data)
         self.occupancy = Occupancy()
         self.metering = Metering(self, calendar)
-        self.world = CurrentWorld(self.stack, calendar, entropy, self.location, self.occupancy)
+        self.world = CurrentWorld(
+            self.stack,
+            calendar,
+            entropy,
+            self.location,
+            self.occupancy,
+            self.metering,
+            self.logins,
+            self.locks,
+        )
         self.router = Router(lambda: self.office, self.world)
         self.trunks = Trunks(self)
         self.ringing = Ringing(self, self.stack, self.location, self.trunks, settings.srtp, own_address)

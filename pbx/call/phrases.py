@@ -23,6 +23,7 @@ from pbx.office import prompt as office_prompt
 
 BEEP: Final = Tone((1000.0,), 0.4)
 LIMIT_TONE: Final = Tone((1400.0,), 0.5)
+CALL_TONES: Final = ("ringback", "busy", "congestion", "information")  # that are played
 
 
 @immutable
@@ -91,9 +92,13 @@ class Phrases:
         """For who waits; to be played again and again."""
         return self.of_office(self.hold_music, self.say(Music()))
 
+    def call_tone(self, name: str) -> Prompt:
+        """One period of a tone of the office's country, as of `media.prompt.CallTone`."""
+        return self.say(CallTone(name, self.country))
+
     def ring_back(self) -> Prompt:
         """That a phone rings; to be played again and again."""
-        return self.say(CallTone("ringback", self.country))
+        return self.call_tone("ringback")
 
     def limit_warning(self) -> Prompt:
         """In a call: its time will soon be up."""

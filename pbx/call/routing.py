@@ -43,7 +43,9 @@ class Router:
 
     def dialled(self, party: Party, dialled: str) -> DialDecision:
         """What becomes of what a phone or a gateway dials."""
-        return decide_dialled(self._office(), self._world, caller(party), dialled)
+        office = self._office()
+        keys = office.settings.hot_desk_keys
+        return decide_dialled(office, self._world, caller(party), dialled, hot_desk_keys=keys)
 
     def arrived(self, party: Party, numbers: Sequence[str]) -> tuple[Decision, str]:
         """What becomes of a call from outside, and to which number of ours it is.
