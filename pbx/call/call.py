@@ -638,7 +638,9 @@ class Call:
     def cut(self, leg: Leg) -> None:
         """The usage limit is reached."""
         self.record.decisions.append(f"the usage limit of {self._payer(leg)} is reached")
-        self.end("the usage limit is reached", extra=(("Reason", 'SIP;cause=403;text="Usage limit reached"'),))
+        self.end(
+            "the usage limit is reached", extra=(("Reason", 'SIP;cause=403;text="Usage limit reached"'),)
+        )
 
     def _payer(self, leg: Leg) -> str:
         return leg.outside.number.payer if leg.outside is not None else ""

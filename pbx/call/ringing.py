@@ -149,7 +149,9 @@ class Ringing:
 
     def _invite(self, hunt: Hunt, binding: Binding, decision: Ring) -> Request:
         shown = self._host.shown_caller(hunt.origin.party, decision)
-        request = self.request_to(binding, "INVITE", shown, decision.key or decision.group, hunt.origin.opening)
+        request = self.request_to(
+            binding, "INVITE", shown, decision.key or decision.group, hunt.origin.opening
+        )
         request.headers.extend((*assert_identity(shown, self._host.domain), *hunt.extra))
         return request
 

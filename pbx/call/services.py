@@ -242,7 +242,7 @@ class Services:
         elif is_hot_desk(self._host.office, device):
             call.serve(leg, log_in(self.phrases, device, self))
         else:  # the rules have refused who could hear it before the answer
-            call.serve(leg, _say(self.phrases, "hotdesk-not-here"))
+            call.serve(leg, say_failure(self.phrases, 403, "hotdesk-not-here"))
 
     def _hot_desk_logout(self, call: Call, leg: Leg, _argument: str) -> None:
         call.serve(leg, log_out(self.phrases, leg.party.device, self))

@@ -61,8 +61,6 @@ class CurrentWorld:
 
     def took_turn(self, group: str) -> None:
         """The group has had one more call."""
-        self._metering, self._logins, self._locks = metering, logins, locks
-        self.approved: Mapping[str, Set[str]] = {}  # numbers that an extension may show besides its own
         self._turns[group] = self._turns.get(group, 0) + 1
 
     def used(self, key: str) -> Used:

@@ -52,9 +52,7 @@ def make_office(**changes: Any) -> Office:
 
 def change(office: Office, key: str, **changes: Any) -> Office:
     """The office with an extension changed."""
-    extensions = tuple(
-        replace(each, **changes) if each.key == key else each for each in office.extensions
-    )
+    extensions = tuple(replace(each, **changes) if each.key == key else each for each in office.extensions)
     return replace(office, extensions=extensions)
 
 
@@ -352,9 +350,7 @@ def test_the_office_members_mobile_may_be_shown():
     office = replace(
         make_office(), members=(Member("ann@acme.example", "Ann", "owner", mobile="+6598765432"),)
     )
-    office = change(
-        office, "100", assignee="ann@acme.example", caller_id=CallerId("fixed", "+6598765432")
-    )
+    office = change(office, "100", assignee="ann@acme.example", caller_id=CallerId("fixed", "+6598765432"))
     world, carrier, _, (ann,) = start(office, "100")
     ann.invite("31234567")
     assert "+6598765432" in carrier.last("INVITE").headers.get("From")
