@@ -1,6 +1,6 @@
 """The exchange: SIP stack, registrar and all calls as one machine. Steps in, effects out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from pbx.call.qualify import Qualifier
 from pbx.call.services import Services
 from pbx.call.sound import Sound
 from pbx.call.subscriptions import Subscriptions
+from pbx.call.trunks import Trunks
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
@@ -119,6 +120,9 @@ class Exchange:
             self.location.is_registered_from,
             self.note,
         )
+        self.trunks = Trunks(
+            self.stack, lambda: self.office, self.is_ours, self.location.is_registered_from, self.hurt
+        )
         self.lamps = MailboxLamps(self.stack, self.location, self.domain, lambda: self.office, self.hurt)
         self.busy_lamps = BusyLamps(self.stack, self.calls, self.domain, lambda: self.office, self.hurt)
         packages = (self.lamps, self.busy_lamps)
@@ -180,6 +184,8 @@ class Exchange:
         self.admission.overload.wait_s = wait_s
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
+        self.stack.now = now
+        self.trunks.lost(flow, why)
         self.stack.flow_lost(flow, why, now)
         if not self.is_stopping:  # registrations outlive the server, which closes the connections itself now
             self._unbound(self.location.flow_lost(flow), why)
@@ -187,11 +193,23 @@ class Exchange:
 
     def keeps(self, flow: Flow) -> bool:
         """A registration or a call lives on this connection."""
-        if self.location.by_flow(flow) or self.subscriptions.uses(flow):
+        if self.location.by_flow(flow) or self.subscriptions.uses(flow) or self.trunks.uses(flow):
             return True
         return any(
             leg.dialog is not None and leg.flow == flow for call in self.calls.values() for leg in call.legs
         )
+
+    def start(self, now: float) -> list[Any]:
+        """The sockets are open: register with the carriers."""
+        self.stack.now = now
+        self.trunks.start()
+        return self._take()
+
+    def resolved(self, number: int, flows: Sequence[Flow], why: str, now: float) -> list[Any]:
+        """The answer to a `Resolve`: the ways to a carrier's server, the best first, or why there is none."""
+        self.stack.now = now
+        self.trunks.resolved(number, flows, why)
+        return self._take()
 
     def media_event(self, event: Any, now: float) -> list[Any]:
         """A media worker reports."""
@@ -255,6 +273,7 @@ class Exchange:
             self.location.clear(username)
             self._unbound([username], why)
         self.subscriptions.swap_office()
+        self.trunks.swap_office()
         return self._take()
 
     def mailbox_changed(self, mailbox: str, new: int, saved: int, now: float) -> list[Any]:
@@ -268,14 +287,15 @@ class Exchange:
         self.stack.now = now
         self.is_stopping = True
         self.subscriptions.stop()
+        self.trunks.stop()
         for call in tuple(self.calls.values()):
             call.end("the server is stopping", 503, (("Reason", 'SIP;cause=503;text="Server is stopping"'),))
         return self._take()
 
     @property
     def is_quiet(self) -> bool:
-        """No call, no dialog and no recording is left."""
-        return not self.calls and not self.stack.dialogs and self.sound.is_quiet
+        """No call, no dialog, no recording and no registration of ours is left."""
+        return not self.calls and not self.stack.dialogs and self.sound.is_quiet and self.trunks.is_quiet
 
     def _emit(self, effect: Any) -> None:
         self.stack.out.append(effect)
