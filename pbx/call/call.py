@@ -876,6 +876,7 @@ class Call:
         self._finish("cancelled", leg, 487, why if "cause=" not in why else "the caller gave up")
 
     def leg_progressed(self, leg: Leg, response: Response, content: Content | None) -> None:
+        self._note_carrier(leg, response)
         if self.hunt is not None:
             self.hunt.progressed(leg, response, content)
 
@@ -888,9 +889,15 @@ class Call:
             self.drop(leg, 487, "nobody waits for it any more")
 
     def leg_refused(self, leg: Leg, response: Response) -> None:
+        self._note_carrier(leg, response)
         self.drop(leg, response.status, response.reason)
         if self.hunt is not None:
             self.hunt.refused(leg, response)
+
+    def _note_carrier(self, leg: Leg, response: Response) -> None:
+        """Whether a trunk answers is remembered for the next call."""
+        if leg.outside is not None:
+            self.host.ringing.heard(leg, response)
 
     def leg_reoffered(self, leg: Leg, content: Content | None) -> None:
         """One side renegotiates: the other is asked, and its answer goes back."""

@@ -1,6 +1,6 @@
 """The exchange: SIP stack, registrar and all calls as one machine. Steps in, effects out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,6 +10,7 @@ from pbx.call.authentication import Gatekeeper, Sender
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
 from pbx.call.effects import Note, SaveBindings, SaveLogins, WriteRecord
+from pbx.call.from_outside import TrunkSender, called_number, calling_number
 from pbx.call.hunt import PRIVATE, Hunt
 from pbx.call.identity import kept_headers, wants_privacy
 from pbx.call.leg import CALLING, Leg, Party
@@ -19,14 +20,13 @@ from pbx.call.logins import Login, Logins
 from pbx.call.mailbox_lamps import MailboxLamps
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
-from pbx.call.own_media import with_digits
 from pbx.call.qualify import Qualifier
 from pbx.call.ringing import Ringing, hop
 from pbx.call.routing import Router
 from pbx.call.services import Services
 from pbx.call.sound import Sound
 from pbx.call.subscriptions import Subscriptions
-from pbx.call.trunks import Carrier, Trunks
+from pbx.call.trunks import Trunks
 from pbx.call.world import CurrentWorld
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
@@ -59,7 +59,7 @@ from pbx.sip.location import LocationService
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
 from pbx.sip.registrar import Registrar
-from pbx.sip.stack import ALLOW, SUPPORTED, Beginning, Extra, Refusal, SipStack
+from pbx.sip.stack import ALLOW, SUPPORTED, Beginning, Refusal, SipStack
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.timers import Timers
 from pbx.sip.uri import SipUri, parse_uri
@@ -122,8 +122,6 @@ class Exchange:
             self.locks,
         )
         self.router = Router(lambda: self.office, self.world)
-        self.trunks = Trunks(self)
-        self.ringing = Ringing(self, self.stack, self.location, self.trunks, settings.srtp, own_address)
         self.is_stopping = False
         self.has_to_see_keys = False  # that phones press in a call: the kernel would hide them
         self.admission = Admission(
@@ -143,6 +141,10 @@ class Exchange:
             self.location.is_registered_from,
             self.note,
         )
+        self.trunks = Trunks(
+            self.stack, lambda: self.office, self.is_ours, self.location.is_registered_from, self.hurt
+        )
+        self.ringing = Ringing(self, self.stack, self.location, self.trunks, settings.srtp, own_address)
         self.lamps = MailboxLamps(self.stack, self.location, self.domain, lambda: self.office, self.hurt)
         self.busy_lamps = BusyLamps(self.stack, self.calls, self.domain, lambda: self.office, self.hurt)
         packages = (self.lamps, self.busy_lamps)
@@ -205,6 +207,8 @@ class Exchange:
         self.admission.overload.wait_s = wait_s
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
+        self.stack.now = now
+        self.trunks.lost(flow, why)
         self.stack.flow_lost(flow, why, now)
         if not self.is_stopping:  # registrations outlive the server, which closes the connections itself now
             self._unbound(self.location.flow_lost(flow), why)
@@ -212,11 +216,23 @@ class Exchange:
 
     def keeps(self, flow: Flow) -> bool:
         """A registration or a call lives on this connection."""
-        if self.location.by_flow(flow) or self.subscriptions.uses(flow):
+        if self.location.by_flow(flow) or self.subscriptions.uses(flow) or self.trunks.uses(flow):
             return True
         return any(
             leg.dialog is not None and leg.flow == flow for call in self.calls.values() for leg in call.legs
         )
+
+    def start(self, now: float) -> list[Any]:
+        """The sockets are open: register with the carriers."""
+        self.stack.now = now
+        self.trunks.start()
+        return self._take()
+
+    def resolved(self, number: int, flows: Sequence[Flow], why: str, now: float) -> list[Any]:
+        """The answer to a `Resolve`: the ways to a carrier's server, the best first, or why there is none."""
+        self.stack.now = now
+        self.trunks.resolved(number, flows, why)
+        return self._take()
 
     def media_event(self, event: Any, now: float) -> list[Any]:
         """A media worker reports."""
@@ -280,7 +296,7 @@ class Exchange:
             self.location.clear(username)
             self._unbound([username], why)
         self.subscriptions.swap_office()
-        self.trunks.swap_office(office, now)
+        self.trunks.swap_office()
         self.occupancy.swap_office({extension.key for extension in office.extensions})
         self._logged_out(self.logins.swap_office(office), "the office does not allow it any more")
         return self._take()
@@ -311,14 +327,15 @@ class Exchange:
         self.stack.now = now
         self.is_stopping = True
         self.subscriptions.stop()
+        self.trunks.stop()
         for call in tuple(self.calls.values()):
             call.end("the server is stopping", 503, (("Reason", 'SIP;cause=503;text="Server is stopping"'),))
         return self._take()
 
     @property
     def is_quiet(self) -> bool:
-        """No call, no dialog and no recording is left."""
-        return not self.calls and not self.stack.dialogs and self.sound.is_quiet
+        """No call, no dialog, no recording and no registration of ours is left."""
+        return not self.calls and not self.stack.dialogs and self.sound.is_quiet and self.trunks.is_quiet
 
     def _emit(self, effect: Any) -> None:
         self.stack.out.append(effect)
@@ -427,15 +444,15 @@ class Exchange:
             leg.broke(error)
 
     def _invite_from_outside(
-        self, request: Request, key: TransactionKey, flow: Flow, carrier: Carrier
+        self, request: Request, key: TransactionKey, flow: Flow, carrier: TrunkSender
     ) -> None:
         """A trunk, or a gateway, brings a call."""
         if request.headers.get("Replaces") is not None:
             raise PeerError(403, "Forbidden")
-        numbers = self.trunks.called_numbers(request, carrier)
+        numbers = called_number(request, carrier.to)
         beginning = Beginning("INVITE", numbers[0] if numbers else "", True, request.call_id)
         self.admission.check(beginning, "", self.settings.max_calls, self.stack.now)
-        if self.trunks.is_full(carrier.name, self._calls_of(carrier.name)):
+        if self.trunks.is_full(carrier.name, self.ringing.calls_over(carrier.name)):
             raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
         party = self._outside_party(request, carrier)
         number = dialled = numbers[0] if numbers else ""
@@ -448,7 +465,7 @@ class Exchange:
         call.record.number = number
         policy: SrtpPolicy = "off" if self.settings.srtp == "off" else "optional"
         leg, content = self._accept(call, party, policy, (request, key, flow))
-        leg.credentials = self.trunks.credentials(carrier.name)
+        leg.credentials = self.trunks.credentials(carrier.name, carrier.kind)
         try:
             self._begin(call, leg, content, decision, request)
         except (PeerError, MediaError, UsageError) as error:
@@ -470,24 +487,18 @@ class Exchange:
         self.note("call {call}: {caller} dials {callee}", call=call.id, caller=caller, callee=callee)
         call.start(leg, content, decision, kept_headers(request))
 
-    def _outside_party(self, request: Request, carrier: Carrier) -> Party:
+    def _outside_party(self, request: Request, carrier: TrunkSender) -> Party:
         """Who calls from outside; nobody's name is `anonymous`."""
         if carrier.is_gateway:
             return self.router.behind(carrier.name)
-        text, name, is_private = self.trunks.calling_number(request)
-        number = to_e164(text, self.office.settings.country) or text
+        calling = calling_number(request)
+        number = to_e164(calling.number, self.office.settings.country) or calling.number
         return Party(
             number or "anonymous",
-            name,
-            is_private=is_private or not number,
+            calling.name,
+            is_private=calling.is_private or not number,
             number=number,
             trunk=carrier.name,
-        )
-
-    def _calls_of(self, way: str) -> int:
-        """How many calls use a trunk or gateway."""
-        return sum(
-            way in (leg.party.trunk, leg.party.gateway) for call in self.calls.values() for leg in call.legs
         )
 
     def _replaced(self, value: str) -> tuple[Call, Leg]:
@@ -587,7 +598,7 @@ class Exchange:
         """A request inside a dialog from another address than before has to prove who sends it, unless the
         device is registered from there: its Contact may name yet another address."""
         if leg.party.is_outside:
-            if self.trunks.is_from(leg.party.trunk or leg.party.gateway, flow):
+            if self.trunks.sends(leg.party.trunk or leg.party.gateway, flow):
                 return True
             raise PeerError(403, "Forbidden")
         if any(

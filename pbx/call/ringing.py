@@ -1,16 +1,17 @@
 """Makes the B-legs of a decision: one for each place of each phone, and one for each number outside."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from pbx.call.authentication import Sender
+from pbx.call.from_outside import Kind
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity, from_value
 from pbx.call.leg import Leg, OutsideLeg, Party
 from pbx.call.leg_media import LegMedia, MediaHost
-from pbx.call.outside import make_invite, order_codecs
+from pbx.call.outside import contact_user, make_invite, order_codecs
 from pbx.call.own_media import with_digits
-from pbx.call.trunks import Trunks
+from pbx.call.trunks import GIVE_UP_S, Trunks
 from pbx.errors import MediaError
 from pbx.office.snapshot import Office
 from pbx.office.trunk import Trunk
@@ -25,7 +26,6 @@ from pbx.sip.message import Request, Response
 from pbx.sip.stack import Extra, SipStack
 
 MAX_FORWARDS: Final = 70
-GIVE_UP_S: Final = 5.0  # a carrier says 100 at once; one that says nothing for so long is not there
 
 
 def is_passing(status: int) -> bool:
@@ -40,6 +40,8 @@ class RingingHost(MediaHost, Protocol):
     domain: str
     has_to_see_keys: bool
 
+    @property
+    def calls(self) -> Mapping[str, Any]: ...
     def note(self, text: str, **fields: object) -> None: ...
     def party(self, sender: Sender) -> Party: ...
     def shown_caller(self, caller: Party, decision: Ring) -> Party: ...
@@ -103,7 +105,7 @@ class Ringing:
                 self._give_up(call, hunt, leg, failed)
         for outside in decision.outside:
             try:
-                self._dial(call, hunt, outside, self._trunks.usable(outside))
+                self._dial(call, hunt, outside, self._ways(outside))
             except MediaError as error:
                 failed = str(error)
         if failed and not hunt.legs:
@@ -125,6 +127,12 @@ class Ringing:
         except MediaError as error:
             self._host.note("call {call}: {why}", call=call.id, why=str(error))
             return False
+
+    def heard(self, leg: Leg, response: Response) -> None:
+        """A carrier has answered an INVITE; that the next one is tried at once depends on it."""
+        if leg.outside is not None:
+            kind: Kind = "gateway" if leg.outside.number.gateway else "trunk"
+            self._trunks.answered(leg.outside.way, response, kind)
 
     # --- phones --------------------------------------------------------------------------------------------
 
@@ -174,43 +182,70 @@ class Ringing:
 
     # --- outside -------------------------------------------------------------------------------------------
 
-    def _dial(self, call: RingingCall, hunt: Hunt, number: Outside, ways: tuple[str, ...]) -> bool:
+    def _dial(self, call: RingingCall, hunt: Hunt, number: Outside, ways: Sequence[str]) -> bool:
         """Call a number by the first of these ways that can be used now; False: there is none."""
         for at, way in enumerate(ways):
-            server = self._trunks.server(way)
-            flows = self._trunks.flows(way)
-            if server is None or not flows:
-                continue
-            name = call.next_name()
-            policy: SrtpPolicy = "off" if self._srtp == "off" else "optional"
-            media = self.media(call.id, name, flows[0], policy)
-            party = Party(number.number, number=number.number, trunk=way)
-            leg = Leg(self._stack, call, name, party, media)  # type: ignore[arg-type]  # a Call
-            leg.outside = OutsideLeg(number, way, ways[at + 1 :])
-            leg.credentials = self._trunks.credentials(way)
-            call.add(leg)
-            hunt.add(leg)
-            content = hunt.content
-            if content is not None and isinstance(server, Trunk):
-                content = order_codecs(content, server.codecs)
-            hops = hunt.origin.opening.max_forwards if hunt.origin.opening is not None else None
-            request = make_invite(server, number, self._host.domain, self._host.entropy, hops)
-            try:
-                leg.invite(
-                    request,
-                    flows[0],
-                    False,
-                    content,
-                    flows[0].transport == "TLS" and policy != "off",
-                    flows[1:],
-                    give_up_s=GIVE_UP_S,
-                )
-            except MediaError as error:
-                self._give_up(call, hunt, leg, str(error))
-                raise
-            return True
+            leg = self._outside_leg(call, number, way, tuple(ways[at + 1 :]))
+            if leg is not None:
+                call.add(leg)
+                hunt.add(leg)
+                self._invite_outside(call, hunt, leg, number)
+                return True
         hunt.unreached = 503
         return False
+
+    def _outside_leg(
+        self, call: RingingCall, number: Outside, way: str, others: tuple[str, ...]
+    ) -> Leg | None:
+        kind: Kind = "gateway" if number.gateway else "trunk"
+        flows = self._trunks.flows(way, kind)
+        if not flows or (kind == "trunk" and self._trunks.is_full(way, self.calls_over(way))):
+            why = "it is full" if flows else "where it is is not known"
+            self._host.note("call {call}: not over {way}: {why}", call=call.id, way=way, why=why)
+            return None
+        name = call.next_name()
+        media = self.media(call.id, name, flows[0], self._carrier_policy)
+        names = ("", way) if number.gateway else (way, "")
+        party = Party(number.number, number=number.number, trunk=names[0], gateway=names[1])
+        leg = Leg(self._stack, call, name, party, media)  # type: ignore[arg-type]  # a Call
+        leg.outside = OutsideLeg(number, way, others)
+        leg.credentials = self._trunks.credentials(way, kind)
+        return leg
+
+    def _invite_outside(self, call: RingingCall, hunt: Hunt, leg: Leg, number: Outside) -> None:
+        assert leg.outside is not None
+        office, way, origin = self._host.office, leg.outside.way, hunt.origin.opening
+        to = office.gateway(way) if number.gateway else office.trunk(way)
+        assert to is not None  # its flows are known
+        content = hunt.content
+        if content is not None and isinstance(to, Trunk):
+            content = order_codecs(content, to.codecs)
+        leg.contact_user = contact_user(to, number.shown)
+        hops = origin.max_forwards if origin is not None else None
+        request = make_invite(to, number, self._host.domain, self._host.entropy, hops)
+        flows = self._trunks.flows(way, "gateway" if number.gateway else "trunk")
+        secure = flows[0].is_secure and self._carrier_policy != "off"
+        try:
+            leg.invite(request, flows[0], False, content, secure, flows[1:], GIVE_UP_S)
+        except MediaError as error:
+            self._give_up(call, hunt, leg, str(error))
+            raise
+
+    def calls_over(self, way: str) -> int:
+        """How many calls use a trunk or gateway."""
+        return sum(
+            way in (leg.party.trunk, leg.party.gateway)
+            for call in self._host.calls.values()
+            for leg in call.legs
+        )
+
+    def _ways(self, number: Outside) -> Sequence[str]:
+        return (number.gateway,) if number.gateway else self._trunks.usable(number.trunks)
+
+    @property
+    def _carrier_policy(self) -> SrtpPolicy:
+        """Carriers choose: what phones of the office have to speak is another matter."""
+        return "off" if self._srtp == "off" else "optional"
 
     # --- media ---------------------------------------------------------------------------------------------
 

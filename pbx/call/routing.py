@@ -9,11 +9,11 @@ from pbx.office.snapshot import Office
 from pbx.rules.decision import AskPasscode, AskPin, Decision, DialDecision, Reject, Ring, TakeMessage
 from pbx.rules.dialled import decide_dialled
 from pbx.rules.facts import Caller, World
+from pbx.rules.hot_desk import caller_of, extension_of
 from pbx.rules.inbound import decide_inbound, decide_number
 from pbx.rules.no_answer import decide_no_answer
 from pbx.rules.outbound import decide_outside
 from pbx.rules.redirect import decide_redirect
-from pbx.rules.hot_desk import caller_of, extension_of
 
 
 class Router:
@@ -61,7 +61,7 @@ class Router:
         return decision or Reject(404, "Not Found", "no number is called"), ""
 
     def transferred(self, by: Party, party: Party, dialled: str) -> Decision:
-        """What becomes of somebody whom `by` transfers: inside he comes as himself, outside on its account."""
+        """What becomes of somebody whom `by` transfers: inside he comes as himself, outside it pays."""
         office, world = self._office(), self._world
         if by.trunk:
             return Reject(403, "Forbidden", "who calls from outside may not transfer")
