@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 from twisted.logger import Logger, LogLevel
 
 from pbx.app.printable import LONGEST, printable
+from pbx.call.carrier import Resolve
 from pbx.call.effects import EmergencyDialled, Missed, Note, SaveBindings, SaveLogins, WriteRecord
 from pbx.call.sound import Question, Render
 from pbx.media.orders import SOUND_ORDERS, CloseEndpoint, Join, OpenEndpoint, Part, ReadStats, SetRemote
@@ -50,14 +51,22 @@ class Voices(Protocol):
     def emergency(self, effect: EmergencyDialled) -> None: ...
 
 
+class Finder(Protocol):
+    """app.Finder, the same."""
+
+    def find(self, effect: Resolve) -> None: ...
+
+
 class Performer:
     """A table from the type of an effect to who carries it out.
 
-    `wire` and `voices` are set before the first step: what they hear becomes steps, whose effects come here.
+    `wire`, `voices` and `finder` are set before the first step: what they hear becomes steps, whose effects
+    come here.
     """
 
     wire: Wire
     voices: Voices
+    finder: Finder
 
     def __init__(
         self,
@@ -78,6 +87,7 @@ class Performer:
             SaveLogins: save_logins,
             Missed: self._missed,
             EmergencyDialled: self._emergency,
+            Resolve: self._find,
             OpenEndpoint: self._open,
             **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, ReadStats, *SOUND_ORDERS), media.perform),
         }
@@ -102,6 +112,9 @@ class Performer:
 
     def _emergency(self, effect: EmergencyDialled) -> None:
         self.voices.emergency(effect)
+
+    def _find(self, effect: Resolve) -> None:
+        self.finder.find(effect)
 
     def _open(self, order: OpenEndpoint) -> None:
         # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final
@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from pbx.app.control import ControlServer
+from pbx.app.finder import Finder
 from pbx.app.hot_desk import LoginKeeper
 from pbx.app.mail import make_mailer
 from pbx.app.mailboxes import Mailboxes
@@ -104,6 +105,7 @@ class Service:
             load=self.exchange,
         )
         performer.wire = self.transports
+        performer.finder = Finder(reactor, self.transports, entropy.below, self._found)
         performer.voices = self._voices = Voices(
             reactor,
             self.exchange,
@@ -169,7 +171,7 @@ class Service:
             self._listening.setdefault(each.transport, each.port)
         self._control.listen(self._reactor)
         self._restore()
-        self._driver.run(lambda _now: ())
+        self._driver.run(self.exchange.start)
         self._watch.start()
         self._logins.start()
         self.mailboxes.start()
@@ -272,6 +274,9 @@ class Service:
 
     def _expire_logins(self, calendar: datetime) -> None:
         self._driver.run(lambda now: self.exchange.expire_logins(calendar, now))
+
+    def _found(self, number: int, flows: Sequence[Flow], why: str) -> None:
+        self._driver.run(self.exchange.resolved, number, flows, why)
 
     def _mailbox_changed(self, mailbox: str, counts: Counts) -> None:
         self._voices.mailbox_changed(mailbox, counts)

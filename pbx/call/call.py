@@ -772,9 +772,8 @@ class Call:
             if decision is not None and not isinstance(decision, Reject):
                 self._serve_caller(origin, decision)
                 return
-            if decision is not None:
-                status, response = decision.status, response if decision.status == status else None
-                reason = decision.reason if response is None else reason
+            if decision is not None and decision.is_noted:
+                status, reason, response = decision.status, decision.reason, None
             extra: Extra = ()
             if response is None and status == 503:
                 extra = (("Retry-After", "10"),)

@@ -1,4 +1,4 @@
-"""The legs that an extension pays for: they are counted, and end when its usage limit is reached (product §3)."""
+"""The legs that an extension pays for are counted, and end when its usage limit is reached (product §3)."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
