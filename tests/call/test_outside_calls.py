@@ -135,7 +135,8 @@ def test_a_country_that_is_not_listed_is_refused_after_an_announcement():
     world, carrier, _, (ann,) = start(make_office(), "100")
     ann.invite("+84912345678")
     assert ann.statuses()[-1] == 183
-    world.finish()
+    world.finish()  # the information tone
+    world.finish()  # the words
     assert ann.statuses()[-1] == 403
     assert not carrier.all("INVITE")
     world.assert_nothing_left()
@@ -184,7 +185,9 @@ def test_forwarding_rings_the_extensions_and_the_number_together_and_the_first_w
     assert not ann.all("INVITE")
     outgoing = carrier.last("INVITE")
     assert outgoing.uri.startswith("sip:+6565551111@")
-    assert bob.last("INVITE") and cid.last("INVITE")
+    assert bob.last("INVITE")
+    cid.ring()
+    carrier.ring()
     bob.answer()
     assert "Call completed elsewhere" in cid.last("CANCEL").headers.get("Reason")
     assert carrier.last("CANCEL")
@@ -332,7 +335,9 @@ def test_a_call_is_warned_of_and_cut_when_the_limit_is_reached():
     world.assert_nothing_left()
     ann.invite("31234567")
     world.finish()
+    world.finish()
     assert ann.statuses()[-1] == 403
+    world.assert_nothing_left()
 
 
 def test_a_gateway_takes_all_calls_of_the_extension():

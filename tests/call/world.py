@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pbx.call.carrier import Resolve
 from pbx.call.effects import EmergencyDialled, Missed, Note, SaveBindings, SaveLogins, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.call.logins import Login
@@ -31,6 +32,7 @@ from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import parse_datagram
 from pbx.sip.transaction.types import Ignored, Send
+from pbx.sip.uri import parse_uri
 
 DOMAIN = "pbx.local"
 SERVER = ("192.0.2.1", 5060)
@@ -90,6 +92,8 @@ class World:
         )
         self.phones: dict[tuple[str, int], Phone] = {}
         self.recordings: list[Record] = []
+        self.perform(self.exchange.start(self.now))
+        self.wait(0.0)  # carriers are looked up
 
     def phone(
         self, username: str, port: int | None = None, kind: "type[Phone] | None" = None, **options: Any
@@ -140,6 +144,10 @@ class World:
                 self.emergencies.append(effect)
             elif isinstance(effect, (SaveBindings, Ignored)):
                 pass
+            elif isinstance(effect, Resolve):
+                uri = parse_uri(effect.uri)
+                flow = Flow("UDP", (uri.host, uri.port or 5060), SERVER)  # type: ignore[union-attr]
+                self.perform(self.exchange.resolved(effect.number, [flow], "", self.now))
             elif isinstance(effect, Render):
                 self.sounds.append(effect.prompt)
                 stem = str(len(self.sounds) - 1)
@@ -189,6 +197,8 @@ class World:
         exchange = self.exchange
         for username in exchange.location.usernames():
             exchange.location.clear(username)  # a phone that is asked by OPTIONS is a transaction at times
+        exchange.trunks.stop()
+        self.perform(exchange.expire(self.now))
         self.wait(200.0)
         left = {
             "calls": len(exchange.calls),
