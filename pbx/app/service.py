@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final
@@ -34,6 +34,7 @@ from pbx.office.snapshot import Office
 from pbx.rtp.kernel.table import KernelTable
 from pbx.rtp.port_pool import PortPool
 from pbx.sip.flow import Flow
+from pbx.store.caller_ids import CallerIds
 from pbx.store.hot_desk import HotDesk
 from pbx.store.store import Store
 from pbx.store.voicemail import Counts
@@ -185,6 +186,7 @@ class Service:
         for username, _ in location.all(now):
             self.exchange.qualifier.watch(username)
         self.exchange.logins.restore(self._logins.load(), self.exchange.office)
+        self.exchange.caller_ids = CallerIds(self._store).approved()
 
     def _is_device(self, username: Any) -> bool:
         return self.exchange.office.device(username) is not None
@@ -312,10 +314,23 @@ class Service:
         return {**status, "kernel": {"active": is_active, "why": why}}
 
     def _reload(self) -> "Deferred[Any]":
-        return self._watch.look().addCallback(lambda revision: {"revision": revision})
+        return self._watch.look().addCallback(self._with_caller_ids)
+
+    def _with_caller_ids(self, revision: int) -> "Deferred[Any]":
+        return self._load_caller_ids().addCallback(lambda _: {"revision": revision})
+
+    def _load_caller_ids(self) -> "Deferred[None]":
+        """Which numbers of others extensions may show now."""
+        pool = self._reactor.getThreadPool()
+
+        def loaded(approved: Mapping[str, Set[str]]) -> None:
+            self.exchange.caller_ids = approved
+
+        return deferToThreadPool(self._reactor, pool, CallerIds(self._store).approved).addCallback(loaded)
 
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
+        self._load_caller_ids().addErrback(lambda failure: log.failure("caller IDs are not loaded", failure))
         self._voices.render_ahead(AHEAD_CHANGED_S)
 
 

@@ -1,6 +1,6 @@
 """The exchange: SIP stack, registrar and all calls as one machine. Steps in, effects out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -104,6 +104,7 @@ class Exchange:
         self.sound = Sound(self._emit)
         self.logins = Logins()
         self.locks = Locks()
+        self.caller_ids: Mapping[str, Set[str]] = {}  # approved ones beside the office's numbers, by key
         self.services = Services(self, settings.data)
         self.is_stopping = False
         self.has_to_see_keys = False  # that phones press in a call: the kernel would hide them
