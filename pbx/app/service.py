@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final
@@ -11,7 +11,9 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from pbx.app.changes import OfficeChanges
 from pbx.app.control import ControlServer
 from pbx.app.hot_desk import LoginKeeper
 from pbx.app.mail import make_mailer
@@ -24,6 +26,7 @@ from pbx.call.effects import SaveBindings, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
 from pbx.entropy import Entropy, SystemEntropy
+from pbx.errors import StoreError
 from pbx.media.control import MediaControl
 from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.net.addresses import Advertiser, LocalAddresses
@@ -104,18 +107,19 @@ class Service:
             trusted=trusted,
             load=self.exchange,
         )
+        self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         performer.wire = self.transports
         performer.voices = self._voices = Voices(
             reactor,
             self.exchange,
             self._driver.run,
             self.mailboxes.desk,
+            OfficeChanges(reactor, store, self._watch.look),
             self.mailer,
             config.server.data,
             config.speech.command,
         )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
-        self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         self._stopped: Deferred[None] | None = None
         self._give_up_at = 0.0
 
@@ -186,7 +190,7 @@ class Service:
         for username, _ in location.all(now):
             self.exchange.qualifier.watch(username)
         self.exchange.logins.restore(self._logins.load(), self.exchange.office)
-        self.exchange.caller_ids = CallerIds(self._store).approved()
+        self.exchange.swap_caller_ids(CallerIds(self._store).approved())
 
     def _is_device(self, username: Any) -> bool:
         return self.exchange.office.device(username) is not None
@@ -321,17 +325,19 @@ class Service:
 
     def _load_caller_ids(self) -> "Deferred[None]":
         """Which numbers of others extensions may show now."""
-        pool = self._reactor.getThreadPool()
-
-        def loaded(approved: Mapping[str, Set[str]]) -> None:
-            self.exchange.caller_ids = approved
-
-        return deferToThreadPool(self._reactor, pool, CallerIds(self._store).approved).addCallback(loaded)
+        read = CallerIds(self._store).approved
+        loaded = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
+        return loaded.addCallback(self.exchange.swap_caller_ids)
 
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
-        self._load_caller_ids().addErrback(lambda failure: log.failure("caller IDs are not loaded", failure))
+        self._load_caller_ids().addErrback(_not_loaded)
         self._voices.render_ahead(AHEAD_CHANGED_S)
+
+
+def _not_loaded(failure: Failure) -> None:
+    failure.trap(StoreError)  # type: ignore[no-untyped-call]  # Twisted has no types here
+    log.error("caller IDs that were approved are as before: {why}", why=failure.getErrorMessage())
 
 
 def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:

@@ -40,10 +40,8 @@ from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
 from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
-from pbx.rules.facts import InboundFacts
 from pbx.rules.features import decide_feature
-from pbx.rules.inbound import decide_inbound
-from pbx.rules.no_answer import decide_no_answer
+from pbx.rules.old import InboundFacts, decide_inbound, decide_no_answer
 from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter
@@ -104,7 +102,7 @@ class Exchange:
         self.sound = Sound(self._emit)
         self.logins = Logins()
         self.locks = Locks()
-        self.caller_ids: Mapping[str, Set[str]] = {}  # approved ones beside the office's numbers, by key
+        self.approved: Mapping[str, Set[str]] = {}
         self.services = Services(self, settings.data)
         self.is_stopping = False
         self.has_to_see_keys = False  # that phones press in a call: the kernel would hide them
@@ -263,6 +261,10 @@ class Exchange:
         self.subscriptions.swap_office()
         self._logged_out(self.logins.swap_office(office), "the office does not allow it any more")
         return self._take()
+
+    def swap_caller_ids(self, approved: Mapping[str, Set[str]]) -> None:
+        """The numbers of others that extensions, by key, may show: requests for them were approved."""
+        self.approved = approved
 
     def expire_logins(self, calendar: datetime, now: float) -> list[Any]:
         """End the logins at hot-desk phones that have lasted long enough; `calendar` is the time in UTC."""
