@@ -11,7 +11,9 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from pbx.app.changes import OfficeChanges
 from pbx.app.control import ControlServer
 from pbx.app.finder import Finder
 from pbx.app.hot_desk import LoginKeeper
@@ -25,6 +27,7 @@ from pbx.call.effects import SaveBindings, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
 from pbx.entropy import Entropy, SystemEntropy
+from pbx.errors import StoreError
 from pbx.media.control import MediaControl
 from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.net.addresses import Advertiser, LocalAddresses
@@ -35,6 +38,7 @@ from pbx.office.snapshot import Office
 from pbx.rtp.kernel.table import KernelTable
 from pbx.rtp.port_pool import PortPool
 from pbx.sip.flow import Flow
+from pbx.store.caller_ids import CallerIds
 from pbx.store.hot_desk import HotDesk
 from pbx.store.store import Store
 from pbx.store.voicemail import Counts
@@ -104,6 +108,7 @@ class Service:
             trusted=trusted,
             load=self.exchange,
         )
+        self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         performer.wire = self.transports
         performer.finder = Finder(reactor, self.transports, entropy.below, self._found)
         performer.voices = self._voices = Voices(
@@ -111,12 +116,12 @@ class Service:
             self.exchange,
             self._driver.run,
             self.mailboxes.desk,
+            OfficeChanges(reactor, store, self._watch.look),
             self.mailer,
             config.server.data,
             config.speech.command,
         )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
-        self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         self._stopped: Deferred[None] | None = None
         self._give_up_at = 0.0
 
@@ -187,6 +192,7 @@ class Service:
         for username, _ in location.all(now):
             self.exchange.qualifier.watch(username)
         self.exchange.logins.restore(self._logins.load(), self.exchange.office)
+        self.exchange.swap_caller_ids(CallerIds(self._store).approved())
 
     def _is_device(self, username: Any) -> bool:
         return self.exchange.office.device(username) is not None
@@ -317,11 +323,26 @@ class Service:
         return {**status, "kernel": {"active": is_active, "why": why}}
 
     def _reload(self) -> "Deferred[Any]":
-        return self._watch.look().addCallback(lambda revision: {"revision": revision})
+        return self._watch.look().addCallback(self._with_caller_ids)
+
+    def _with_caller_ids(self, revision: int) -> "Deferred[Any]":
+        return self._load_caller_ids().addCallback(lambda _: {"revision": revision})
+
+    def _load_caller_ids(self) -> "Deferred[None]":
+        """Which numbers of others extensions may show now."""
+        read = CallerIds(self._store).approved
+        loaded = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
+        return loaded.addCallback(self.exchange.swap_caller_ids)
 
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
+        self._load_caller_ids().addErrback(_not_loaded)
         self._voices.render_ahead(AHEAD_CHANGED_S)
+
+
+def _not_loaded(failure: Failure) -> None:
+    failure.trap(StoreError)  # type: ignore[no-untyped-call]  # Twisted has no types here
+    log.error("caller IDs that were approved are as before: {why}", why=failure.getErrorMessage())
 
 
 def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:

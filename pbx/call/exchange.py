@@ -1,6 +1,6 @@
 """The exchange: SIP stack, registrar and all calls as one machine. Steps in, effects out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -300,6 +300,10 @@ class Exchange:
         self.occupancy.swap_office({extension.key for extension in office.extensions})
         self._logged_out(self.logins.swap_office(office), "the office does not allow it any more")
         return self._take()
+
+    def swap_caller_ids(self, approved: Mapping[str, Set[str]]) -> None:
+        """The numbers of others that extensions, by key, may show: requests for them were approved."""
+        self.world.approved = approved
 
     def expire_logins(self, calendar: datetime, now: float) -> list[Any]:
         """End the logins at hot-desk phones that have lasted long enough; `calendar` is the time in UTC."""

@@ -7,6 +7,7 @@ from sqlalchemy import insert, select, update
 
 from pbx.errors import StoreError
 from pbx.store.schema import caller_id_request as table
+from pbx.store.schema import revision
 from pbx.store.store import Store, fit
 
 State = Literal["pending", "approved", "rejected"]
@@ -78,4 +79,6 @@ class CallerIds:
                 raise DecidedError(f"request {request_id} is {row.state} already; nothing was changed")
             change = update(table).where(table.c.id == request_id)
             connection.execute(change.values(state=state, decided_at=now, decided_by=by))
+            # A running server that looks at the revision notices.
+            connection.execute(update(revision).values(number=revision.c.number + 1))
             return replace(Request(**row._mapping), state=state, decided_at=now, decided_by=by)

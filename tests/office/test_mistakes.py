@@ -466,20 +466,6 @@ ADDED = {
         "mp3 and text",
         "one of the two",
     ),
-    "a caller ID that is not ours": (
-        EXTENSION + '[extension.caller_id]\nnumber = "+6560001009"',
-        3,
-        'extension "102".caller_id.number',
-        '"+6560001009"',
-        "an office number, or the mobile of the assignee (+6560001000)",
-    ),
-    "a caller ID that is the mobile of somebody else": (
-        EXTENSION + '[extension.caller_id]\nassigned = ["+6598765432"]',
-        3,
-        'extension "102".caller_id.assigned[1]',
-        '"+6598765432"',
-        "an office number",
-    ),
     "a caller ID that is not among the assigned": (
         EXTENSION + '[extension.caller_id]\nmode = "assigned"\nnumber = "+6560001000"',
         4,
