@@ -19,7 +19,7 @@ from pbx.app.perform import Performer
 from pbx.app.status import status_of
 from pbx.app.voices import Voices
 from pbx.app.watch import OfficeWatch
-from pbx.call.effects import SaveBindings, WriteRecord
+from pbx.call.effects import SaveBindings, Traced, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
 from pbx.entropy import Entropy, SystemEntropy
@@ -89,7 +89,7 @@ class Service:
             self._mailbox_changed,
         )
         self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
-        performer = Performer(self.media, self._save_bindings, self._write_record)
+        performer = Performer(self.media, self._save_bindings, self._write_record, self._write_trace)
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
@@ -261,8 +261,25 @@ class Service:
                 "caller": record.caller,
                 "callee": record.callee[:255],
                 "state": record.state,
+                "kind": record.kind,
                 "body": record.as_row(),
             }
+        )
+
+    def _write_trace(self, effect: Traced) -> None:
+        ahead_s = time.time() - float(self._reactor.seconds())
+        self._writer.write_traces(
+            {
+                "subject": each.subject,
+                "at": each.at + ahead_s,
+                "is_sent": each.is_sent,
+                "transport": each.flow.transport,
+                "peer": _address(*each.flow.peer),
+                "local": _address(*each.flow.local),
+                "leg": each.leg,
+                "text": each.text,
+            }
+            for each in effect.messages
         )
 
     def _mailbox_changed(self, mailbox: str, counts: Counts) -> None:
@@ -309,6 +326,10 @@ class Service:
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
         self._voices.render_ahead(AHEAD_CHANGED_S)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:

@@ -140,6 +140,7 @@ class Call:
         row = self._rows[leg.name]
         row.status, row.why = status or row.status, why or row.why
         row.ended_s = self.host.stack.now - self.started_at
+        row.call_id = leg.opening.call_id if leg.opening is not None else ""
         self._silent.discard(leg)
         self._music.discard(leg)
         self._keys.pop(leg, None)

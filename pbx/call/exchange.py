@@ -19,6 +19,7 @@ from pbx.call.qualify import Qualifier
 from pbx.call.services import Services
 from pbx.call.sound import Sound
 from pbx.call.subscriptions import Subscriptions
+from pbx.call.tracer import Tracer
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
@@ -100,6 +101,8 @@ class Exchange:
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
         self.sound = Sound(self._emit)
         self.services = Services(self, settings.data)
+        self.tracer = Tracer()
+        self.tracer.watch(_debugged(office))
         self.is_stopping = False
         self.has_to_see_keys = False  # that phones press in a call: the kernel would hide them
         self.admission = Admission(
@@ -154,10 +157,14 @@ class Exchange:
         return self._take()
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Any]:
+        if self.tracer.is_on:
+            self.tracer.received(data, flow, now)
         self.stack.receive(data, flow, now)
         return self._take()
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> list[Any]:
+        if self.tracer.is_on:
+            self.tracer.received(message, flow, now)
         self.stack.receive_message(message, flow, now)
         return self._take()
 
@@ -255,6 +262,7 @@ class Exchange:
             self.location.clear(username)
             self._unbound([username], why)
         self.subscriptions.swap_office()
+        self.tracer.watch(_debugged(office))
         return self._take()
 
     def mailbox_changed(self, mailbox: str, new: int, saved: int, now: float) -> list[Any]:
@@ -283,6 +291,8 @@ class Exchange:
     def _take(self) -> list[Any]:
         self.busy_lamps.stepped()
         out, self.stack.out = self.stack.out, []
+        if self.tracer.is_on:
+            self.tracer.stepped(out, self.calls.values(), self.stack.now)
         return out
 
     # --- requests outside of dialogs -----------------------------------------------------------------------
@@ -339,6 +349,8 @@ class Exchange:
         self.stack.respond(request, key, result.status, result.reason, extra=result.headers)
         if result.changed:
             self.stack.out.append(SaveBindings(username, self._places(username) != before))
+        if self.tracer.is_on:
+            self.tracer.registered(request.call_id, sender.extension.key, username, self.stack.now)
         self.qualifier.watch(username)
         self.lamps.registered(username, sender.extension.key)
         if self.location.is_registered(username, self.stack.now) != bool(before):
@@ -547,6 +559,8 @@ class Exchange:
     def call_ended(self, call: Call) -> None:
         """Keep the call until its last statistics are in, then write its record."""
         self.calls.pop(call.id, None)
+        if self.tracer.is_on:
+            self.tracer.ended(call, self.stack.now)
         open_endpoints = {name for name, (_, of) in self._closing.items() if of == call.id}
         open_endpoints |= {name for name in self._endpoints if name.startswith(f"{call.id}.")}
         self.note("call {call} ended: {why}", call=call.id, why=call.record.why)
@@ -698,6 +712,11 @@ def _party(sender: Sender, is_private: bool = False) -> Party:
 def _user(request: Request) -> str:
     uri = parse_uri(request.uri)
     return (uri.user or "") if isinstance(uri, SipUri) else ""
+
+
+def _debugged(office: Office) -> list[str]:
+    """The keys of the extensions whose calls are traced."""
+    return [extension.key for extension in office.extensions if extension.debug]
 
 
 def _login(device: Device) -> tuple[str, bool]:

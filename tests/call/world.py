@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pbx.call.effects import Missed, Note, SaveBindings, WriteRecord
+from pbx.call.effects import Missed, Note, SaveBindings, Traced, TracedMessage, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.call.sound import Begin, Question, Render
 from pbx.entropy import SeededEntropy
@@ -69,6 +69,7 @@ class World:
     records: list[Any] = field(default_factory=list)
     orders: list[Any] = field(default_factory=list)
     missed: list[Any] = field(default_factory=list)
+    traces: list[TracedMessage] = field(default_factory=list)
     sounds: list[Any] = field(default_factory=list)  # prompts that were rendered; their place is their stem
     questions: list[Any] = field(default_factory=list)
     answer: Callable[[Any], Any] = lambda about: "/file.wav" if isinstance(about, Begin) else True
@@ -129,6 +130,8 @@ class World:
                     self.bugs.append(self.notes[-1])
             elif isinstance(effect, WriteRecord):
                 self.records.append(effect.record)
+            elif isinstance(effect, Traced):
+                self.traces += effect.messages
             elif isinstance(effect, Missed):
                 self.missed.append(effect)
             elif isinstance(effect, (SaveBindings, Ignored)):
