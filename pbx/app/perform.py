@@ -9,10 +9,12 @@ from twisted.logger import Logger, LogLevel
 from pbx.app.printable import LONGEST, printable
 from pbx.call.effects import (
     ChargeUsage,
+    EmergencyDialled,
     Missed,
     Note,
     OpenUsage,
     SaveBindings,
+    SaveLogins,
     Traced,
     UsageReached,
     WriteRecord,
@@ -56,6 +58,8 @@ class Voices(Protocol):
 
     def missed(self, effect: Missed) -> None: ...
 
+    def emergency(self, effect: EmergencyDialled) -> None: ...
+
 
 class Usage(Protocol):
     """app.UsageDesk, the same."""
@@ -83,6 +87,7 @@ class Performer:
         media: Media,
         save_bindings: Callable[[SaveBindings], None],
         write_record: Callable[[WriteRecord], None],
+        save_logins: Callable[[SaveLogins], None],
         write_trace: Callable[[Traced], None],
     ) -> None:
         self._media = media
@@ -94,11 +99,13 @@ class Performer:
             WriteRecord: write_record,
             Render: self._render,
             Question: self._answer,
+            SaveLogins: save_logins,
             Missed: self._missed,
             OpenUsage: self._open_usage,
             ChargeUsage: self._charge,
             UsageReached: self._reached,
             Traced: write_trace,
+            EmergencyDialled: self._emergency,
             OpenEndpoint: self._open,
             **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, ReadStats, *SOUND_ORDERS), media.perform),
         }
@@ -129,6 +136,9 @@ class Performer:
 
     def _reached(self, effect: UsageReached) -> None:
         self.usage.reached(effect)
+
+    def _emergency(self, effect: EmergencyDialled) -> None:
+        self.voices.emergency(effect)
 
     def _open(self, order: OpenEndpoint) -> None:
         # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final
@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from pbx.app.control import ControlServer
+from pbx.app.hot_desk import LoginKeeper
 from pbx.app.mail import make_mailer
 from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
@@ -33,6 +34,8 @@ from pbx.office.snapshot import Office
 from pbx.rtp.kernel.table import KernelTable
 from pbx.rtp.port_pool import PortPool
 from pbx.sip.flow import Flow
+from pbx.store.caller_ids import CallerIds
+from pbx.store.hot_desk import HotDesk
 from pbx.store.store import Store
 from pbx.store.voicemail import Counts
 from pbx.store.writer import Writer
@@ -89,7 +92,10 @@ class Service:
             self._mailbox_changed,
         )
         self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
-        performer = Performer(self.media, self._save_bindings, self._write_record, self._write_trace)
+        self._logins = LoginKeeper(reactor, HotDesk(store), self._expire_logins)
+        performer = Performer(
+            self.media, self._save_bindings, self._write_record, self._logins.save, self._write_trace
+        )
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
@@ -168,6 +174,7 @@ class Service:
         self._restore()
         self._driver.run(lambda _now: ())
         self._watch.start()
+        self._logins.start()
         self.mailboxes.start()
         self.mailer.start()
         self._voices.render_ahead(AHEAD_S)
@@ -180,6 +187,8 @@ class Service:
             log.warn("{complaint}", complaint=complaint)
         for username, _ in location.all(now):
             self.exchange.qualifier.watch(username)
+        self.exchange.logins.restore(self._logins.load(), self.exchange.office)
+        self.exchange.caller_ids = CallerIds(self._store).approved()
 
     def _is_device(self, username: Any) -> bool:
         return self.exchange.office.device(username) is not None
@@ -212,7 +221,7 @@ class Service:
 
         steps = (
             *(self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop),
-            *(self._voices.stop, self.mailboxes.stop, self.mailer.stop, self._close),
+            *(self._voices.stop, self.mailboxes.stop, self.mailer.stop, self._logins.stop, self._close),
         )
         for step in steps:
             drained.addCallback(_call(step))
@@ -282,6 +291,9 @@ class Service:
             for each in effect.messages
         )
 
+    def _expire_logins(self, calendar: datetime) -> None:
+        self._driver.run(lambda now: self.exchange.expire_logins(calendar, now))
+
     def _mailbox_changed(self, mailbox: str, counts: Counts) -> None:
         self._voices.mailbox_changed(mailbox, counts)
 
@@ -321,10 +333,23 @@ class Service:
         return {**status, "kernel": {"active": is_active, "why": why}}
 
     def _reload(self) -> "Deferred[Any]":
-        return self._watch.look().addCallback(lambda revision: {"revision": revision})
+        return self._watch.look().addCallback(self._with_caller_ids)
+
+    def _with_caller_ids(self, revision: int) -> "Deferred[Any]":
+        return self._load_caller_ids().addCallback(lambda _: {"revision": revision})
+
+    def _load_caller_ids(self) -> "Deferred[None]":
+        """Which numbers of others extensions may show now."""
+        pool = self._reactor.getThreadPool()
+
+        def loaded(approved: Mapping[str, Set[str]]) -> None:
+            self.exchange.caller_ids = approved
+
+        return deferToThreadPool(self._reactor, pool, CallerIds(self._store).approved).addCallback(loaded)
 
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
+        self._load_caller_ids().addErrback(lambda failure: log.failure("caller IDs are not loaded", failure))
         self._voices.render_ahead(AHEAD_CHANGED_S)
 
 

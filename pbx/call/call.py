@@ -1,6 +1,6 @@
 """A call: the caller's leg, the legs that ring or talk, and what is decided about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -66,6 +66,8 @@ class CallServices(Protocol):
 
     @property
     def phrases(self) -> Phrases: ...
+    @property
+    def codes(self) -> Mapping[str, str]: ...
     def begin(
         self,
         call: "Call",
@@ -420,7 +422,9 @@ class Call:
         if self.booth is not None and self.booth.leg is leg:
             self.booth.digit(digit)
         elif leg.party.device and leg in (self.talk or ()):  # one of our phones
-            action = self._keys.setdefault(leg, Keys()).press(digit, self.host.stack.now)
+            action = self._keys.setdefault(leg, Keys(self.host.services.codes)).press(
+                digit, self.host.stack.now
+            )
             if action is not None:
                 IN_CALL[action](self, leg)
 

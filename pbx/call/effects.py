@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Literal
 
+from pbx.call.logins import Login
 from pbx.call.usage_ledger import Charge, Reached
 from pbx.immutable import immutable
 from pbx.office.rate import Rate
@@ -27,6 +28,13 @@ class SaveBindings:
 
     username: str
     is_urgent: bool = False  # the phone is in another place now, and more than a refresh would be lost
+
+
+@immutable
+class SaveLogins:
+    """Who is logged in at which hot-desk phone has changed: these are all, and they survive a restart."""
+
+    logins: tuple[Login, ...]
 
 
 @dataclass(slots=True)
@@ -106,6 +114,22 @@ class Missed:
     caller: str
     caller_name: str
     rang_s: float
+
+
+@immutable
+class EmergencyDialled:
+    """An emergency number was dialled: the office's staff are told.
+
+    Attributes:
+        key: of the extension whose phone it is, not of who is logged in there.
+        device: SIP user of the phone.
+        shown: the caller ID, "" = none.
+    """
+
+    key: str
+    device: str
+    dialled: str
+    shown: str
 
 
 @immutable

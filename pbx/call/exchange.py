@@ -1,18 +1,21 @@
 """The exchange: SIP stack, registrar and all calls as one machine. Steps in, effects out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper, Sender
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
-from pbx.call.effects import Note, SaveBindings, WriteRecord
+from pbx.call.effects import Note, SaveBindings, SaveLogins, WriteRecord
 from pbx.call.hunt import PRIVATE, Hunt
 from pbx.call.identity import assert_identity, from_value, kept_headers, wants_privacy
 from pbx.call.leg import CALLING, Leg, Party
 from pbx.call.leg_media import LegMedia
+from pbx.call.locks import Locks
+from pbx.call.logins import Login, Logins
 from pbx.call.mailbox_lamps import MailboxLamps
 from pbx.call.own_media import with_digits
 from pbx.call.qualify import Qualifier
@@ -100,6 +103,9 @@ class Exchange:
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
         self.sound = Sound(self._emit)
+        self.logins = Logins()
+        self.locks = Locks()
+        self.caller_ids: Mapping[str, Set[str]] = {}  # approved ones beside the office's numbers, by key
         self.services = Services(self, settings.data)
         self.tracer = Tracer()
         self.tracer.watch(_debugged(office))
@@ -263,7 +269,23 @@ class Exchange:
             self._unbound([username], why)
         self.subscriptions.swap_office()
         self.tracer.watch(_debugged(office))
+        self._logged_out(self.logins.swap_office(office), "the office does not allow it any more")
         return self._take()
+
+    def expire_logins(self, calendar: datetime, now: float) -> list[Any]:
+        """End the logins at hot-desk phones that have lasted long enough; `calendar` is the time in UTC."""
+        self.stack.now = now
+        settings = self.office.settings
+        ended = self.logins.expire(settings.hot_desk_logout, settings.timezone, calendar)
+        self._logged_out(ended, "its time is over")
+        return self._take()
+
+    def _logged_out(self, ended: tuple[Login, ...], why: str) -> None:
+        for login in ended:
+            text = "{member} is logged out at {device}: {why}"
+            self.note(text, member=login.member, device=login.device, why=why)
+        if ended:
+            self.stack.out.append(SaveLogins(self.logins.all))
 
     def mailbox_changed(self, mailbox: str, new: int, saved: int, now: float) -> list[Any]:
         """A mailbox, by its extension's key, holds so many new and saved messages: the lamps show it."""
@@ -403,7 +425,7 @@ class Exchange:
 
     def _picked_up(self, party: Party, dialled: str) -> tuple[Call, Leg] | None:
         """The leg that rings with the extension whose call somebody wants, by `**` and its key or by `*8`."""
-        if not dialled.startswith("*"):
+        if not dialled.startswith(("*", "#")):
             return None
         decision = decide_feature(self.office, dialled)
         if not isinstance(decision, Serve) or not decision.service.startswith("pick up"):

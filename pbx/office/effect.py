@@ -1,8 +1,10 @@
 """Which settings are stored and have no behaviour yet; each release takes lines out of this table."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any, Final
 
+from pbx.office.codes import Codes
 from pbx.office.snapshot import Office
 from pbx.office.table import Nested, Rows, columns_of
 
@@ -17,6 +19,8 @@ IN_EFFECT: Final = frozenset(
         "office.recording_days",
         "office.announce_recording",
         "office.language",
+        "office.hot_desk_logout",
+        *(f"office.codes.{each.name}" for each in fields(Codes) if each.name != "hide_caller_id"),
         *(f"office.hold_music.{key}" for key in PROMPT),
         "member.email",
         "member.name",
@@ -26,6 +30,7 @@ IN_EFFECT: Final = frozenset(
         "extension.label",
         "extension.assignee",
         "extension.type",
+        "extension.hot_desking",
         "extension.record",
         "extension.device.kind",
         "extension.device.username",

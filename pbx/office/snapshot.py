@@ -79,6 +79,11 @@ class Office:
     def member(self, email: str) -> Member | None:
         return self._index.members.get(email.lower())
 
+    @property
+    def staff(self) -> tuple[str, ...]:
+        """The emails of owner and administrators."""
+        return tuple(each.email for each in self.members if each.account != "member")
+
     def extension(self, key: str) -> Extension | None:
         return self._index.extensions.get(key)
 

@@ -38,6 +38,26 @@ member_password = Table(
     Column("hash", String(255), nullable=False),  # store.passwords
 )
 
+hot_desk_login = Table(
+    "hot_desk_login",
+    metadata,
+    Column("device", String(255), primary_key=True),  # SIP user
+    Column("member", String(255), nullable=False),  # email
+    Column("since", Float, nullable=False),  # seconds since 1970
+)
+
+caller_id_request = Table(
+    "caller_id_request",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("extension", String(16), nullable=False),
+    Column("number", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # store.caller_ids.State
+    Column("requested_at", Float, nullable=False),
+    Column("decided_at", Float),  # NULL while it is pending
+    Column("decided_by", String(255), nullable=False),  # the email of a member, "" while it is pending
+)
+
 call_record = Table(
     "call_record",
     metadata,

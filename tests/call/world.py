@@ -4,8 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pbx.call.effects import Missed, Note, SaveBindings, Traced, TracedMessage, WriteRecord
+from pbx.call.effects import (
+    EmergencyDialled,
+    Missed,
+    Note,
+    SaveBindings,
+    SaveLogins,
+    Traced,
+    TracedMessage,
+    WriteRecord,
+)
 from pbx.call.exchange import Exchange, Settings
+from pbx.call.logins import Login
 from pbx.call.sound import Begin, Question, Render
 from pbx.entropy import SeededEntropy
 from pbx.media.orders import (
@@ -70,6 +80,8 @@ class World:
     orders: list[Any] = field(default_factory=list)
     missed: list[Any] = field(default_factory=list)
     traces: list[TracedMessage] = field(default_factory=list)
+    logins: tuple[Login, ...] = ()  # as they were saved last
+    emergencies: list[Any] = field(default_factory=list)
     sounds: list[Any] = field(default_factory=list)  # prompts that were rendered; their place is their stem
     questions: list[Any] = field(default_factory=list)
     answer: Callable[[Any], Any] = lambda about: "/file.wav" if isinstance(about, Begin) else True
@@ -134,6 +146,10 @@ class World:
                 self.traces += effect.messages
             elif isinstance(effect, Missed):
                 self.missed.append(effect)
+            elif isinstance(effect, SaveLogins):
+                self.logins = effect.logins
+            elif isinstance(effect, EmergencyDialled):
+                self.emergencies.append(effect)
             elif isinstance(effect, (SaveBindings, Ignored)):
                 pass
             elif isinstance(effect, Render):
