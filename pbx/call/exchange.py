@@ -41,10 +41,8 @@ from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
 from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
-from pbx.rules.facts import InboundFacts
 from pbx.rules.features import decide_feature
-from pbx.rules.inbound import decide_inbound
-from pbx.rules.no_answer import decide_no_answer
+from pbx.rules.old import InboundFacts, decide_inbound, decide_no_answer
 from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter

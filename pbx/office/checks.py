@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from pbx.office.branch import Dates
-from pbx.office.country import country_of
 from pbx.office.extension import Extension
 from pbx.office.line import (
     Condition,
@@ -214,9 +213,11 @@ def forwarding(facts: Facts) -> Iterator[Finding]:
 
 
 def _passcode_country(path: Path, number: str, rule: OutboundRule | None) -> Iterator[Finding]:
-    country = country_of(number) if number and rule else None
-    if rule and any(row.passcode and row.country == country for row in rule.countries):
-        allowed = f'a number in a country without passcode; {country} has one in outbound rule "{rule.name}"'
+    row = rule.row_for(number) if number and rule else None
+    if rule and row and row.passcode:
+        allowed = (
+            f'a number in a country without passcode; {row.country} has one in outbound rule "{rule.name}"'
+        )
         yield Finding(path, show(number), allowed)
 
 
