@@ -21,9 +21,10 @@ from pbx.app.mail import make_mailer
 from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
+from pbx.app.usage import UsageDesk
 from pbx.app.voices import Voices
 from pbx.app.watch import OfficeWatch
-from pbx.call.effects import SaveBindings, WriteRecord
+from pbx.call.effects import SaveBindings, Traced, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
 from pbx.entropy import Entropy, SystemEntropy
@@ -79,6 +80,7 @@ class Service:
             self._port_pool(entropy),
             self.addresses.is_local_host,
             self._own_address,
+            calendar=lambda: datetime.now(UTC),
         )
         self._kernel: KernelTable | None = None
         self.media = MediaControl(
@@ -97,7 +99,9 @@ class Service:
         )
         self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
         self._logins = LoginKeeper(reactor, HotDesk(store), self._expire_logins)
-        performer = Performer(self.media, self._save_bindings, self._write_record, self._logins.save)
+        performer = Performer(
+            self.media, self._save_bindings, self._write_record, self._logins.save, self._write_trace
+        )
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
@@ -120,6 +124,16 @@ class Service:
             self.mailer,
             config.server.data,
             config.speech.command,
+        )
+        performer.usage = self._usage = UsageDesk(
+            reactor,
+            store,
+            self._writer,
+            self.mailer,
+            lambda: self.exchange.office,
+            self.exchange.metering.ledger,
+            lambda: self.exchange.metering.month,
+            self._driver.run,
         )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
         self._stopped: Deferred[None] | None = None
@@ -184,7 +198,8 @@ class Service:
         self._voices.render_ahead(AHEAD_S)
 
     def _restore(self) -> None:
-        """The phones that were registered when the server ended."""
+        """The phones that were registered when the server ended, and what was used of limits."""
+        self._usage.load()
         now, location = self._reactor.seconds(), self.exchange.location
         rows = [row for row in self._store.load_bindings() if self._is_device(row.get("username"))]
         for complaint in location.restore(rows, now, time.time()):
@@ -274,8 +289,25 @@ class Service:
                 "caller": record.caller,
                 "callee": record.callee[:255],
                 "state": record.state,
+                "kind": record.kind,
                 "body": record.as_row(),
             }
+        )
+
+    def _write_trace(self, effect: Traced) -> None:
+        ahead_s = time.time() - float(self._reactor.seconds())
+        self._writer.write_traces(
+            {
+                "subject": each.subject,
+                "at": each.at + ahead_s,
+                "is_sent": each.is_sent,
+                "transport": each.flow.transport,
+                "peer": _address(*each.flow.peer),
+                "local": _address(*each.flow.local),
+                "leg": each.leg,
+                "text": each.text,
+            }
+            for each in effect.messages
         )
 
     def _expire_logins(self, calendar: datetime) -> None:
@@ -306,6 +338,7 @@ class Service:
             "reload": self._reload,
             "voicemail": self.mailboxes.refresh,
             "mail": self.mailer.try_now,
+            "usage": self._usage.reload,
         }
 
     def _status(self) -> "Deferred[Any]":
@@ -343,6 +376,10 @@ class Service:
 def _not_loaded(failure: Failure) -> None:
     failure.trap(StoreError)  # type: ignore[no-untyped-call]  # Twisted has no types here
     log.error("caller IDs that were approved are as before: {why}", why=failure.getErrorMessage())
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:

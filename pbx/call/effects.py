@@ -6,10 +6,11 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from pbx.call.logins import Login
-from pbx.call.usage_ledger import Charge
+from pbx.call.usage_ledger import Charge, Reached
 from pbx.immutable import immutable
 from pbx.office.rate import Rate
 from pbx.rtp.statistics import EndpointStats
+from pbx.sip.flow import Flow
 
 
 @immutable
@@ -54,6 +55,7 @@ class LegRecord:
     codec: str = ""  # of its audio, as SDP names it
     payer: str = ""  # key of the extension whose usage limit counts it
     cost: str = ""  # decimal, in the office's currency; "" = not counted
+    call_id: str = ""  # of its SIP dialog
 
     def as_row(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -142,7 +144,7 @@ class OpenUsage:
     """A leg that an extension pays for is answered: should the server die, it is charged all the same.
 
     Attributes:
-        leg: unique, of the call and the leg: UsageLedger knows it by the same name.
+        leg: unique, the call's id, a dot and the leg's name: UsageLedger knows it by the same name.
         at: when, monotonic.
     """
 
@@ -159,5 +161,36 @@ class OpenUsage:
 class ChargeUsage:
     """Such a leg is over. It is asked for before the WriteRecord of its call, and kept before that."""
 
-    call: str
     charge: Charge
+
+
+@immutable
+class UsageReached:
+    """Whoever is responsible for an extension is told by mail."""
+
+    reached: Reached
+
+
+@immutable
+class TracedMessage:
+    """One SIP message, without credentials.
+
+    Attributes:
+        subject: the id of its call, or "register " and an extension's key.
+        at: monotonic.
+        leg: its name, or the SIP user of the phone that registers.
+    """
+
+    subject: str
+    at: float
+    is_sent: bool
+    flow: Flow
+    leg: str
+    text: str
+
+
+@immutable
+class Traced:
+    """Messages to be kept for a day."""
+
+    messages: tuple[TracedMessage, ...]

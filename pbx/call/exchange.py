@@ -9,7 +9,7 @@ from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper, Sender
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
-from pbx.call.effects import Note, SaveBindings, SaveLogins, WriteRecord
+from pbx.call.effects import EmergencyDialled, Note, SaveBindings, SaveLogins, WriteRecord
 from pbx.call.from_outside import TrunkSender, called_number, calling_number
 from pbx.call.hunt import PRIVATE, Hunt
 from pbx.call.identity import kept_headers, wants_privacy
@@ -26,6 +26,7 @@ from pbx.call.routing import Router
 from pbx.call.services import Services
 from pbx.call.sound import Sound
 from pbx.call.subscriptions import Subscriptions
+from pbx.call.tracer import Tracer
 from pbx.call.trunks import Trunks
 from pbx.call.world import CurrentWorld
 from pbx.deadlines import Deadlines
@@ -122,6 +123,8 @@ class Exchange:
             self.locks,
         )
         self.router = Router(lambda: self.office, self.world)
+        self.tracer = Tracer()
+        self.tracer.watch(_debugged(office))
         self.is_stopping = False
         self.has_to_see_keys = False  # that phones press in a call: the kernel would hide them
         self.admission = Admission(
@@ -181,10 +184,14 @@ class Exchange:
         return self._take()
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Any]:
+        if self.tracer.is_on:
+            self.tracer.received(data, flow, now)
         self.stack.receive(data, flow, now)
         return self._take()
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> list[Any]:
+        if self.tracer.is_on:
+            self.tracer.received(message, flow, now)
         self.stack.receive_message(message, flow, now)
         return self._take()
 
@@ -298,6 +305,7 @@ class Exchange:
         self.subscriptions.swap_office()
         self.trunks.swap_office()
         self.occupancy.swap_office({extension.key for extension in office.extensions})
+        self.tracer.watch(_debugged(office))
         self._logged_out(self.logins.swap_office(office), "the office does not allow it any more")
         return self._take()
 
@@ -347,6 +355,8 @@ class Exchange:
     def _take(self) -> list[Any]:
         self.busy_lamps.stepped()
         out, self.stack.out = self.stack.out, []
+        if self.tracer.is_on:
+            self.tracer.stepped(out, self.calls.values(), self.stack.now)
         return out
 
     # --- requests outside of dialogs -----------------------------------------------------------------------
@@ -405,6 +415,8 @@ class Exchange:
         self.stack.respond(request, key, result.status, result.reason, extra=result.headers)
         if result.changed:
             self.stack.out.append(SaveBindings(username, self._places(username) != before))
+        if self.tracer.is_on:
+            self.tracer.registered(request.call_id, sender.extension.key, username, self.stack.now)
         self.qualifier.watch(username)
         self.lamps.registered(username, sender.extension.key)
         if self.location.is_registered(username, self.stack.now) != bool(before):
@@ -489,7 +501,16 @@ class Exchange:
         call.add(leg)
         caller, callee = leg.party.key, call.record.callee
         self.note("call {call}: {caller} dials {callee}", call=call.id, caller=caller, callee=callee)
+        if isinstance(decision, Ring):
+            self._tell_staff(leg.party, callee, decision)
         call.start(leg, content, decision, kept_headers(request))
+
+    def _tell_staff(self, party: Party, dialled: str, decision: Ring) -> None:
+        """Of an emergency call, wherever the phone is."""
+        found = self.office.device(party.device)
+        for outside in decision.outside:
+            if outside.is_emergency and found is not None:
+                self.order(EmergencyDialled(found[0].key, party.device, dialled, outside.shown.number))
 
     def _outside_party(self, request: Request, carrier: TrunkSender) -> Party:
         """Who calls from outside; nobody's name is `anonymous`."""
@@ -622,6 +643,8 @@ class Exchange:
     def call_ended(self, call: Call) -> None:
         """Keep the call until its last statistics are in, then write its record."""
         self.calls.pop(call.id, None)
+        if self.tracer.is_on:
+            self.tracer.ended(call, self.stack.now)
         open_endpoints = {name for name, (_, of) in self._closing.items() if of == call.id}
         open_endpoints |= {name for name in self._endpoints if name.startswith(f"{call.id}.")}
         self.note("call {call} ended: {why}", call=call.id, why=call.record.why)
@@ -730,6 +753,11 @@ class Exchange:
 def _user(request: Request) -> str:
     uri = parse_uri(request.uri)
     return (uri.user or "") if isinstance(uri, SipUri) else ""
+
+
+def _debugged(office: Office) -> list[str]:
+    """The keys of the extensions whose calls are traced."""
+    return [extension.key for extension in office.extensions if extension.debug]
 
 
 def _login(device: Device) -> tuple[str, bool]:

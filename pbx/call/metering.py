@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from pbx.call.effects import ChargeUsage, OpenUsage
+from pbx.call.effects import ChargeUsage, OpenUsage, UsageReached
 from pbx.call.leg import Leg
 from pbx.call.usage_ledger import Reached, UsageLedger, Warn
 from pbx.errors import PbxError
@@ -69,7 +69,7 @@ class Metering:
             return ""
         del self._legs[account]
         charge, reached = closed
-        self._host.order(ChargeUsage(account.split(".", 1)[0], charge))
+        self._host.order(ChargeUsage(charge))
         self._tell(reached)
         return str(charge.amount)
 
@@ -91,7 +91,7 @@ class Metering:
 
     def _tell(self, reached: list[Reached]) -> None:
         for each in reached:
-            self._host.order(each)
+            self._host.order(UsageReached(each))
 
     def _limit_of(self, key: str) -> UsageLimit:
         extension = self._host.office.extension(key)

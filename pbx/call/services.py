@@ -271,7 +271,7 @@ class Services:
         if isinstance(target, Refused):
             self._host.note("{key} is not forwarded: {why}", key=leg.party.key, why=target.why)
         if not target or isinstance(target, Refused):
-            call.serve(leg, _say(self.phrases, "forward-refused"))
+            call.serve(leg, say_failure(self.phrases, 403, "forward-refused"))
             return
         self._change(call, leg, Forward(target), self.phrases.fill("forward-on", Digits(target)))
 

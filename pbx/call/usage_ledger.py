@@ -9,12 +9,12 @@ from decimal import Decimal
 from math import inf
 from typing import Final
 
-from pbx.call.tariff import begun, price, price_of
 from pbx.deadlines import Deadlines
 from pbx.immutable import immutable
 from pbx.office.rate import Rate
 from pbx.office.usage_limit import UsageLimit
 from pbx.rules.facts import Used
+from pbx.rules.usage import begun, price, price_of
 
 WARN_S: Final = 60.0  # before the end
 PERCENTS: Final = (80, 100)  # of the limit, that are mailed about

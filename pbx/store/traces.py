@@ -25,7 +25,7 @@ class Traces:
 
     def read(self, subject: str) -> list[dict[str, Any]]:
         """The messages of a call, by its id, in their order."""
-        query = select(trace).where(trace.c.subject == subject).order_by(trace.c.id)
+        query = select(trace).where(trace.c.subject == subject).order_by(trace.c.at, trace.c.id)
         with self._store.reads() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

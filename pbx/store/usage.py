@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
-from pbx.call.tariff import price
 from pbx.office.rate import Rate
 from pbx.rules.facts import Used
+from pbx.rules.usage import price
 from pbx.store.schema import usage_adjustment, usage_alive, usage_charge, usage_note, usage_open
 from pbx.store.store import Store, fit
 

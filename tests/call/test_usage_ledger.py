@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbx.call.tariff import price, price_of
 from pbx.call.usage_ledger import Charge, Cut, Reached, UsageLedger, Warn
 from pbx.office.rate import Rate
 from pbx.office.usage_limit import UsageLimit
 from pbx.rules.facts import Used
+from pbx.rules.usage import price, price_of
 
 MONTH = "2026-11"
 RATE = Rate("+84", Decimal("0.12"), Decimal(0), 60)

@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pbx.call.carrier import Resolve
-from pbx.call.effects import EmergencyDialled, Missed, Note, SaveBindings, SaveLogins, WriteRecord
+from pbx.call.effects import (
+    EmergencyDialled,
+    Missed,
+    Note,
+    SaveBindings,
+    SaveLogins,
+    Traced,
+    TracedMessage,
+    WriteRecord,
+)
 from pbx.call.exchange import Exchange, Settings
 from pbx.call.logins import Login
 from pbx.call.sound import Begin, Question, Render
@@ -72,6 +81,7 @@ class World:
     records: list[Any] = field(default_factory=list)
     orders: list[Any] = field(default_factory=list)
     missed: list[Any] = field(default_factory=list)
+    traces: list[TracedMessage] = field(default_factory=list)
     logins: tuple[Login, ...] = ()  # as they were saved last
     emergencies: list[Any] = field(default_factory=list)
     sounds: list[Any] = field(default_factory=list)  # prompts that were rendered; their place is their stem
@@ -136,6 +146,8 @@ class World:
                     self.bugs.append(self.notes[-1])
             elif isinstance(effect, WriteRecord):
                 self.records.append(effect.record)
+            elif isinstance(effect, Traced):
+                self.traces += effect.messages
             elif isinstance(effect, Missed):
                 self.missed.append(effect)
             elif isinstance(effect, SaveLogins):
