@@ -128,7 +128,7 @@ class Registration:
         if response.status == 423 and least > self._asked_s and not self._is_longer:
             self._asked_s, self._is_longer = least, True
             return self._step(Input.TOO_BRIEF, now)
-        if response.status < 500 and response.status != 408:
+        if response.status != 408 and not 500 <= response.status < 600:
             return self._step(Input.REFUSED, now)
         self._next += 1
         return self._step(Input.NEXT if self._next < len(self.targets) else Input.FAILED, now)
