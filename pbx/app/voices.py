@@ -14,6 +14,7 @@ from pbx.app.answers import Answers
 from pbx.app.changes import OfficeChanges
 from pbx.call.effects import EmergencyDialled, Missed
 from pbx.call.exchange import Exchange
+from pbx.call.phrases import CALL_TONES
 from pbx.call.questions import ChangeOffice
 from pbx.call.sound import Question, Render
 from pbx.errors import MediaError
@@ -99,7 +100,7 @@ class Voices:
     def _render_ahead(self) -> None:
         office = self._exchange.office
         phrases = self._exchange.services.phrases
-        prompts: list[Prompt] = [phrases.beep(), phrases.ring_back(), phrases.music()]
+        prompts: list[Prompt] = [phrases.beep(), phrases.music(), *map(phrases.call_tone, CALL_TONES)]
         prompts += [phrases.greeting("", each.no_answer.greeting) for each in office.extensions]
         prompts += [phrases.say(name) for name, text in texts("en").items() if not fields_of(text)]
         made = self.renderer.render_ahead(dict.fromkeys(prompts))

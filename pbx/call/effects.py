@@ -6,8 +6,11 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from pbx.call.logins import Login
+from pbx.call.usage_ledger import Charge, Reached
 from pbx.immutable import immutable
+from pbx.office.rate import Rate
 from pbx.rtp.statistics import EndpointStats
+from pbx.sip.flow import Flow
 
 
 @immutable
@@ -52,6 +55,7 @@ class LegRecord:
     codec: str = ""  # of its audio, as SDP names it
     payer: str = ""  # key of the extension whose usage limit counts it
     cost: str = ""  # decimal, in the office's currency; "" = not counted
+    call_id: str = ""  # of its SIP dialog
 
     def as_row(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -133,3 +137,60 @@ class WriteRecord:
     """A call is over and every statistic of its legs has come in."""
 
     record: CallRecord
+
+
+@immutable
+class OpenUsage:
+    """A leg that an extension pays for is answered: should the server die, it is charged all the same.
+
+    Attributes:
+        leg: unique, the call's id, a dot and the leg's name: UsageLedger knows it by the same name.
+        at: when, monotonic.
+    """
+
+    leg: str
+    call: str
+    key: str
+    month: str
+    number: str
+    rate: Rate
+    at: float
+
+
+@immutable
+class ChargeUsage:
+    """Such a leg is over. It is asked for before the WriteRecord of its call, and kept before that."""
+
+    charge: Charge
+
+
+@immutable
+class UsageReached:
+    """Whoever is responsible for an extension is told by mail."""
+
+    reached: Reached
+
+
+@immutable
+class TracedMessage:
+    """One SIP message, without credentials.
+
+    Attributes:
+        subject: the id of its call, or "register " and an extension's key.
+        at: monotonic.
+        leg: its name, or the SIP user of the phone that registers.
+    """
+
+    subject: str
+    at: float
+    is_sent: bool
+    flow: Flow
+    leg: str
+    text: str
+
+
+@immutable
+class Traced:
+    """Messages to be kept for a day."""
+
+    messages: tuple[TracedMessage, ...]

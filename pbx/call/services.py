@@ -8,6 +8,7 @@ from pbx.call.changes import change_extension, read_target
 from pbx.call.conference import Conference, visit_room
 from pbx.call.dialogue import Dialogue, Echo, Gather, Measure, Say, Wait, ask_code
 from pbx.call.effects import SaveLogins
+from pbx.call.failure import say_failure
 from pbx.call.hot_desk import find_member, log_in, log_out
 from pbx.call.leg import Leg, Party
 from pbx.call.logins import Logins, is_hot_desk, may_be_at
@@ -119,9 +120,13 @@ class Services:
         self.lot.put(call, leg, slot, self.phrases)
         return True
 
-    def announce(self, call: Call, leg: Leg, prompt: str, then: Callable[[], None]) -> None:
+    def announce(self, call: Call, leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None:
         """Let a caller hear why it will not be, before it is refused."""
-        call.announce(leg, _say(self.phrases, prompt), then)
+        call.announce(leg, say_failure(self.phrases, status, prompt), then)
+
+    def fail(self, call: Call, leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None:
+        """Let a leg that is up hear that it cannot be connected."""
+        call.serve(leg, say_failure(self.phrases, status, prompt), lambda _result: then())
 
     def ring_back(self, call: Call, leg: Leg) -> None:
         """Let a leg hear that somebody is being rung for it."""
@@ -243,7 +248,7 @@ class Services:
         elif is_hot_desk(self._host.office, device):
             call.serve(leg, log_in(self.phrases, device, self._host.office.extension_of, self.log_in))
         else:  # the rules have refused who could hear it before the answer
-            call.serve(leg, _say(self.phrases, "hotdesk-not-here"))
+            call.serve(leg, say_failure(self.phrases, 403, "hotdesk-not-here"))
 
     def _hot_desk_logout(self, call: Call, leg: Leg, _argument: str) -> None:
         call.serve(leg, log_out(self.phrases, leg.party.device, self.log_out))
@@ -266,7 +271,7 @@ class Services:
         if isinstance(target, Refused):
             self._host.note("{key} is not forwarded: {why}", key=leg.party.key, why=target.why)
         if not target or isinstance(target, Refused):
-            call.serve(leg, _say(self.phrases, "forward-refused"))
+            call.serve(leg, say_failure(self.phrases, 403, "forward-refused"))
             return
         self._change(call, leg, Forward(target), self.phrases.fill("forward-on", Digits(target)))
 
@@ -301,14 +306,14 @@ class Services:
 
     def _nothing_rings(self, call: Call, leg: Leg, _argument: str) -> None:
         """Otherwise the exchange would have found the leg that rings."""
-        call.serve(leg, _say(self.phrases, "pickup-nothing"))
+        call.serve(leg, say_failure(self.phrases, 480, "pickup-nothing"))
 
     def _park(self, call: Call, leg: Leg, _argument: str) -> None:
         self.lot.reserve(call, leg, self.phrases)
 
     def _fetch(self, call: Call, leg: Leg, slot: str) -> None:
         if not self.lot.fetch(call, leg, slot):
-            call.serve(leg, _say(self.phrases, "park-empty"))
+            call.serve(leg, say_failure(self.phrases, 480, "park-empty"))
 
 
 def _ring_back(phrases: Phrases) -> Dialogue:
@@ -320,10 +325,6 @@ def _ring_back(phrases: Phrases) -> Dialogue:
 def _shown(party: Party) -> tuple[str, str]:
     """Number and name that may be shown."""
     return ("", "") if party.is_private else (party.key, party.label)
-
-
-def _say(phrases: Phrases, name: str) -> Dialogue:
-    yield Say(phrases.say(name), is_interruptible=False)
 
 
 def _echo(phrases: Phrases) -> Dialogue:

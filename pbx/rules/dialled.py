@@ -53,7 +53,7 @@ def emergency(call: Dialled) -> DialDecision | None:
     trunks = tuple(dict.fromkeys((*mine, *(trunk.name for trunk in office.trunks))))
     what = f"{digits} is an emergency number (office.emergency)"
     if not trunks:
-        return Reject(503, "Service Unavailable", f"{what}, and there is no trunk at all")
+        return Reject(404, "Not Found", f"{what}, and there is no trunk at all")  # a 503 speaks of overload
     number, shown = callback(office, call.world, own)
     leg = Outside(digits, "", Shown(number), trunks, rule=rule.name if rule else "", is_emergency=True)
     why = f"{what}: it is called over {', then '.join(trunks)}"
@@ -115,7 +115,7 @@ def outside(call: Dialled) -> DialDecision:
         return dial(office, world, caller, number, (how,))
     if KEY_SHAPE.fullmatch(call.text):
         why = f"nobody has the key {call.text}, and {how}"
-        return Reject(404, "Not Found", why, announcement="call-number-unknown")
+        return Reject(404, "Not Found", why)
     return refuse(how)
 
 

@@ -34,7 +34,6 @@ from pbx.errors import StoreError
 from pbx.office.snapshot import Office
 from pbx.store.schema import (
     binding,
-    call_record,
     caller_id_request,
     hot_desk_login,
     member_password,
@@ -162,20 +161,6 @@ class Store:
             connection.execute(delete(binding).where(binding.c.username.in_(tuple(bindings))))
             if rows:
                 connection.execute(insert(binding), rows)
-
-    def add_records(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows of finished calls; one that is there already is replaced, so that trying twice is safe."""
-        rows = [fit(call_record, record) for record in {record["id"]: record for record in records}.values()]
-        if rows:
-            with self.writes() as connection:
-                connection.execute(delete(call_record).where(call_record.c.id.in_([r["id"] for r in rows])))
-                connection.execute(insert(call_record), rows)
-
-    def records(self) -> list[dict[str, Any]]:
-        """Every finished call, the oldest first."""
-        with self.reads() as connection:
-            query = select(call_record).order_by(call_record.c.started_at, call_record.c.id)
-            return [dict(row) for row in connection.execute(query).mappings()]
 
     def set_password(self, email: str, hashed: str) -> None:
         """Set a member's portal password."""

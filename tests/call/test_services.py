@@ -30,7 +30,7 @@ from pbx.media.orders import (
     StatsRead,
     StopPlay,
 )
-from pbx.media.prompt import Duration, System
+from pbx.media.prompt import CallTone, Duration, System
 from pbx.office.no_answer import NoAnswer
 from pbx.office.room import Room
 from pbx.rules.decision import Reject
@@ -486,6 +486,7 @@ def test_back_from_a_transfer_by_keys(world: World, how: str):
     elif how == "the target hangs up":
         eve.bye()
     else:
+        world.wait(4.1)  # a tone
         assert world.heard() == ["transfer-failed"]
         world.finish()
     call = next(iter(world.exchange.calls.values()))
@@ -669,10 +670,12 @@ def test_a_missed_call_is_told_once(world: World, how: str, is_missed: bool):
 def test_a_caller_hears_why_it_cannot_be_before_he_is_refused(world: World, monkeypatch):
     ann = world.phone("101")
     refusal = Reject(403, "Forbidden", "not allowed", announcement="call-not-allowed")
-    monkeypatch.setattr(world.exchange, "route", lambda caller, key: refusal)
+    monkeypatch.setattr(world.exchange.router, "dialled", lambda caller, key: refusal)
     ann.invite("900")
     assert ann.statuses()[-1] == 183
     assert b"m=audio" in ann.last(183).body
+    assert world.heard() == ["information"]
+    world.finish()
     assert world.heard() == ["call-not-allowed"]
     world.finish()
     assert ann.statuses()[-1] == 403
@@ -682,7 +685,7 @@ def test_a_caller_hears_why_it_cannot_be_before_he_is_refused(world: World, monk
 def test_a_caller_who_gives_up_in_the_announcement(world: World, monkeypatch):
     ann = world.phone("101")
     refusal = Reject(403, "Forbidden", "not allowed", announcement="call-not-allowed")
-    monkeypatch.setattr(world.exchange, "route", lambda caller, key: refusal)
+    monkeypatch.setattr(world.exchange.router, "dialled", lambda caller, key: refusal)
     ann.invite("900")
     ann.cancel()
     assert ann.statuses()[-1] == 487
@@ -701,4 +704,159 @@ def test_who_is_transferred_to_nobody_may_leave_a_message(world: World):
     bob.bye()
     eve.respond(eve.last("CANCEL"), 200)
     eve.respond(eve.last("INVITE"), 487)
+    world.assert_nothing_left()
+
+
+@pytest.mark.parametrize("where", ["*85", "701"])
+def test_who_has_switched_his_audio_off_waits_in_silence(world: World, where: str):
+    ann, bob = world.phone("101"), world.phone("102")
+    talk(world, ann, bob)
+    bob.send(bob.in_dialog("INVITE", bob.sdp(2, port=0)))
+    ann.ok("INVITE", ann.sdp(2, port=0))
+    bob.ack()
+    ann.send(ann.in_dialog("REFER", Refer_To=f"<sip:{where}@pbx.local>"))
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    ann.bye()
+    world.wait(60.0)
+    assert len(world.exchange.calls) == 1
+    bob.bye()
+    world.assert_nothing_left()
+
+
+# --- what a call that fails sounds like
+
+
+@pytest.fixture
+def hanging_up(world: World) -> World:
+    """Whoever is called and does not answer has no voicemail."""
+    office = world.exchange.office
+    changed = tuple(replace(each, no_answer=NoAnswer("hangup")) for each in office.extensions)
+    world.perform(world.exchange.swap_office(replace(office, extensions=changed), world.now))
+    return world
+
+
+def tone(world: World) -> str:
+    """The tone that was ordered last."""
+    (part,) = world.sounds[-1].parts
+    assert isinstance(part, CallTone)
+    return part.name
+
+
+AROUND_AN_ANNOUNCEMENT = {
+    "busy": (486, ["call-not-allowed", "busy"]),
+    "congestion": (503, ["call-not-allowed", "congestion"]),
+    "nobody there": (480, ["call-not-allowed", "congestion"]),
+    "no such number": (404, ["information", "call-not-allowed"]),
+    "forbidden": (403, ["information", "call-not-allowed"]),
+}
+
+
+@pytest.mark.parametrize(("status", "sounds"), AROUND_AN_ANNOUNCEMENT.values(), ids=AROUND_AN_ANNOUNCEMENT)
+def test_the_tone_around_an_announcement(world: World, monkeypatch, status: int, sounds: list[str]):
+    ann = world.phone("101")
+    refusal = Reject(status, "", "not allowed", announcement="call-not-allowed")
+    monkeypatch.setattr(world.exchange.router, "dialled", lambda caller, key: refusal)
+    ann.invite("900")
+    assert world.heard()[0] == sounds[0]
+    world.finish()
+    assert world.heard()[0] == sounds[1]
+    if sounds[1] == "call-not-allowed":
+        world.finish()
+    else:
+        assert world.playing.loop
+        assert ann.statuses()[-1] == 183
+        world.wait(4.1)
+    assert ann.statuses()[-1] == status
+    world.assert_nothing_left()
+
+
+@pytest.mark.parametrize(("status", "expected"), [(486, "busy"), (480, "congestion"), (603, "busy")])
+def test_call_back_of_somebody_who_does_not_answer(hanging_up: World, status: int, expected: str):
+    world = hanging_up
+    ann, bob = world.phone("101"), world.phone("102")
+    ann.invite("*97")
+    ann.ack()
+    world.press("18")
+    world.finish()
+    bob.ring(status)
+    assert (tone(world), world.playing.loop) == (expected, True)
+    assert not ann.all("BYE")
+    world.wait(4.1)
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_call_back_of_nobody(world: World):
+    def answer(about: Any) -> Any:
+        if isinstance(about, ListMessages):
+            return [HeldMessage("m1", "999", "", AT, AT, 3.0, "new", "/data/m1.wav")]
+        return answers(about)
+
+    world.answer = answer
+    ann = world.phone("101")
+    ann.invite("*97")
+    ann.ack()
+    world.press("18")
+    world.finish()
+    assert tone(world) == "information"
+    world.finish()
+    assert world.heard() == ["call-number-unknown"]
+    world.finish()
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_call_back_of_somebody_without_a_phone_is_a_message_for_him(world: World):
+    ann = world.phone("101")
+    ann.invite("*97")
+    ann.ack()
+    world.press("18")
+    world.finish()
+    assert world.heard() == ["vm-greeting"]
+    assert OpenMailbox("102") in world.questions
+
+
+@pytest.mark.parametrize(("dialled", "said"), [("*8671", "park-empty"), ("**102", "pickup-nothing")])
+def test_a_code_that_finds_nothing_ends_in_a_tone(world: World, dialled: str, said: str):
+    ann = world.phone("101")
+    ann.invite(dialled)
+    ann.ack()
+    assert world.heard() == [said]
+    world.finish()
+    assert tone(world) == "congestion"
+    world.wait(4.1)
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_a_locked_room_is_busy(world: World):
+    ann, eve = world.phone("101"), world.phone("103")
+    first = enter(world, ann)
+    world.press("2", first)
+    eve.invite("701")
+    eve.ack()
+    assert world.heard() == ["room-is-locked"]
+    world.finish()
+    assert tone(world) == "busy"
+    world.wait(4.1)
+    eve.ok("BYE")
+    ann.bye()
+    world.assert_nothing_left()
+
+
+@pytest.mark.parametrize(("status", "expected"), [(486, "busy"), (480, "congestion")])
+def test_the_target_of_a_transfer_by_keys_is_heard_to_be_busy(hanging_up: World, status: int, expected: str):
+    world = hanging_up
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    talk(world, ann, bob)
+    world.press("##2103#", endpoint_of(world, ann))
+    eve.ring(status)
+    assert tone(world) == expected
+    world.wait(2.1)
+    assert world.heard() == ["transfer-failed"]
+    world.finish()
+    assert StopPlay(endpoint_of(world, bob)) in world.orders
+    ann.bye()
+    bob.ok("BYE")
     world.assert_nothing_left()
