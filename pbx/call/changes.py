@@ -27,7 +27,7 @@ def change_extension(phrases: Phrases, question: ChangeOffice, done: Prompt) -> 
 
 
 def read_target(office: Office, extension: Extension, text: str) -> str | Refused:
-    """Where calls are to go, as a phone of `extension` dials it: a key, or a number read by its dial plan.
+    """Where calls are to go, as a phone of `extension` dials it: a key, or a number by its dial plan.
 
     A number of the office that leads to an extension is that extension: nothing goes outside to come back.
     """
