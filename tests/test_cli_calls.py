@@ -196,8 +196,8 @@ def test_ladder_and_capture_file(pbx):
     trace(pbx, "0000000000000001")
     assert "traced     2 SIP messages" in pbx("calls", "show", "0000000000000001")
     assert pbx("calls", "show", "0000000000000001", "--ladder").splitlines()[2:] == [
-        "    +0.000  |------- INVITE 101 ------->|",
-        "    +1.000  |<--- 200 OK to INVITE -----|",
+        "    +0.000  |---------- INVITE 101 ---------->|",
+        "    +1.000  |<------ 200 OK to INVITE --------|",
     ]
     assert len(pbx.json("calls", "show", "0000000000000001", "--ladder")) == 2
     target = pbx.folder / "call.pcap"
