@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 from twisted.logger import Logger, LogLevel
 
 from pbx.app.printable import LONGEST, printable
+from pbx.call.carrier import Resolve
 from pbx.call.effects import (
     ChargeUsage,
     EmergencyDialled,
@@ -61,6 +62,12 @@ class Voices(Protocol):
     def emergency(self, effect: EmergencyDialled) -> None: ...
 
 
+class Finder(Protocol):
+    """app.Finder, the same."""
+
+    def find(self, effect: Resolve) -> None: ...
+
+
 class Usage(Protocol):
     """app.UsageDesk, the same."""
 
@@ -74,12 +81,13 @@ class Usage(Protocol):
 class Performer:
     """A table from the type of an effect to who carries it out.
 
-    `wire`, `voices` and `usage` are set before the first step: what they hear becomes steps, whose effects
-    come here.
+    `wire`, `voices`, `finder` and `usage` are set before the first step: what they hear becomes steps, whose
+    effects come here.
     """
 
     wire: Wire
     voices: Voices
+    finder: Finder
     usage: Usage
 
     def __init__(
@@ -106,6 +114,7 @@ class Performer:
             UsageReached: self._reached,
             Traced: write_trace,
             EmergencyDialled: self._emergency,
+            Resolve: self._find,
             OpenEndpoint: self._open,
             **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, ReadStats, *SOUND_ORDERS), media.perform),
         }
@@ -139,6 +148,9 @@ class Performer:
 
     def _emergency(self, effect: EmergencyDialled) -> None:
         self.voices.emergency(effect)
+
+    def _find(self, effect: Resolve) -> None:
+        self.finder.find(effect)
 
     def _open(self, order: OpenEndpoint) -> None:
         # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets

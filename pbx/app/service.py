@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final
@@ -11,19 +11,24 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from pbx.app.changes import OfficeChanges
 from pbx.app.control import ControlServer
+from pbx.app.finder import Finder
 from pbx.app.hot_desk import LoginKeeper
 from pbx.app.mail import make_mailer
 from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
+from pbx.app.usage import UsageDesk
 from pbx.app.voices import Voices
 from pbx.app.watch import OfficeWatch
 from pbx.call.effects import SaveBindings, Traced, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
 from pbx.entropy import Entropy, SystemEntropy
+from pbx.errors import StoreError
 from pbx.media.control import MediaControl
 from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.net.addresses import Advertiser, LocalAddresses
@@ -75,6 +80,7 @@ class Service:
             self._port_pool(entropy),
             self.addresses.is_local_host,
             self._own_address,
+            calendar=lambda: datetime.now(UTC),
         )
         self._kernel: KernelTable | None = None
         self.media = MediaControl(
@@ -106,18 +112,30 @@ class Service:
             trusted=trusted,
             load=self.exchange,
         )
+        self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         performer.wire = self.transports
+        performer.finder = Finder(reactor, self.transports, entropy.below, self._found)
         performer.voices = self._voices = Voices(
             reactor,
             self.exchange,
             self._driver.run,
             self.mailboxes.desk,
+            OfficeChanges(reactor, store, self._watch.look),
             self.mailer,
             config.server.data,
             config.speech.command,
         )
+        performer.usage = self._usage = UsageDesk(
+            reactor,
+            store,
+            self._writer,
+            self.mailer,
+            lambda: self.exchange.office,
+            self.exchange.metering.ledger,
+            lambda: self.exchange.metering.month,
+            self._driver.run,
+        )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
-        self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         self._stopped: Deferred[None] | None = None
         self._give_up_at = 0.0
 
@@ -172,7 +190,7 @@ class Service:
             self._listening.setdefault(each.transport, each.port)
         self._control.listen(self._reactor)
         self._restore()
-        self._driver.run(lambda _now: ())
+        self._driver.run(self.exchange.start)
         self._watch.start()
         self._logins.start()
         self.mailboxes.start()
@@ -180,7 +198,8 @@ class Service:
         self._voices.render_ahead(AHEAD_S)
 
     def _restore(self) -> None:
-        """The phones that were registered when the server ended."""
+        """The phones that were registered when the server ended, and what was used of limits."""
+        self._usage.load()
         now, location = self._reactor.seconds(), self.exchange.location
         rows = [row for row in self._store.load_bindings() if self._is_device(row.get("username"))]
         for complaint in location.restore(rows, now, time.time()):
@@ -188,7 +207,7 @@ class Service:
         for username, _ in location.all(now):
             self.exchange.qualifier.watch(username)
         self.exchange.logins.restore(self._logins.load(), self.exchange.office)
-        self.exchange.caller_ids = CallerIds(self._store).approved()
+        self.exchange.swap_caller_ids(CallerIds(self._store).approved())
 
     def _is_device(self, username: Any) -> bool:
         return self.exchange.office.device(username) is not None
@@ -294,6 +313,9 @@ class Service:
     def _expire_logins(self, calendar: datetime) -> None:
         self._driver.run(lambda now: self.exchange.expire_logins(calendar, now))
 
+    def _found(self, number: int, flows: Sequence[Flow], why: str) -> None:
+        self._driver.run(self.exchange.resolved, number, flows, why)
+
     def _mailbox_changed(self, mailbox: str, counts: Counts) -> None:
         self._voices.mailbox_changed(mailbox, counts)
 
@@ -316,6 +338,7 @@ class Service:
             "reload": self._reload,
             "voicemail": self.mailboxes.refresh,
             "mail": self.mailer.try_now,
+            "usage": self._usage.reload,
         }
 
     def _status(self) -> "Deferred[Any]":
@@ -340,17 +363,19 @@ class Service:
 
     def _load_caller_ids(self) -> "Deferred[None]":
         """Which numbers of others extensions may show now."""
-        pool = self._reactor.getThreadPool()
-
-        def loaded(approved: Mapping[str, Set[str]]) -> None:
-            self.exchange.caller_ids = approved
-
-        return deferToThreadPool(self._reactor, pool, CallerIds(self._store).approved).addCallback(loaded)
+        read = CallerIds(self._store).approved
+        loaded = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
+        return loaded.addCallback(self.exchange.swap_caller_ids)
 
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
-        self._load_caller_ids().addErrback(lambda failure: log.failure("caller IDs are not loaded", failure))
+        self._load_caller_ids().addErrback(_not_loaded)
         self._voices.render_ahead(AHEAD_CHANGED_S)
+
+
+def _not_loaded(failure: Failure) -> None:
+    failure.trap(StoreError)  # type: ignore[no-untyped-call]  # Twisted has no types here
+    log.error("caller IDs that were approved are as before: {why}", why=failure.getErrorMessage())
 
 
 def _address(host: str, port: int) -> str:

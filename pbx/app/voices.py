@@ -11,8 +11,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pbx.app.answers import Answers
+from pbx.app.changes import OfficeChanges
 from pbx.call.effects import EmergencyDialled, Missed
 from pbx.call.exchange import Exchange
+from pbx.call.phrases import CALL_TONES
+from pbx.call.questions import ChangeOffice
 from pbx.call.sound import Question, Render
 from pbx.errors import MediaError
 from pbx.mail.facts import EmergencyCall, Extension, MailboxFull, MissedCall, NewVoicemail, Party
@@ -33,6 +36,7 @@ class Voices:
     Args:
         step: runs a step of the exchange.
         mailer: sends letters.
+        changes: of the office, made from phones.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Voices:
         exchange: Exchange,
         step: Callable[..., None],
         desk: Desk,
+        changes: OfficeChanges,
         mailer: Mailer,
         data: Path,
         speech: Iterable[str],
@@ -52,6 +57,7 @@ class Voices:
             mailer,
             data,
         )
+        self._changes = changes
         self.renderer = Renderer(reactor, data, command=tuple(speech), idle_s=IDLE_S)
         self._ahead: Any = None  # when it is time to render ahead
         self._answers = Answers(
@@ -80,7 +86,10 @@ class Voices:
         def answered(answer: Any) -> None:
             self._step(self._exchange.answered, effect.number, answer)
 
-        self._answers.answer(effect.about, answered)
+        if isinstance(effect.about, ChangeOffice):
+            self._changes.change(effect.about, answered)
+        else:
+            self._answers.answer(effect.about, answered)
 
     def render_ahead(self, after_s: float) -> None:
         """Nobody who calls first is to wait for what is always said; later, so as not to be in the way."""
@@ -91,7 +100,7 @@ class Voices:
     def _render_ahead(self) -> None:
         office = self._exchange.office
         phrases = self._exchange.services.phrases
-        prompts: list[Prompt] = [phrases.beep(), phrases.ring_back(), phrases.music()]
+        prompts: list[Prompt] = [phrases.beep(), phrases.music(), *map(phrases.call_tone, CALL_TONES)]
         prompts += [phrases.greeting("", each.no_answer.greeting) for each in office.extensions]
         prompts += [phrases.say(name) for name, text in texts("en").items() if not fields_of(text)]
         made = self.renderer.render_ahead(dict.fromkeys(prompts))

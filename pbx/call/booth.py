@@ -121,7 +121,7 @@ class Booth:
         step = self._step
         if isinstance(step, Gather):
             self._go(self._digits or None)
-        elif isinstance(step, Wait):
+        elif isinstance(step, (Wait, Say)):
             self._go("")
         elif isinstance(step, Measure):
             self._go(None)
@@ -175,6 +175,9 @@ class Booth:
             self._go(step.action())
         elif isinstance(step, Ask):
             host.ask(step.question, lambda answer: self._answered(number, answer))
+        elif isinstance(step, Wait):  # without audio, too: a dialogue that waits must not run in circles
+            host.set_booth_timer(step.seconds)
+            self._take_typed()
         elif not self._endpoint:
             self._go(_nothing(step))
         elif isinstance(step, Take):
@@ -185,9 +188,6 @@ class Booth:
         elif isinstance(step, Measure):
             host.set_booth_timer(MEASURE_S)
             host.order(ReadStats(self._endpoint))
-        elif isinstance(step, Wait):
-            host.set_booth_timer(step.seconds)
-            self._take_typed()
         elif step.prompt is None:
             host.set_booth_timer(step.first_s)
             self._take_typed()
@@ -222,6 +222,8 @@ class Booth:
         if number != self._number or host is None or (isinstance(step, Gather) and self._digits):
             return
         if stem is not None:
+            if isinstance(step, Say):
+                host.set_booth_timer(step.most_s)
             self._play(stem)
         elif isinstance(step, Gather):
             host.set_booth_timer(step.first_s)

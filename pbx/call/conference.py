@@ -3,6 +3,7 @@
 from typing import Any, Final, Protocol
 
 from pbx.call.dialogue import Dialogue, Do, Say, Wait, ask_code
+from pbx.call.failure import say_failure
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
 from pbx.call.questions import CheckSecret
@@ -11,6 +12,7 @@ from pbx.media.orders import Mix, Play
 from pbx.media.prompt import Number, Prompt
 
 MOST: Final = 100
+BUSY: Final = 486  # what a room is for who cannot enter
 
 
 class ConferenceHost(Protocol):
@@ -124,14 +126,15 @@ def visit_room(room: Conference, visitor: Visitor, pin_hash: str) -> Dialogue:
         if not opened:
             return "no right PIN for the room"
     if room.is_locked:
-        yield Say(phrases.say("room-is-locked"))
+        yield from say_failure(phrases, BUSY, "room-is-locked")
         return "the room is locked"
     if len(room.members) >= MOST:
-        yield Say(phrases.say("room-full"))
+        yield from say_failure(phrases, BUSY, "room-full")
         return "the room is full"
     others = len(room.members)
     yield Say(phrases.fill("room-others", Number(others)) if others else phrases.say("room-alone"))
-    if room.is_locked:
+    if room.is_locked:  # meanwhile
+        yield from say_failure(phrases, BUSY, "room-is-locked")
         return "the room is locked"
     yield Do(lambda: room.enter(visitor))
     while True:

@@ -22,11 +22,17 @@ LOCKED: Final = "locked"  # too many wrong codes: not even the right one counts 
 
 @immutable
 class Say:
-    """Play a prompt. Gives the key that interrupted it, "" when it was heard to its end."""
+    """Play a prompt. Gives the key that interrupted it, "" when it was heard to its end.
+
+    Attributes:
+        loop: again and again.
+        most_s: and no longer than this.
+    """
 
     prompt: Prompt
     is_interruptible: bool = True
     loop: bool = False
+    most_s: float | None = None
 
 
 @immutable

@@ -1,7 +1,7 @@
 """Hot desking (product §4): dialogues that ask for a member's PIN, log in and log out."""
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from pbx.call.dialogue import Dialogue, Do, Say, ask_code
 from pbx.call.phrases import Phrases
@@ -12,21 +12,10 @@ from pbx.office.extension import Extension
 PIN_DIGITS: Final = 10
 
 
-class Desks(Protocol):
-    """Who keeps the logins."""
-
-    def extension_of(self, email: str) -> Extension | None:
-        """The extension of a member."""
-        ...
-
-    def log_in(self, username: str, found: FoundMember) -> Extension | None:
-        """The extension that the phone is from now on; None: nobody can log in there."""
-        ...
-
-    def log_out(self, username: str) -> None: ...
+ExtensionOf = Callable[[str], Extension | None]  # a member's, by his email
 
 
-def find_member(phrases: Phrases, username: str, extension_of: Callable[[str], Extension | None]) -> Dialogue:
+def find_member(phrases: Phrases, username: str, extension_of: ExtensionOf) -> Dialogue:
     """Ask for a PIN; failures are counted for the phone.
 
     Returns:
@@ -45,12 +34,24 @@ def find_member(phrases: Phrases, username: str, extension_of: Callable[[str], E
     return found
 
 
-def log_in(phrases: Phrases, username: str, desks: Desks) -> Dialogue:
-    """Log a member in at a phone; returns what came of it."""
-    found = yield from find_member(phrases, username, desks.extension_of)
+def log_in(
+    phrases: Phrases,
+    username: str,
+    extension_of: ExtensionOf,
+    enter: Callable[[str, FoundMember], Extension | None],
+) -> Dialogue:
+    """Log a member in at a phone.
+
+    Args:
+        enter: does it, and gives the extension that the phone is from then on; None: it may not be.
+
+    Returns:
+        What came of it, in words.
+    """
+    found = yield from find_member(phrases, username, extension_of)
     if found is None:
         return "nobody has logged in"
-    extension = yield Do(lambda: desks.log_in(username, found))
+    extension = yield Do(lambda: enter(username, found))
     if extension is None:  # the office has changed meanwhile
         yield Say(phrases.say("hotdesk-not-here"), is_interruptible=False)
         return "nobody has logged in"
@@ -58,8 +59,8 @@ def log_in(phrases: Phrases, username: str, desks: Desks) -> Dialogue:
     return f"{found.email} has logged in"
 
 
-def log_out(phrases: Phrases, username: str, desks: Desks) -> Dialogue:
+def log_out(phrases: Phrases, username: str, leave: Callable[[str], None]) -> Dialogue:
     """Log out whoever is logged in at a phone; returns what came of it."""
-    yield Do(lambda: desks.log_out(username))
+    yield Do(lambda: leave(username))
     yield Say(phrases.say("hotdesk-logged-out"), is_interruptible=False)
     return "logged out"

@@ -100,7 +100,7 @@ def may_be_at(office: Office, username: str, email: str) -> bool:
     return (
         is_hot_desk(office, username)
         and office.member(email) is not None
-        and any(each.assignee == email for each in office.extensions)
+        and office.extension_of(email) is not None
     )
 
 

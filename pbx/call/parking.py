@@ -4,6 +4,7 @@ from typing import Any, Final, Protocol
 
 from pbx.call.call import Call
 from pbx.call.dialogue import Dialogue, Say, Wait
+from pbx.call.failure import say_failure
 from pbx.call.leg import CALLING, Leg
 from pbx.call.phrases import Phrases
 from pbx.call.transfer import bridge
@@ -49,7 +50,7 @@ class Lot:
         """Who dials the code hears a slot and waits there, until he is fetched or puts somebody there."""
         slot = self.free_slot()
         if slot is None:
-            call.serve(leg, _say(phrases, "park-no-slot"))
+            call.serve(leg, say_failure(phrases, 503, "park-no-slot"))
             return
         self.put(call, leg, slot, phrases, is_told=True)
 
@@ -87,7 +88,3 @@ def _wait(phrases: Phrases, slot: str, is_told: bool) -> Dialogue:
     while True:
         yield Say(phrases.music(), is_interruptible=False, loop=True)
         yield Wait(1.0)  # there is no music
-
-
-def _say(phrases: Phrases, name: str) -> Dialogue:
-    yield Say(phrases.say(name), is_interruptible=False)

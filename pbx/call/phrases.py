@@ -22,6 +22,8 @@ from pbx.media.prompt import (
 from pbx.office import prompt as office_prompt
 
 BEEP: Final = Tone((1000.0,), 0.4)
+LIMIT_TONE: Final = Tone((1400.0,), 0.5)
+CALL_TONES: Final = ("ringback", "busy", "congestion", "information")  # that are played
 
 
 @immutable
@@ -90,9 +92,17 @@ class Phrases:
         """For who waits; to be played again and again."""
         return self.of_office(self.hold_music, self.say(Music()))
 
+    def call_tone(self, name: str) -> Prompt:
+        """One period of a tone of the office's country, as of `media.prompt.CallTone`."""
+        return self.say(CallTone(name, self.country))
+
     def ring_back(self) -> Prompt:
         """That a phone rings; to be played again and again."""
-        return self.say(CallTone("ringback", self.country))
+        return self.call_tone("ringback")
+
+    def limit_warning(self) -> Prompt:
+        """In a call: its time will soon be up."""
+        return self.say(LIMIT_TONE)
 
     def sound(self, path: str) -> Prompt:
         """A file as it is."""

@@ -6,6 +6,7 @@ from pbx.call.effects import CallRecord
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
 from pbx.call.questions import NewRecording
+from pbx.call.routing import Router
 from pbx.call.sound import Begin, Sound
 from pbx.media.orders import Record, StopRecord
 from pbx.media.prompt import Prompt
@@ -23,7 +24,8 @@ class RecordingHost(Protocol):
     @property
     def entropy(self) -> Any: ...
     def order(self, order: Any) -> None: ...
-    def wants_recording(self, leg: Leg) -> str: ...
+    @property
+    def router(self) -> Router: ...
     def note(self, text: str, **fields: object) -> None: ...
 
 
@@ -55,7 +57,7 @@ class CallRecording:
     def begin(self, call: RecordedCall, a: Leg, b: Leg) -> None:
         """These two talk from now on: record them, if one of their extensions wants that."""
         host: RecordingHost = call.host
-        key = "" if self._is_off else host.wants_recording(a) or host.wants_recording(b)
+        key = "" if self._is_off else host.router.recorded(a) or host.router.recorded(b)
         if key and self._going is None:
             self._start(call, a, b, key)
             phrases: Phrases = host.services.phrases

@@ -4,15 +4,26 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from pbx.call.call import Call
+from pbx.call.changes import change_extension, read_target
 from pbx.call.conference import Conference, visit_room
 from pbx.call.dialogue import Dialogue, Echo, Gather, Measure, Say, Wait, ask_code
 from pbx.call.effects import SaveLogins
+from pbx.call.failure import say_failure
 from pbx.call.hot_desk import find_member, log_in, log_out
 from pbx.call.leg import Leg, Party
 from pbx.call.logins import Logins, is_hot_desk, may_be_at
 from pbx.call.parking import Lot
 from pbx.call.phrases import Phrases
-from pbx.call.questions import CheckSecret, FoundMember, LeaveMailbox, NewMessage
+from pbx.call.questions import (
+    ChangeOffice,
+    CheckSecret,
+    DoNotDisturb,
+    Forward,
+    FoundMember,
+    LeaveMailbox,
+    NewMessage,
+    Refused,
+)
 from pbx.call.sound import Sound
 from pbx.call.voicemail import CallBack, take_message, visit
 from pbx.entropy import Entropy
@@ -109,9 +120,13 @@ class Services:
         self.lot.put(call, leg, slot, self.phrases)
         return True
 
-    def announce(self, call: Call, leg: Leg, prompt: str, then: Callable[[], None]) -> None:
+    def announce(self, call: Call, leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None:
         """Let a caller hear why it will not be, before it is refused."""
-        call.announce(leg, _say(self.phrases, prompt), then)
+        call.announce(leg, say_failure(self.phrases, status, prompt), then)
+
+    def fail(self, call: Call, leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None:
+        """Let a leg that is up hear that it cannot be connected."""
+        call.serve(leg, say_failure(self.phrases, status, prompt), lambda _result: then())
 
     def ring_back(self, call: Call, leg: Leg) -> None:
         """Let a leg hear that somebody is being rung for it."""
@@ -204,12 +219,8 @@ class Services:
         Args:
             done: gets his email, and he has an extension; "": the caller has heard why not, and still waits.
         """
-        dialogue = find_member(self.phrases, leg.party.device, self.extension_of)
+        dialogue = find_member(self.phrases, leg.party.device, self._host.office.extension_of)
         call.serve(leg, dialogue, lambda found: done(found.email if found is not None else ""))
-
-    def extension_of(self, email: str) -> Extension | None:
-        """The extension of a member: the first one that is his."""
-        return next((each for each in self._host.office.extensions if each.assignee == email), None)
 
     def log_in(self, username: str, found: FoundMember) -> Extension | None:
         """Let a member have a phone; None: the office does not allow it."""
@@ -219,7 +230,7 @@ class Services:
         logins.login(username, found.email, found.at)
         self._host.order(SaveLogins(logins.all))
         self._host.note("{member} has logged in at {device}", member=found.email, device=username)
-        return self.extension_of(found.email)
+        return self._host.office.extension_of(found.email)
 
     def log_out(self, username: str) -> None:
         """Nobody has the phone any more."""
@@ -235,12 +246,38 @@ class Services:
         if self._host.logins.member_at(device):
             self._hot_desk_logout(call, leg, "")
         elif is_hot_desk(self._host.office, device):
-            call.serve(leg, log_in(self.phrases, device, self))
+            call.serve(leg, log_in(self.phrases, device, self._host.office.extension_of, self.log_in))
         else:  # the rules have refused who could hear it before the answer
-            call.serve(leg, _say(self.phrases, "hotdesk-not-here"))
+            call.serve(leg, say_failure(self.phrases, 403, "hotdesk-not-here"))
 
     def _hot_desk_logout(self, call: Call, leg: Leg, _argument: str) -> None:
-        call.serve(leg, log_out(self.phrases, leg.party.device, self))
+        call.serve(leg, log_out(self.phrases, leg.party.device, self.log_out))
+
+    # --- settings of an extension --------------------------------------------------------------------------
+
+    def _do_not_disturb_on(self, call: Call, leg: Leg, _argument: str) -> None:
+        self._change(call, leg, DoNotDisturb(True), self.phrases.say("dnd-on"))
+
+    def _do_not_disturb_off(self, call: Call, leg: Leg, _argument: str) -> None:
+        self._change(call, leg, DoNotDisturb(False), self.phrases.say("dnd-off"))
+
+    def _forward_off(self, call: Call, leg: Leg, _argument: str) -> None:
+        self._change(call, leg, Forward(""), self.phrases.say("forward-off"))
+
+    def _forward_on(self, call: Call, leg: Leg, dialled: str) -> None:
+        office = self._host.office
+        extension = office.extension(leg.party.key)
+        target = read_target(office, extension, dialled) if extension is not None else ""
+        if isinstance(target, Refused):
+            self._host.note("{key} is not forwarded: {why}", key=leg.party.key, why=target.why)
+        if not target or isinstance(target, Refused):
+            call.serve(leg, say_failure(self.phrases, 403, "forward-refused"))
+            return
+        self._change(call, leg, Forward(target), self.phrases.fill("forward-on", Digits(target)))
+
+    def _change(self, call: Call, leg: Leg, change: DoNotDisturb | Forward, done: Prompt) -> None:
+        """Change the extension that a phone of ours is now."""
+        call.serve(leg, change_extension(self.phrases, ChangeOffice(leg.party.key, change), done))
 
     # --- tests ---------------------------------------------------------------------------------------------
 
@@ -269,14 +306,14 @@ class Services:
 
     def _nothing_rings(self, call: Call, leg: Leg, _argument: str) -> None:
         """Otherwise the exchange would have found the leg that rings."""
-        call.serve(leg, _say(self.phrases, "pickup-nothing"))
+        call.serve(leg, say_failure(self.phrases, 480, "pickup-nothing"))
 
     def _park(self, call: Call, leg: Leg, _argument: str) -> None:
         self.lot.reserve(call, leg, self.phrases)
 
     def _fetch(self, call: Call, leg: Leg, slot: str) -> None:
         if not self.lot.fetch(call, leg, slot):
-            call.serve(leg, _say(self.phrases, "park-empty"))
+            call.serve(leg, say_failure(self.phrases, 480, "park-empty"))
 
 
 def _ring_back(phrases: Phrases) -> Dialogue:
@@ -288,10 +325,6 @@ def _ring_back(phrases: Phrases) -> Dialogue:
 def _shown(party: Party) -> tuple[str, str]:
     """Number and name that may be shown."""
     return ("", "") if party.is_private else (party.key, party.label)
-
-
-def _say(phrases: Phrases, name: str) -> Dialogue:
-    yield Say(phrases.say(name), is_interruptible=False)
 
 
 def _echo(phrases: Phrases) -> Dialogue:
@@ -331,6 +364,10 @@ SERVE: Final[dict[str, Callable[[Services, Call, Leg, str], None]]] = {
     "say keys": Services._say_keys,
     "hot desk": Services._hot_desk,
     "hot desk logout": Services._hot_desk_logout,
+    "do not disturb on": Services._do_not_disturb_on,
+    "do not disturb off": Services._do_not_disturb_off,
+    "forward on": Services._forward_on,
+    "forward off": Services._forward_off,
     "room": Services._room,
     "park": Services._park,
     "fetch": Services._fetch,

@@ -37,12 +37,12 @@ def country_of(e164: str) -> str | None:
     if phonenumbers.region_code_for_country_code(code) in NO_COUNTRY:
         return None
     like = number if phonenumbers.is_valid_number(number) else _nearest(number)
-    if like is None:
-        return phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(code)
-    if phonenumbers.number_type(like) == PhoneNumberType.PREMIUM_RATE:
+    if like is not None and phonenumbers.number_type(like) == PhoneNumberType.PREMIUM_RATE:
         return None
-    found = phonenumbers.region_code_for_number(like)
-    return None if found in NO_COUNTRY else found
+    by_digits = phonenumbers.region_code_for_number(number)
+    if by_digits is None and like is not None:
+        by_digits = phonenumbers.region_code_for_number(like)
+    return by_digits or phonenumbers.region_code_for_country_code(code)
 
 
 @lru_cache(CACHED)

@@ -9,6 +9,10 @@ from pbx.office.snapshot import Office
 from pbx.office.table import Nested, Rows, columns_of
 
 PROMPT: Final = ("mp3", "text", "language", "gender", "pitch", "rate")
+TRUNK: Final = (
+    *("name", "server", "username", "password", "register", "addresses", "foreign_caller_id", "codecs"),
+    *("max_calls", "prefix"),
+)
 IN_EFFECT: Final = frozenset(
     {
         "office.name",
@@ -19,8 +23,9 @@ IN_EFFECT: Final = frozenset(
         "office.recording_days",
         "office.announce_recording",
         "office.language",
+        "office.hot_desk_keys",
         "office.hot_desk_logout",
-        *(f"office.codes.{each.name}" for each in fields(Codes) if each.name != "hide_caller_id"),
+        *(f"office.codes.{each.name}" for each in fields(Codes)),
         *(f"office.hold_music.{key}" for key in PROMPT),
         "member.email",
         "member.name",
@@ -41,6 +46,11 @@ IN_EFFECT: Final = frozenset(
         "extension.no_answer.timeout",
         "extension.no_answer.emails",
         *(f"extension.no_answer.greeting.{key}" for key in PROMPT),
+        *(f"trunk.{key}" for key in TRUNK),
+        "gateway.name",
+        "gateway.server",
+        "gateway.username",
+        "gateway.password",
         "room.key",
         "room.pin",
     }

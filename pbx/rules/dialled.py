@@ -17,7 +17,6 @@ from pbx.rules.opinions import after, ask
 from pbx.rules.outbound import dial, refuse
 from pbx.rules.people import extension_behind, rule_of
 
-HIDE_CALLER_ID: Final = "*67"
 HOT_DESK: Final = ("hot desk", "hot desk logout")
 
 
@@ -54,7 +53,7 @@ def emergency(call: Dialled) -> DialDecision | None:
     trunks = tuple(dict.fromkeys((*mine, *(trunk.name for trunk in office.trunks))))
     what = f"{digits} is an emergency number (office.emergency)"
     if not trunks:
-        return Reject(503, "Service Unavailable", f"{what}, and there is no trunk at all")
+        return Reject(404, "Not Found", f"{what}, and there is no trunk at all")  # a 503 speaks of overload
     number, shown = callback(office, call.world, own)
     leg = Outside(digits, "", Shown(number), trunks, rule=rule.name if rule else "", is_emergency=True)
     why = f"{what}: it is called over {', then '.join(trunks)}"
@@ -66,8 +65,8 @@ def hidden(call: Dialled) -> DialDecision | str | None:
     if call.text == call.whole:
         return None
     if not call.text:
-        return Reject(404, "Not Found", f"{HIDE_CALLER_ID} needs a number after it")
-    return f"{HIDE_CALLER_ID} hides the caller"
+        return Reject(404, "Not Found", f"{call.whole} needs a number after it")
+    return f"{call.office.settings.codes.hide_caller_id} hides the caller"
 
 
 def logged_out(call: Dialled) -> DialDecision | str | None:
@@ -116,7 +115,7 @@ def outside(call: Dialled) -> DialDecision:
         return dial(office, world, caller, number, (how,))
     if KEY_SHAPE.fullmatch(call.text):
         why = f"nobody has the key {call.text}, and {how}"
-        return Reject(404, "Not Found", why, announcement="call-number-unknown")
+        return Reject(404, "Not Found", why)
     return refuse(how)
 
 
@@ -140,7 +139,7 @@ def decide_dialled(
             by its own outbound rule.
         hot_desk_keys: keys that may be dialled at a hot-desk phone where nobody is logged in.
     """
-    text, is_private = without_code(dialled)
+    text, is_private = without_code(office, dialled)
     who = replace(caller, is_private=True) if is_private else caller
     behind = extension_behind(office, who) if who.gateway and not who.key else None
     if behind is not None:
@@ -151,10 +150,11 @@ def decide_dialled(
     return after(remarks, decision)
 
 
-def without_code(dialled: str) -> tuple[str, bool]:
+def without_code(office: Office, dialled: str) -> tuple[str, bool]:
     """What is dialled without the code that hides the caller, and whether it was there."""
-    is_private = dialled.startswith(HIDE_CALLER_ID)
-    return dialled[len(HIDE_CALLER_ID) :] if is_private else dialled, is_private
+    code = office.settings.codes.hide_caller_id
+    is_private = bool(code) and dialled.startswith(code)
+    return dialled[len(code) :] if is_private else dialled, is_private
 
 
 def _ours(call: Dialled, number: str) -> DialDecision:

@@ -56,7 +56,7 @@ def _to_key(
         return ring_group(office, world, caller, group)
     if office.room(key) is not None:
         return Serve("room", key, f"{key} is a conference room")
-    return Reject(404, "Not Found", f"nobody has the key {key}", announcement="call-number-unknown")
+    return Reject(404, "Not Found", f"nobody has the key {key}")
 
 
 def _to_extension(decision: Ring | Reject, extension: Extension, *, has_next: bool) -> Ring | Reject:

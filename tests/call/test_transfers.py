@@ -104,6 +104,8 @@ def test_the_transferor_has_left_and_nobody_answers(world, ann, bob, eve):
     refer(bob, "102")
     let_go(bob)
     eve.respond(eve.last("INVITE"), 486)
+    assert "BYE" not in ann.summary()
+    world.wait(5.0)  # the busy tone
     assert "BYE" in ann.summary()
     ann.ok("BYE")
     world.assert_nothing_left()

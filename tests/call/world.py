@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pbx.call.carrier import Resolve
 from pbx.call.effects import (
     EmergencyDialled,
     Missed,
@@ -40,6 +41,7 @@ from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import parse_datagram
 from pbx.sip.transaction.types import Ignored, Send
+from pbx.sip.uri import SipUri, parse_uri
 
 DOMAIN = "pbx.local"
 SERVER = ("192.0.2.1", 5060)
@@ -67,6 +69,13 @@ def make_extension(key: str, usernames: tuple[str, ...], timeout: int = 20, **ch
     return Extension(key, f"Phone {key}", devices=devices, no_answer=NoAnswer("hangup", timeout=timeout))
 
 
+def literal_flow(uri: str) -> Flow:
+    """The way to a server that is written as an address."""
+    parsed = parse_uri(uri)
+    assert isinstance(parsed, SipUri)
+    return Flow(parsed.transport or "UDP", (parsed.host, parsed.port or 5060), SERVER)
+
+
 @dataclass
 class World:
     """The exchange between phones; `step` and `wait` move time."""
@@ -86,6 +95,7 @@ class World:
     questions: list[Any] = field(default_factory=list)
     answer: Callable[[Any], Any] = lambda about: "/file.wav" if isinstance(about, Begin) else True
     media_answers: bool = True
+    find: Callable[[str], Any] = lambda uri: [literal_flow(uri)]  # ways to a carrier, or why there are none
     user_agent: str = "test phone"  # SIPp's phones are not asked by OPTIONS
 
     def __post_init__(self) -> None:
@@ -156,6 +166,10 @@ class World:
                 self.sounds.append(effect.prompt)
                 stem = str(len(self.sounds) - 1)
                 self.perform(self.exchange.rendered(effect.number, stem, self.now))
+            elif isinstance(effect, Resolve):
+                found = self.find(effect.uri)
+                answer = ((), found) if isinstance(found, str) else (found, "")
+                self.perform(self.exchange.resolved(effect.number, *answer, self.now))
             elif isinstance(effect, Question):
                 self.questions.append(effect.about)
                 answer = self.answer(effect.about)
@@ -201,6 +215,8 @@ class World:
         exchange = self.exchange
         for username in exchange.location.usernames():
             exchange.location.clear(username)  # a phone that is asked by OPTIONS is a transaction at times
+        exchange.trunks.stop()
+        self.perform(exchange.expire(self.now))
         self.wait(200.0)
         left = {
             "calls": len(exchange.calls),

@@ -7,19 +7,29 @@ import numpy as np
 import pytest
 import soundfile
 
-from pbx.call.phrases import Phrases
 from pbx.media.dtmf import make_digit
-from pbx.media.prompt import Digits, Duration, Prompt
+from pbx.media.prompt import Digits, Duration
 from pbx.media.rendering import Renderer
-from tests.phones.conftest import EVIDENCE, Workshop
+from tests.phones.conftest import EVIDENCE, Workshop, require
 from tests.phones.support.office import TestDevice
-from tests.phones.support.phone import Account, Answering, Phone, PhoneCall
+from tests.phones.support.phone import Account, Answering
 from tests.phones.support.pjsua_phone import PjsuaPhone
 from tests.phones.support.server import PbxServer
-from tests.phones.support.sound import contains, judge_tone, read_wav, write_wav
+from tests.phones.support.sipp import call_all
+from tests.phones.support.sound import judge_tone, read_wav, write_wav
 from tests.phones.support.talk import connect, hang_up, hear_each_other
+from tests.phones.support.voices import (
+    PHRASES,
+    dial,
+    is_recording,
+    matches,
+    messages,
+    recordings,
+    share_of,
+    wait_heard,
+    wait_said,
+)
 from tests.phones.support.waiting import wait_until
-from tests.support.words import words
 
 PHONES = range(140, 190)
 BOXES = range(200, 220)  # extensions without any phone: their voicemail answers at once
@@ -57,7 +67,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PbxServer]:
     made.release()
 
 
-PHRASES = Phrases("en")
 numbers = iter(PHONES)
 boxes = iter(BOXES)
 
@@ -79,24 +88,13 @@ def account(server: PbxServer, **changes: object) -> Account:
     return TestDevice(number, number).account(server.address, **changes)
 
 
-def dial(phone: Phone, number: str) -> PhoneCall:
-    """A call that the PBX has answered."""
-    call = phone.dial(number)
-    phone.wait_established(call)
-    return call
-
-
-def messages(server: PbxServer, box: str) -> list[Path]:
-    return sorted((server.folder / "data" / "voicemail" / box).glob("*.wav"))
-
-
 @pytest.mark.parametrize("program", ["pjsua", "baresip", "linphone"])
 def test_a_message_is_left_and_sounds_as_it_was_spoken(server: PbxServer, shop: Workshop, program: str):
     box = str(next(boxes))
     phone = shop.registered(program, account(server))
     call = dial(phone, box)
     wait_until("the beep", lambda: list((server.folder / "data/voicemail" / box).glob("*.part")), 15)
-    phone.wait_for("3 s of speaking", lambda: _grown(server, box), 8)
+    phone.wait_for("3 s of speaking", lambda: is_recording(server, box), 8)
     phone.hangup(call)
     wait_until("the message is kept", lambda: messages(server, box), 5)
     samples, rate = read_wav(messages(server, box)[0])
@@ -106,57 +104,11 @@ def test_a_message_is_left_and_sounds_as_it_was_spoken(server: PbxServer, shop: 
     assert verdict.share >= 0.8, str(verdict)
 
 
-def _grown(server: PbxServer, box: str) -> bool:
-    parts = list((server.folder / "data/voicemail" / box).glob("*.part"))
-    return bool(parts) and parts[0].stat().st_size > 3 * 16000
-
-
-def matches(
-    server: PbxServer,
-    phone: Phone,
-    call: PhoneCall,
-    prompt: Prompt,
-    start_s: float = 0.0,
-    part_s: float = 0.0,
-) -> float:
-    """How well what a phone has heard agrees with a prompt as it was rendered, or with its beginning."""
-    rendered = Renderer(None, server.folder / "data").known(prompt)
-    if rendered is None:
-        return 0.0
-    heard, rate = phone.ear(call).heard(start_s)
-    spoken = np.fromfile(f"{rendered.stem}-{rate}.pcm", "<i2").astype(float)
-    return contains(heard, spoken[: round(part_s * rate)] if part_s else spoken, rate)
-
-
-def wait_heard(
-    server: PbxServer, phone: Phone, call: PhoneCall, prompt: Prompt, start_s: float = 0.0
-) -> None:
-    """Until a phone has heard a prompt."""
-    wait_until(
-        f"{phone.name} hears {prompt.parts}",
-        lambda: matches(server, phone, call, prompt, start_s) > 0.5,
-        15,
-        0.3,
-    )
-
-
-def said_to(phone: Phone, call: PhoneCall, start_s: float = 0.0) -> str:
-    """What a phone has heard, in words."""
-    return words(*phone.ear(call).heard(start_s))
-
-
-def wait_said(
-    phone: Phone, call: PhoneCall, expected: str, start_s: float = 0.0, timeout: float = 15.0
-) -> None:
-    """Until the words are heard."""
-    wait_until(f"{expected!r} is said", lambda: expected in said_to(phone, call, start_s), timeout, 0.5)
-
-
 def test_the_owner_hears_who_left_a_message_and_the_message(server: PbxServer, shop: Workshop):
     owner, caller = shop.registered("pjsua", account(server)), shop.registered("baresip", account(server))
     owner.answering(Answering(486))
     call = dial(caller, owner.account.username)
-    wait_until("the beep", lambda: _grown(server, owner.account.username), 25)
+    wait_until("the beep", lambda: is_recording(server, owner.account.username), 25)
     caller.hangup(call)
     wait_until("the message is kept", lambda: messages(server, owner.account.username), 5)
 
@@ -190,13 +142,18 @@ def test_keys_are_heard_and_said_back(server: PbxServer, shop: Workshop, program
     phone.hangup(call)
 
 
-def test_keys_are_heard_as_tones(server: PbxServer, shop: Workshop, tmp_path: Path):
-    """From a phone that agreed on nothing else: its microphone hears them."""
-    tones = [np.concatenate((make_digit(key, 100, 16000), np.zeros(1600, np.int16))) for key in "2580"]
+@pytest.mark.parametrize("program", ["linphone", "pjsua"])
+def test_keys_are_heard_as_tones(server: PbxServer, shop: Workshop, tmp_path: Path, program: str):
+    """From a phone that agreed on nothing else: linphone's microphone hears them, PJSIP makes them."""
     quiet = np.zeros(3 * 16000, np.int16)
-    microphone = write_wav(tmp_path / "keys.wav", np.concatenate((quiet, *tones, quiet)), 16000)
-    phone = shop.registered("linphone", account(server), keys="none", microphone=microphone)
+    tones = [np.concatenate((make_digit(key, 100, 16000), np.zeros(1600, np.int16))) for key in "2580"]
+    spoken = (quiet, *tones, quiet) if program == "linphone" else (quiet,)
+    microphone = write_wav(tmp_path / "keys.wav", np.concatenate(spoken), 16000)
+    phone = shop.registered(program, account(server), keys="none", microphone=microphone)
     call = dial(phone, "*44")
+    if isinstance(phone, PjsuaPhone):
+        phone.wait_for("the introduction", lambda: phone.ear(call).seconds() > 1.0)
+        phone.dtmf(call, "2580", method="tones")
     wait_heard(server, phone, call, PHRASES.fill("keys-pressed", Digits("2580")))
     assert "telephone-event" not in phone.sent("INVITE")[-1].text
     phone.hangup(call)
@@ -337,20 +294,6 @@ def test_a_parked_call_is_told_where_and_fetched(server: PbxServer, shop: Worksh
     second.wait_ended(answered)
 
 
-def share_of(phone: Phone, call: PhoneCall, frequency: float) -> float:
-    """Of the energy that a phone heard in the last second, how much is near a frequency."""
-    heard, rate = phone.ear(call).heard(max(0.0, phone.ear(call).seconds() - 1.0))
-    if not len(heard):
-        return 0.0
-    power = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) ** 2
-    near = np.abs(np.fft.rfftfreq(len(heard), 1 / rate) - frequency) < 15
-    return float(power[near].sum() / max(power.sum(), 1.0))
-
-
-def recordings(server: PbxServer) -> list[Path]:
-    return sorted((server.folder / "data" / "recordings").rglob("*.wav"))
-
-
 def test_keys_by_info_arrive_as_events_at_the_other_phone(server: PbxServer, shop: Workshop):
     caller, callee = shop.registered("pjsua", account(server)), shop.registered("baresip", account(server))
     call, answered = connect(caller, callee)
@@ -359,6 +302,19 @@ def test_keys_by_info_arrive_as_events_at_the_other_phone(server: PbxServer, sho
     caller.dtmf(call, "5", method="info")
     callee.wait_digits(answered, "5")
     hang_up((caller, call), (callee, answered))
+
+
+def test_keys_by_info_as_single_characters(server: PbxServer, shop: Workshop, tmp_path: Path):
+    """application/dtmf, as SIPp sends it (the phones send application/dtmf-relay)."""
+    require("sipp")
+    callee = shop.registered("pjsua", account(server))
+    number = str(next(numbers))
+    pairs = [(TestDevice(number, number), TestDevice(callee.account.username, callee.account.username))]
+    result = call_all(
+        tmp_path / "sipp", ("127.0.0.1", server.port), pairs, rate=1, hold_ms=1500, scenario="info_keys.xml"
+    )
+    assert result.successful == 1, result
+    callee.wait_digits(callee.calls[0], "258#")
 
 
 def test_a_ringing_phone_is_picked_up(server: PbxServer, shop: Workshop):

@@ -1,27 +1,25 @@
 """Messages by mail, and what is left when a process is killed while prompts play and messages record."""
 
-import email
-import email.policy
 import io
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from tests.phones.conftest import EVIDENCE, Workshop
+from tests.phones.support.letters import Letterbox
 from tests.phones.support.office import TestDevice
 from tests.phones.support.phone import Account, Answering, CallState, Phone, PhoneCall
 from tests.phones.support.server import PbxServer
 from tests.phones.support.sound import judge_tone, read_wav
+from tests.phones.support.talk import connect, hang_up, hear_each_other
 from tests.phones.support.waiting import wait_until
 
-SMTP = Path(__file__).parents[1] / "mail" / "smtp_server.py"
 BOX = "200"
 MAIL = "box@voices.example"
 
@@ -46,11 +44,11 @@ def office() -> str:
 
 @dataclass
 class Place:
-    """A server of one test, its phones, and its mail server's folder."""
+    """A server of one test, its phones, and its mail server."""
 
     server: PbxServer
     shop: Workshop
-    letters: Path
+    letterbox: Letterbox
 
     def phone(self, number: int, program: str = "pjsua") -> Phone:
         account: Account = TestDevice(str(number), str(number)).account(self.server.address)
@@ -62,12 +60,8 @@ class Place:
     def messages(self) -> list[Path]:
         return list((self.server.folder / "data" / "voicemail" / BOX).glob("*.wav"))
 
-    def mails(self) -> list[email.message.EmailMessage]:
-        policy = email.policy.default
-        return [
-            email.message_from_bytes(path.read_bytes(), policy=policy)  # type: ignore[misc]
-            for path in sorted(self.letters.glob("*.eml"))
-        ]
+    def mails(self) -> list[EmailMessage]:
+        return self.letterbox.letters()
 
     def speak(self, phone: Phone, seconds: float) -> PhoneCall:
         """A call to the voicemail, in which so much has been recorded."""
@@ -80,27 +74,19 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    letters = tmp_path / "letters"
-    letters.mkdir()
-    mail = subprocess.Popen(
-        [sys.executable, str(SMTP), str(letters), "{}"], stdout=subprocess.PIPE, text=True
-    )
-    assert mail.stdout is not None
-    port = mail.stdout.readline().strip()
-    extra = f'[mail]\nserver = "smtp://127.0.0.1:{port}?starttls=off"\nsender = "pbx@voices.example"\n'
-    server = PbxServer(tmp_path / "pbx", office(), limits=extra, rtp_ports=60)
+    letterbox = Letterbox(tmp_path / "letters")
+    server = PbxServer(tmp_path / "pbx", office(), limits=letterbox.configuration, rtp_ports=60)
     server.folder.mkdir()
     shop = Workshop(tmp_path, server)
     try:
         server.start()
         request.node.stash[EVIDENCE] = shop.evidence
-        yield Place(server, shop, letters)
+        yield Place(server, shop, letterbox)
         shop.close()
         server.stop()
     finally:
         server.release()
-        mail.kill()
-        mail.wait()
+        letterbox.close()
 
 
 def sounds_like(samples, rate: int, phone: Phone, least_s: float) -> None:
@@ -157,9 +143,7 @@ def test_the_media_worker_dies_while_a_prompt_plays(place: Place):
     for worker in place.server.media_workers():
         os.kill(worker, signal.SIGKILL)
     start = caller.ear(call).seconds() + 0.3
-    caller.wait_for(
-        "the prompt again", lambda: abs(caller.ear(call).heard(start)[0]).max(initial=0) > 1000, 15
-    )
+    caller.wait_for("the prompt again", lambda: loudness(caller, call, start) > 1000, 15)
     caller.hangup(call)
 
 
@@ -173,6 +157,42 @@ def test_the_server_dies_while_a_message_is_recorded(place: Place):
     assert not place.parts()
     sounds_like(*read_wav(place.messages()[0]), caller, 1.5)
     assert '"new"' in place.server.command("voicemail", "list", "--json")
+
+
+def test_the_server_dies_while_a_prompt_plays(place: Place):
+    """The phone ends its side by itself; everything works again after the start, and nothing kept is lost."""
+    caller, other = place.phone(140), place.phone(141, "baresip")
+    caller.hangup(place.speak(caller, 1.5))
+    wait_until("the message is kept", place.messages, 10)
+    kept = place.messages()[0].read_bytes()
+    calls = []
+    for phone in (caller, other):
+        call = phone.dial("*44")
+        phone.wait_established(call)
+        phone.wait_for("the prompt", lambda p=phone, c=call: loudness(p, c) > 1000)
+        calls.append(call)
+    processes = [*place.server.media_workers(), *place.server.children("pbx.media.speech")]
+    place.server.kill()
+    for phone, call in zip((caller, other), calls, strict=True):
+        phone.hangup(call)
+    wait_until(
+        "its processes end, too", lambda: not any(Path(f"/proc/{each}").exists() for each in processes)
+    )
+    place.server.serve()
+    for phone, call in zip((caller, other), calls, strict=True):
+        phone.wait_ended(call, 10)  # 481: nobody knows the call any more
+
+    assert [path.read_bytes() for path in place.messages()] == [kept]
+    again, answered = connect(caller, other)  # they are still registered
+    hear_each_other((caller, again), (other, answered), 0.5)
+    hang_up((caller, again), (other, answered))
+    caller.hangup(place.speak(caller, 1.5))
+    wait_until("another message is kept", lambda: len(place.messages()) == 2, 10)
+
+
+def loudness(phone: Phone, call: PhoneCall, start_s: float = 0.0) -> float:
+    """Of the loudest moment in what a phone has heard."""
+    return float(abs(phone.ear(call).heard(start_s)[0]).max(initial=0))
 
 
 def test_the_speech_process_dies(place: Place):

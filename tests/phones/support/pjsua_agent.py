@@ -14,11 +14,23 @@ import pjsua2 as pj
 
 POLL_MS = 10
 LEAVE_S = 1.5
+RATE_HZ = 16000
 
 
 def report(event: str, **facts: Any) -> None:
     sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
     sys.stdout.flush()
+
+
+def without_events(sdp: str) -> str:
+    """An offer or answer of a phone that knows no RFC 4733."""
+    lines = sdp.splitlines()
+    found = [line for line in lines if "telephone-event" in line]
+    for line in found:
+        number = line.partition(":")[2].partition(" ")[0]
+        lines = [each for each in lines if not each.startswith((f"a=rtpmap:{number} ", f"a=fmtp:{number} "))]
+        lines = [each.replace(f" {number}", "", 1) if each.startswith("m=audio") else each for each in lines]
+    return "\r\n".join(lines) + "\r\n"
 
 
 class Wire(pj.LogWriter):
@@ -42,6 +54,7 @@ class AgentCall(pj.Call):
         self.number = agent.take_number(self)
         self.recorder: Any = None
         self.silence: Any = None
+        self.keys: Any = None  # plays them as tones
 
     def onCallState(self, prm: Any) -> None:  # noqa: N802
         info = self.getInfo()
@@ -78,6 +91,10 @@ class AgentCall(pj.Call):
                 codec=codec,
                 profile=srtp,
             )
+
+    def onCallSdpCreated(self, prm: Any) -> None:  # noqa: N802
+        if self.agent.settings.get("keys") == "none":
+            prm.sdp.wholeSdp = without_events(prm.sdp.wholeSdp)
 
     def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802
         report("dtmf", call=self.number, digit=prm.digit, method=int(prm.method))
@@ -121,6 +138,19 @@ class AgentCall(pj.Call):
         media = self.getAudioMedia(index)
         self.agent.microphone.startTransmit(media)
         media.startTransmit(self.recorder)
+
+    def press_aloud(self, digits: str) -> None:
+        """Keys as the tones that a telephone without events sends."""
+        if self.keys is None:
+            self.keys = pj.ToneGenerator()
+            self.keys.createToneGenerator(RATE_HZ)
+            self.keys.startTransmit(self.getAudioMedia(-1))
+        tones = pj.ToneDigitVector()
+        for digit in digits:
+            tone = pj.ToneDigit()
+            tone.digit, tone.on_msec, tone.off_msec = digit, 100, 100
+            tones.append(tone)
+        self.keys.playDigits(tones)
 
 
 class AgentAccount(pj.Account):
@@ -180,7 +210,7 @@ class Agent:
         config.uaConfig.mainThreadOnly = True
         config.uaConfig.maxCalls = 8
         config.uaConfig.userAgent = f"pjsua {self.settings['name']}"
-        config.medConfig.clockRate = config.medConfig.sndClockRate = 16000
+        config.medConfig.clockRate = config.medConfig.sndClockRate = RATE_HZ
         config.medConfig.noVad = True
         config.medConfig.ecTailLen = 0
         config.logConfig.level = 4
@@ -345,6 +375,9 @@ class Agent:
         self.calls[call].xferReplaces(self.calls[consulted], pj.CallOpParam(True))
 
     def do_dtmf(self, call: int, digits: str, method: str = "rfc4733") -> None:
+        if method == "tones":
+            self.calls[call].press_aloud(digits)
+            return
         prm = pj.CallSendDtmfParam()
         prm.digits = digits
         prm.method = pj.PJSUA_DTMF_METHOD_SIP_INFO if method == "info" else pj.PJSUA_DTMF_METHOD_RFC2833
