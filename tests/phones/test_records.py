@@ -62,3 +62,14 @@ def test_calls_that_are_over_outlive_a_power_failure(own_pbx: PbxServer, worksho
     own_pbx.kill()
     assert [each["state"] for each in calls(own_pbx, "--caller", caller.account.username)] == ["answered"] * 3
     own_pbx.serve()
+
+
+def test_a_running_server_hears_of_a_top_up(own_pbx: PbxServer):
+    key = own_pbx.account().username
+    limit = '[extension.usage_limit]\nkind = "minutes"\nminutes = 10\n'
+    own_pbx.apply(office_toml().replace(f'label = "Phone {key}"\n', f'label = "Phone {key}"\n{limit}'))
+    said = own_pbx.command("usage", "topup", key, "--minutes", "5")
+    assert "may use 5 min more" in said
+    assert "the next call knows" in said
+    assert "15.0 min" in own_pbx.command("usage")
+    own_pbx.apply(office_toml())
