@@ -180,6 +180,7 @@ class Call:
             self.host.occupancy.ended(leg.party.key, self.id, self.host.stack.now)
         if leg.outside is not None and not leg.is_up:
             row.cost = self.host.metering.ended(leg)
+        row.codec = leg.media.codec
         row.call_id = leg.opening.call_id if leg.opening is not None else ""
         self._silent.discard(leg)
         self._loops.pop(leg, None)
