@@ -14,6 +14,8 @@ from pbx.app.command import NoOfficeError, command, load_office, opened, tell_se
 from pbx.app.pending import pending_settings
 from pbx.app.uploads import Uploads
 from pbx.cli_caller_id import caller_id
+from pbx.cli_calls import calls
+from pbx.cli_usage import usage
 from pbx.config import Config, read_text
 from pbx.entropy import SystemEntropy
 from pbx.errors import PbxError
@@ -224,7 +226,8 @@ def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...])
         click.echo(f"deleted: {', '.join(message_ids)}; {news}")
 
 
-main.add_command(caller_id)
+for each in (calls, usage, caller_id):
+    main.add_command(each)
 
 
 @main.command()

@@ -133,7 +133,7 @@ class Call:
         self._at_end: Callable[[], None] | None = None
         self.consult: Consultation | None = None  # a transfer by keys
         self._keys: dict[Leg, Keys] = {}
-        self._music: set[Leg] = set()  # who hears music on hold
+        self._loops: dict[Leg, Prompt] = {}  # what a leg that waits hears again and again
         self._plays: dict[str, Callable[[], None]] = {}  # what is to be done when a sound is over
         self._count_of_plays = 0
         self.recording = CallRecording()
@@ -182,7 +182,7 @@ class Call:
             row.cost = self.host.metering.ended(leg)
         row.call_id = leg.opening.call_id if leg.opening is not None else ""
         self._silent.discard(leg)
-        self._music.discard(leg)
+        self._loops.pop(leg, None)
         self._keys.pop(leg, None)
         self._asking.pop(leg, None)
         if self.talk is not None and leg in self.talk:
@@ -379,8 +379,9 @@ class Call:
             self.record.decisions.append("nobody answered in time")
             self.hunt.fail(480)
         elif timer == "linger":
+            staying = self.talk or ((self.booth.leg,) if self.booth is not None else self.legs)
             for leg in tuple(self.legs):
-                if self.talk is not None and leg not in self.talk:
+                if leg not in staying:
                     leg.end()
                     self.drop(leg, 200, "transferred the call")
         elif timer == "silence":
@@ -466,27 +467,41 @@ class Call:
         if isinstance(decision, Ring):
             if decision.outside and self.record.kind == "internal":
                 self.record.kind = "outbound"
-            hunt = self.hunt = Hunt(self, leg, decision, self.host.stack.now)
-            self.ring(hunt, decision, offer_of(leg))
-            if self.hunt is hunt:
-                self.host.services.ring_back(self, leg)
+            self._ring_up(leg, decision)
         elif not isinstance(decision, Reject):
             self._serve_caller(leg, decision)
-        elif not self._goes_on(leg, decision):
+        elif not self.goes_on(leg, decision.key, decision.status, decision.why):
             self.fail(leg, decision.status, decision.why, decision.announcement)
+
+    def _ring_up(self, leg: Leg, decision: Ring) -> None:
+        """Ring somebody for a leg that is up."""
+        hunt = self.hunt = Hunt(self, leg, decision, self.host.stack.now)
+        self.ring(hunt, decision, offer_of(leg))
+        if self.hunt is hunt and self.transfer is None:
+            self.host.services.ring_back(self, leg)
 
     def fail(self, leg: Leg, status: int, why: str, announcement: str = "") -> None:
         """A leg that is up cannot be connected: it hears that, and then the call ends."""
         self.host.services.fail(self, leg, status, announcement, lambda: self.end(why, status))
 
-    def _goes_on(self, leg: Leg, decision: Reject) -> bool:
-        return self.goes_on(leg, decision.key, decision.status, decision.why)
-
     def hand_over(self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]) -> None:
         """A leg talks with the PBX from now on, no more with its peer `by`, who is told when that is done."""
+        self._turn_to(leg, lambda: self.host.services.begin(self, leg, decision, by, done))
+
+    def _turn_to(self, leg: Leg, begin: Callable[[], None]) -> None:
+        """Let the PBX be who a leg talks with; one that was on hold is asked to speak again first."""
         self.talk = None
+        self.stop_music(leg)
         leg.media.part()
-        self.host.services.begin(self, leg, decision, by, done)
+
+        def asked(_status: int, _answer: Content | None) -> None:
+            if leg in self.legs:
+                begin()
+
+        if leg.media.is_held:
+            leg.reoffer(own_offer(), asked, persistent=True)
+        else:
+            begin()
 
     def release(self, leg: Leg) -> None:
         """A leg goes over to another call; this one is over."""
@@ -595,23 +610,28 @@ class Call:
 
     def play_music(self, leg: Leg, *, is_filler: bool = False) -> None:
         """Let a leg that waits hear music; a filler gives way to what the phone that holds plays itself."""
-        if leg in self._music:
+        self._loop(leg, self.host.services.phrases.music(), is_filler=is_filler)
+
+    def play_ringing(self, leg: Leg) -> None:
+        """Let a leg that is transferred hear that the target rings, whoever it still talks with."""
+        self._loop(leg, self.host.services.phrases.ring_back())
+
+    def _loop(self, leg: Leg, prompt: Prompt, *, is_filler: bool = False) -> None:
+        if self._loops.get(leg) == prompt:
             return
-        self._music.add(leg)
+        self._loops[leg] = prompt
 
         def rendered(stem: str | None) -> None:
             endpoint = leg.media.sound_endpoint
-            if stem is not None and endpoint is not None and leg in self._music:
+            if stem is not None and endpoint is not None and self._loops.get(leg) == prompt:
                 self.host.order(Play(endpoint, MUSIC, stem, loop=True, is_filler=is_filler))
 
-        self.host.sound.render(self.host.services.phrases.music(), rendered)
+        self.host.sound.render(prompt, rendered)
 
     def stop_music(self, leg: Leg) -> None:
         """It waits no more."""
-        if leg in self._music:
-            self._music.discard(leg)
-            if (endpoint := leg.media.sound_endpoint) is not None:
-                self.host.order(StopPlay(endpoint))
+        if self._loops.pop(leg, None) is not None and (endpoint := leg.media.sound_endpoint) is not None:
+            self.host.order(StopPlay(endpoint))
 
     def _hold(self, leg: Leg, target: Leg) -> None:
         """What `leg` has agreed on now says whether `target` waits."""
@@ -704,6 +724,7 @@ class Call:
                 self.join(origin, leg)
         elif self.transfer is not None:
             self.transfer.progressed(response.status, response.reason)
+            self.play_ringing(origin)
 
     def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None:
         """A phone answered."""
@@ -786,13 +807,18 @@ class Call:
         if self.consult is not None and self.consult.transferor is origin:
             self.consult.failed(status)
             return
-        transfer, self.transfer = self.transfer, None
+        transfer = self.transfer
+        handed_over = transfer.handed_over if transfer is not None else None
+        if self.goes_on(origin, hunt.key, status, why, handed_over):
+            return
+        self.transfer = None
+        self.stop_music(origin)
         if transfer is not None:
             transfer.failed(status, reason)
             if transfer.transferor in self.legs:
+                self._hold(transfer.transferor, origin)
                 return
-        if not self.goes_on(origin, hunt.key, status, why):
-            self.fail(origin, status, why if transfer is None else f"transfer failed: {why}")
+        self.fail(origin, status, why if transfer is None else f"transfer failed: {why}")
 
     def _ring_next(self, hunt: Hunt) -> None:
         """The next of a group that rings one after the other."""
@@ -806,20 +832,25 @@ class Call:
         """Who answers, for a caller in the office: outside nobody learns of our extensions."""
         return () if origin.party.is_outside else assert_identity(leg.party, self.host.domain)
 
-    def goes_on(self, origin: Leg, key: str, status: int, why: str) -> bool:
-        """A leg that is up, and has nobody else left, has what the extension wants that did not answer."""
+    def goes_on(
+        self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
+    ) -> bool:
+        """A leg that is up has what the extension `key` wants that did not answer, if there is anything.
+
+        `done` is called when the PBX has taken over.
+        """
         decision: Decision | None = None
         if key and status in NOBODY:
             decision = self.host.router.no_answer(origin.party, key, status, why)
-        if decision is None or isinstance(decision, Reject):
+        if not isinstance(decision, (Ring, TakeMessage)):
             return False
         self.explain(decision)
-        self.talk = None
-        origin.media.part()
         if isinstance(decision, Ring):
-            self.carry_out(origin, decision)
+            self._ring_up(origin, decision)
             return True
-        self.host.services.begin(self, origin, decision)
+        taken = decision
+        self.record.callee_key, self._caller = key, origin.party  # who misses whom, if no message is left
+        self._turn_to(origin, lambda: self.host.services.begin(self, origin, taken, done=done))
         return True
 
     def missed(self) -> None:

@@ -65,6 +65,10 @@ class TransferCall(Protocol):
     def linger(self) -> None: ...
     def wait(self, seconds: float) -> None: ...
     def explain(self, decision: DialDecision) -> None: ...
+    def play_ringing(self, leg: Leg) -> None: ...
+    def goes_on(
+        self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
+    ) -> bool: ...
     def hand_over(
         self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]
     ) -> None: ...
@@ -134,6 +138,13 @@ class Transfer:
         self._subscription.notify(200)
         self._forget()
 
+    def handed_over(self) -> None:
+        """The PBX and the transferee talk."""
+        call = self._call
+        if call is not None:
+            self.succeeded()
+            call.linger()
+
     def failed(self, status: int, reason: str = "") -> None:
         """Nothing came of it: the transferor has its call back."""
         self._subscription.notify(status, reason)
@@ -160,21 +171,17 @@ class Transfer:
         decision = call.host.router.transferred(self.transferor.party, self.transferee.party, key)
         call.explain(decision)
         if isinstance(decision, Reject):
-            self.failed(decision.status, decision.reason)
+            status, why = decision.status, decision.why
+            if not call.goes_on(self.transferee, decision.key, status, why, self.handed_over):
+                self.failed(status, decision.reason)
             return
         if not isinstance(decision, Ring):
-            call.hand_over(self.transferee, decision, self.transferor, self._handed_over)
+            call.hand_over(self.transferee, decision, self.transferor, self.handed_over)
             return
         content = offer_of(self.transferee)
         hunt = call.hunt = Hunt(call, self.transferee, decision, call.host.stack.now)
         referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
         call.ring(hunt, decision, content, referred_by)
-
-    def _handed_over(self) -> None:
-        call = self._call
-        if call is not None:
-            self.succeeded()
-            call.linger()
 
     def _attended(self, replaces: str) -> None:
         call = self._call
@@ -209,6 +216,7 @@ class Transfer:
             leg.name = call.next_name()
             call.add(leg)
         call.wait(ADOPTED_S)
+        call.play_ringing(self.transferee)
 
     def _merge(self, call: TransferCall, second: TransferCall, other: Leg, target: Leg) -> None:
         """Both calls of the transferor are up: what they leave behind talks."""

@@ -17,6 +17,7 @@ from pbx.rules.facts import Used
 from pbx.rules.usage import begun, price, price_of
 
 WARN_S: Final = 60.0  # before the end
+FINEST_S: Final = 0.0005  # of the millisecond to which talk is counted
 PERCENTS: Final = (80, 100)  # of the limit, that are mailed about
 NOTHING: Final = Used()
 
@@ -76,7 +77,14 @@ class _Leg:
 
     def cost(self, now: float) -> Decimal:
         """An increment costs from its beginning on; the first begins when the leg is answered."""
-        return price_of(self.rate, max(1, begun(self.rate, self.seconds(now))))
+        return price_of(self.rate, self._begun(now))
+
+    def paid_until(self, now: float) -> float:
+        """The end of the increment that has begun."""
+        return self.answered_at + self._begun(now) * self.rate.increment
+
+    def _begun(self, now: float) -> int:
+        return max(1, begun(self.rate, self.seconds(now)))
 
 
 @dataclass(slots=True)
@@ -281,22 +289,17 @@ def _holds_until(account: _Account, most: Decimal, kind: str, now: float) -> flo
     legs = [leg for leg in legs if leg.rate.per_minute]
     if not legs:
         return None
-    # No price is ever ahead of the straight line through it by more than one increment.
-    steps = [leg.rate.per_minute * leg.rate.increment / 60 for leg in legs]
+    # A price is never ahead of the straight line through it, or behind it, by more than an increment.
+    step = float(sum(leg.rate.per_minute * leg.rate.increment for leg in legs)) / 60
     slope = float(sum(leg.rate.per_minute for leg in legs)) / 60
-    line = float(most - used.amount - sum(steps)) / slope
-    at = max(now, now + line - max(leg.rate.increment for leg in legs))
-    counts = [max(1, begun(leg.rate, leg.seconds(at))) for leg in legs]
-    total = account.used(at).amount
-    while True:
-        ends = [leg.answered_at + count * leg.rate.increment for leg, count in zip(legs, counts, strict=True)]
-        end = min(ends)
-        first = ends.index(end)
-        rate = legs[first].rate
-        total += price_of(rate, counts[first] + 1) - price_of(rate, counts[first])
-        if total > most:
-            return max(now, end)
-        counts[first] += 1
+    rest = float(most - used.amount)
+    low, high = max(now, now + (rest - step) / slope - 1.0), now + (rest + step) / slope + 1.0
+    while high - low > FINEST_S:
+        middle = (low + high) / 2
+        if middle in (low, high):  # further apart than floats can tell, in a thousand years
+            break
+        low, high = (middle, high) if account.used(middle).amount <= most else (low, middle)
+    return max(now, min(leg.paid_until(low) for leg in legs))
 
 
 def _most(limit: UsageLimit) -> Decimal | None:

@@ -77,6 +77,8 @@ def start(office: Office, *usernames: str) -> tuple[World, Carrier, Carrier, lis
         carrier = Carrier(world, "carrier", 5060, host=host)
         world.phones[carrier.address] = carrier
         carriers.append(carrier)
+    world.perform(world.exchange.start(world.now))
+    world.wait(0.0)
     return world, *carriers, [world.phone(name) for name in usernames]
 
 

@@ -860,3 +860,128 @@ def test_the_target_of_a_transfer_by_keys_is_heard_to_be_busy(hanging_up: World,
     ann.bye()
     bob.ok("BYE")
     world.assert_nothing_left()
+
+
+# --- who is transferred by REFER
+
+
+def refer(world: World, phone: Phone, target: str) -> None:
+    phone.send(phone.in_dialog("REFER", Refer_To=f"<sip:{target}@pbx.local>"))
+    assert phone.statuses("REFER")[-1] == 202
+
+
+def ringing_at(world: World, phone: Phone) -> bool:
+    """The ringing tone is what a phone hears."""
+    endpoint = endpoint_of(world, phone)
+    orders = [
+        each for each in world.orders if isinstance(each, (Play, StopPlay)) and each.endpoint == endpoint
+    ]
+    if not orders or isinstance(orders[-1], StopPlay):
+        return False
+    return orders[-1].loop and world.heard(int(orders[-1].stem)) == ["ringback"]
+
+
+def test_who_is_transferred_hears_the_target_ring(world: World):
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    talk(world, ann, bob)
+    refer(world, ann, "103")
+    assert not ringing_at(world, bob)
+    eve.ring()
+    eve.ring()
+    assert ringing_at(world, bob)
+    assert len([each for each in world.orders if isinstance(each, Play)]) == 1
+    eve.answer()
+    assert not ringing_at(world, bob)
+
+
+def test_who_is_held_and_transferred_hears_the_target_ring_and_the_music_again_when_it_fails(
+    hanging_up: World,
+):
+    world = hanging_up
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, "inactive")))
+    bob.ok("INVITE", bob.sdp(2, "inactive"))
+    ann.ack()
+    music = world.sounds[-1]
+    refer(world, ann, "103")
+    eve.ring()
+    assert ringing_at(world, bob)
+    eve.ring(486)
+    assert world.sounds[int(world.playing.stem)] == music
+    assert (world.playing.endpoint, world.playing.loop) == (endpoint_of(world, bob), True)
+
+
+def test_who_is_transferred_hears_a_target_that_rings_already(world: World):
+    """An attended transfer before the target has answered."""
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    second = world.phone("101", 5190)
+    talk(world, ann, bob)
+    second.invite("103")
+    eve.ring()
+    second.early(180)
+    dialog = second.dialog
+    tags = [dialog[side].partition(";tag=")[2] for side in ("remote", "local")]
+    replaces = f"{dialog['call_id']}%3Bto-tag%3D{tags[0]}%3Bfrom-tag%3D{tags[1]}"
+    ann.send(ann.in_dialog("REFER", Refer_To=f"<sip:103@pbx.local?Replaces={replaces}>"))
+    assert ringing_at(world, bob)
+
+
+@pytest.mark.parametrize("target", ["103", "701", "*43"], ids=["voicemail", "room", "echo"])
+def test_who_is_held_and_handed_over_to_the_pbx_is_asked_to_speak_again(world: World, target: str):
+    ann, bob = world.phone("101"), world.phone("102")
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
+    bob.ok("INVITE", bob.sdp(2, "recvonly"))
+    ann.ack()
+    before = len(world.sounds)
+    refer(world, ann, target)
+    assert b"a=sendrecv" in bob.last("INVITE").body
+    assert len(world.sounds) == before
+    bob.ok("INVITE", bob.sdp(3))
+    assert len(world.sounds) == before + 1
+    assert world.playing.endpoint == endpoint_of(world, bob)
+    assert b"200 OK" in ann.last("NOTIFY").body
+
+
+def test_who_is_held_and_handed_over_and_hangs_up(world: World):
+    ann, bob = world.phone("101"), world.phone("102")
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
+    bob.ok("INVITE", bob.sdp(2, "recvonly"))
+    ann.ack()
+    refer(world, ann, "103")
+    bob.bye()
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("has_phone", "transferor_stays"),
+    [(True, True), (True, False), (False, True)],
+    ids=["does not answer", "does not answer, and the transferor leaves", "has no phone"],
+)
+def test_who_is_transferred_to_somebody_not_there_leaves_a_message(
+    world: World, has_phone: bool, transferor_stays: bool
+):
+    ann, bob = world.phone("101"), world.phone("102")
+    if has_phone:
+        world.phone("103")
+    talk(world, ann, bob)
+    refer(world, ann, "103")
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    if has_phone:
+        if not transferor_stays:
+            ann.bye()
+        world.wait(21.0)
+    assert (world.playing.endpoint, world.heard()) == (endpoint_of(world, bob), ["vm-greeting"])
+    if transferor_stays:
+        assert b"200 OK" in ann.last("NOTIFY").body
+        ann.respond(ann.last("NOTIFY"), 200)
+        world.wait(5.0)
+        ann.ok("BYE")  # it did not hang up by itself
+    bob.bye()
+    assert [(each.key, each.caller) for each in world.missed] == [("103", "102")]

@@ -110,8 +110,6 @@ class World:
         )
         self.phones: dict[tuple[str, int], Phone] = {}
         self.recordings: list[Record] = []
-        self.perform(self.exchange.start(self.now))
-        self.wait(0.0)  # carriers are looked up
 
     def phone(
         self, username: str, port: int | None = None, kind: "type[Phone] | None" = None, **options: Any
