@@ -168,7 +168,10 @@ def test_a_member_without_an_extension_is_told(world: World):
 def test_a_phone_that_is_no_hot_desk_says_so(world: World):
     phone = world.phone("100")
     phone.invite("*11")
+    world.finish()  # the information tone
     assert world.heard() == ["hotdesk-not-here"]
+    world.finish()
+    assert phone.statuses()[-1] == 403
     assert not [each for each in world.questions if isinstance(each, FindMember)]
 
 
@@ -196,7 +199,7 @@ def test_a_member_who_leaves_the_office_is_logged_out(world: World):
 
 
 def test_a_pin_for_one_call(world: World):
-    desk = world.phone("200")
+    desk = world.phone("100")
     desk.invite("*43")
     desk.ack()
     (call,) = world.exchange.calls.values()
@@ -259,6 +262,7 @@ def test_a_code_changes_the_extension_of_the_phone(world: World, code: str, chan
 
 def test_what_cannot_be_read_is_refused_without_asking(world: World):
     phone = dial(world, "100", "*72199")
+    world.finish()  # the information tone
     assert hear_out(world, phone) == ["forward-refused"]
     assert world.questions == []
 

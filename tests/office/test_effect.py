@@ -24,7 +24,6 @@ def test_what_is_only_stored_is_listed_once_by_its_outermost_table():
         '[[outbound_rule]]\nname = "a"\n[[outbound_rule]]\nname = "b"\n'
     ).office
     assert not_yet_in_effect(office) == [
-        "extension.passcode",
         "extension.incoming",
         "outbound_rule",
     ]
