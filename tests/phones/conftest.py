@@ -179,6 +179,18 @@ def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Worksho
 
 
 @pytest.fixture
+def shop(request: pytest.FixtureRequest, server: PbxServer, tmp_path: Path) -> Iterator[Workshop]:
+    """Phones against the `server` of a module."""
+    server.mark()
+    made = Workshop(tmp_path, server)
+    request.node.stash[EVIDENCE] = made.evidence
+    yield made
+    made.close()
+    server.assert_well()
+    server.assert_nothing_left()
+
+
+@pytest.fixture
 def direct(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
     """Phones that call each other without a server."""
     shop = Workshop(tmp_path, None)

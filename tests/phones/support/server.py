@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -250,6 +251,18 @@ class PbxServer:
             raise AssertionError(f"pbx serve ended at once with {self._program.exit_code}")
         with sip_client(("127.0.0.1", self.port)) as client:
             return client.options() is not None
+
+
+def running(folder: Path, office: str, **options: Any) -> Iterator[PbxServer]:
+    """A server of its own office, for a fixture to yield from."""
+    made = PbxServer(folder, office, **options)
+    try:
+        made.start()
+        yield made
+        made.stop()
+    finally:
+        made.kill()
+        made.release()
 
 
 def _command_line(pid: str) -> str:
