@@ -3,19 +3,20 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
 
 from pbx.app.client import ServerGoneError, ask
+from pbx.app.command import NoOfficeError, command, load_office, opened, tell_server
 from pbx.app.pending import pending_settings
-from pbx.app.report import report_error
 from pbx.app.uploads import Uploads
-from pbx.config import Config, load_config, read_text
+from pbx.cli_caller_id import caller_id
+from pbx.cli_calls import calls
+from pbx.cli_usage import usage
+from pbx.config import Config, read_text
 from pbx.entropy import SystemEntropy
 from pbx.errors import PbxError
 from pbx.office.effect import not_yet_in_effect
@@ -24,40 +25,12 @@ from pbx.office.settings import Settings
 from pbx.office.snapshot import Office
 from pbx.office.toml import OfficeFile, export_office, parse_office
 from pbx.office.values import Email, NotAllowedError
+from pbx.store.caller_ids import CallerIds
 from pbx.store.outbox import Outbox
 from pbx.store.passwords import Passwords
-from pbx.store.store import Store, has_database, open_store
 from pbx.store.voicemail import Voicemail
 
-DEFAULT_CONFIG: Final = "pbx.toml"
 SHORTEST_PASSWORD: Final = 10
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def command(function: F) -> F:
-    """Adds --config and --json, and turns errors into one clear message and exit code 2."""
-
-    @click.option("--config", "config_path", default=None, help="pbx.toml; all defaults without one.")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    @wraps(function)
-    def wrapped(*args: Any, config_path: str | None, as_json: bool, **kwargs: Any) -> Any:
-        group = click.get_current_context().parent  # `pbx mail --config x test` has them there
-        given: Mapping[str, Any] = group.params if group is not None else {}
-        config_path, as_json = config_path or given.get("config_path"), as_json or bool(given.get("as_json"))
-        try:
-            return function(*args, config=_config(config_path), as_json=as_json, **kwargs)
-        except PbxError as error:
-            report_error(error, as_json)
-            sys.exit(2)
-
-    return wrapped  # type: ignore[return-value]  # the decorated function takes the options too
-
-
-def _config(path: str | None) -> Config:
-    if path is None and not Path(DEFAULT_CONFIG).exists():
-        return load_config(None)
-    return load_config(path or DEFAULT_CONFIG)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,9 +57,9 @@ def apply(config: Config, as_json: bool, file: str, dry_run: bool) -> None:
     """Make the office equal to FILE."""
     text = read_text(file)
     uploads = Uploads(config.server.data, Path(file).absolute().parent)
-    with _opened(config) as store:
+    with opened(config) as store:
         before, revision = store.load()
-        wanted = _parse(text, file, config, before, uploads)
+        wanted = _parse(text, file, config, before, uploads, CallerIds(store).approved())
         changes = plan(before or Office(realm=config.server.domain), wanted.office)
         if not as_json:
             click.echo(str(changes))
@@ -97,7 +70,7 @@ def apply(config: Config, as_json: bool, file: str, dry_run: bool) -> None:
             uploads.keep()
         if is_changed and not dry_run:
             store.save(wanted.office, expected=revision)
-    news = _tell_server(config) if is_changed and not dry_run else ""
+    news = tell_server(config) if is_changed and not dry_run else ""
     passwords = {} if dry_run else dict(wanted.generated)
     if as_json:
         answer = {
@@ -123,7 +96,7 @@ def apply(config: Config, as_json: bool, file: str, dry_run: bool) -> None:
 @command
 def export(config: Config, as_json: bool) -> None:
     """Print the office as office.toml."""
-    text = export_office(_load(config))
+    text = export_office(load_office(config))
     click.echo(json.dumps({"office": text}) if as_json else text, nl=as_json)
 
 
@@ -140,7 +113,7 @@ def check(config: Config, as_json: bool, file: str | None) -> None:
         office, notes = parsed.office, parsed.notes
     else:
         try:
-            office = _load(config)
+            office = load_office(config)
         except NoOfficeError as error:
             notes = (str(error),)
     settings, keys = pending_settings(config), not_yet_in_effect(office) if office is not None else []
@@ -179,7 +152,7 @@ def status(config: Config, as_json: bool) -> None:
 @command
 def passwd(config: Config, as_json: bool, member: str, password_stdin: bool) -> None:
     """Set the portal password of MEMBER (an email address)."""
-    with _opened(config, make=False) as store:
+    with opened(config, make=False) as store:
         office, _ = store.load()
         if office is None or office.member(member) is None:
             raise PbxError(f"no member has the email address {member}")
@@ -205,7 +178,7 @@ def list_messages(config: Config, as_json: bool, mailbox: str | None) -> None:
     """Show the messages of MAILBOX (an extension's key), or of all."""
     from pbx.app.messages import as_lines, as_rows  # noqa: PLC0415  # as below
 
-    with _opened(config, make=False) as store:
+    with opened(config, make=False) as store:
         messages = Voicemail(store).messages(mailbox)
         office, _ = store.load()
     if as_json:
@@ -223,7 +196,7 @@ def export_message(config: Config, as_json: bool, message_id: str, file: Path) -
     """Copy the sound of message ID to FILE (WAV), or into the folder FILE."""
     from pbx.app.messages import copy_message, find_message  # noqa: PLC0415
 
-    with _opened(config, make=False) as store:
+    with opened(config, make=False) as store:
         written = copy_message(config.server.data, find_message(Voicemail(store), message_id), file)
     click.echo(json.dumps({"id": message_id, "file": str(written)}) if as_json else f"written: {written}")
 
@@ -236,7 +209,7 @@ def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...])
     from pbx.app.messages import find_message  # noqa: PLC0415
     from pbx.store.desk import delete_message  # noqa: PLC0415
 
-    with _opened(config, make=False) as store:
+    with opened(config, make=False) as store:
         kept = Voicemail(store)
         for message in [find_message(kept, each) for each in message_ids]:  # all, before one is deleted
             delete_message(config.server.data, kept, message)
@@ -251,6 +224,10 @@ def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...])
         click.echo(json.dumps({"deleted": message_ids, "server": news}))
     else:
         click.echo(f"deleted: {', '.join(message_ids)}; {news}")
+
+
+for each in (calls, usage, caller_id):
+    main.add_command(each)
 
 
 @main.command()
@@ -285,7 +262,7 @@ def list_(config: Config, as_json: bool) -> None:
     """The same as `pbx mail`."""
     from pbx.app.mail import describe_mail, list_mail  # noqa: PLC0415  # loads the network's parts
 
-    with _opened(config, make=False) as store:
+    with opened(config, make=False) as store:
         listed = list_mail(Outbox(store))
     if as_json:
         click.echo(json.dumps({"server": bool(config.mail.server), **listed}))
@@ -305,7 +282,7 @@ def test(config: Config, as_json: bool, address: str) -> None:
     except NotAllowedError as error:
         raise PbxError(f"{address!r} is not {error.allowed}") from None
     try:
-        settings = _load(config).settings
+        settings = load_office(config).settings
     except NoOfficeError:
         settings = Settings()
     says = send_test(config, recipient, settings)
@@ -317,7 +294,7 @@ def test(config: Config, as_json: bool, address: str) -> None:
 @command
 def retry(config: Config, as_json: bool, ids: tuple[str, ...]) -> None:
     """Try waiting and refused mail again at once: all, or those of the IDS."""
-    with _opened(config, make=False) as store:
+    with opened(config, make=False) as store:
         count = Outbox(store).retry(time.time(), ids)
     try:
         ask(config.server.data, "mail")
@@ -333,28 +310,19 @@ def retry(config: Config, as_json: bool, ids: tuple[str, ...]) -> None:
 @command
 def forget(config: Config, as_json: bool, ids: tuple[str, ...]) -> None:
     """Delete refused mail: all, or that of the IDS."""
-    with _opened(config, make=False) as store:
+    with opened(config, make=False) as store:
         count = Outbox(store).forget(ids)
     click.echo(json.dumps({"mails": count}) if as_json else f"{count} mails deleted")
 
 
-class NoOfficeError(PbxError):
-    """Nothing has been applied yet."""
-
-    def __init__(self) -> None:
-        super().__init__("the database holds no office yet: `pbx apply office.toml` or `pbx serve` makes one")
-
-
-@contextmanager
-def _opened(config: Config, make: bool = True) -> Iterator[Store]:
-    store = open_store(config.database.url, make)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _parse(text: str, name: str, config: Config, existing: Office | None, uploads: Uploads) -> OfficeFile:
+def _parse(
+    text: str,
+    name: str,
+    config: Config,
+    existing: Office | None,
+    uploads: Uploads,
+    approved: Mapping[str, Set[str]] | None = None,
+) -> OfficeFile:
     return parse_office(
         text,
         name,
@@ -363,25 +331,5 @@ def _parse(text: str, name: str, config: Config, existing: Office | None, upload
         entropy=SystemEntropy(),
         existing=existing,
         take_sound=uploads.take,
+        approved=approved,
     )
-
-
-def _load(config: Config) -> Office:
-    if not has_database(config.database.url):
-        raise NoOfficeError
-    with _opened(config) as store:
-        office, _ = store.load()
-    if office is None:
-        raise NoOfficeError
-    return office
-
-
-def _tell_server(config: Config) -> str:
-    """Have a running server act on the change at once; what became of that, in words."""
-    try:
-        ask(config.server.data, "reload")
-    except ServerGoneError:
-        return "no server answers here; one that runs notices within seconds"
-    except PbxError as error:
-        return f"but the running server said: {error}"
-    return "in force from the next call on"

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from hmac import compare_digest
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -12,9 +13,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pbx.call.dialogue import LOCKED, Unanswered
+from pbx.call.locks import FAILURES, Locks
 from pbx.call.questions import (
     CheckSecret,
     DropGreeting,
+    FindMember,
+    FoundMember,
     HeldMessage,
     LeaveMailbox,
     ListMessages,
@@ -39,15 +43,12 @@ log: Final = Logger()
 
 Then = Callable[[Any], None]
 
-FAILURES: Final = 5  # wrong codes in a row (product §3)
-LOCKED_S: Final = 15 * 60.0
-MOST_SUBJECTS: Final = 10_000  # whose failures are counted
-
 
 class Answers:
     """
     Args:
         office: gives the one in force.
+        locks: count wrong codes.
         heard: is told of each message that was left, and where its file is.
         forget: removes what was rendered of a file.
         full: is told of a mailbox that turned a caller away, once until it has room again.
@@ -59,14 +60,14 @@ class Answers:
         desk: Desk,
         data: Path,
         office: Callable[[], Office],
+        locks: Locks,
         heard: Callable[[Message, Path], None],
         full: Callable[[str], None],
         forget: Callable[[str], None],
     ) -> None:
         self._reactor, self._desk, self._data, self._office = reactor, desk, data, office
-        self._heard, self._full, self._forget = heard, full, forget
+        self._locks, self._heard, self._full, self._forget = locks, heard, full, forget
         self._passwords = Passwords()
-        self._failures: dict[str, tuple[int, float]] = {}  # of a subject: how many in a row, and the last
         self._messages: dict[str, Message] = {}  # that are being recorded
         self._recordings: dict[str, Recording] = {}
         self.counts: dict[str, Counts] = {}  # of all mailboxes that hold something
@@ -194,37 +195,51 @@ class Answers:
     # --- secrets -------------------------------------------------------------------------------------------
 
     def _check(self, about: CheckSecret, then: Then) -> None:
-        count, last = self._failures.get(about.subject, (0, 0.0))
-        now = self._reactor.seconds()
-        if count >= FAILURES and now - last < LOCKED_S:
-            then(LOCKED)
-            return
-        if count >= FAILURES:
-            count = 0
-        # Counted before it is known, so that many calls at once have no more tries than one.
-        self._failures[about.subject] = (count + 1, now)
-        if len(self._failures) > MOST_SUBJECTS:
-            del self._failures[next(iter(self._failures))]
-        pool = self._reactor.getThreadPool()
         # Where there is no secret the same work is done: how long it takes tells nothing.
         stored = about.hash or NOBODYS
-        verified = deferToThreadPool(self._reactor, pool, self._passwords.verify, about.code, stored)
 
-        def checked(is_right: bool) -> None:
-            is_right = is_right and bool(about.hash)
-            if is_right:
-                self._failures.pop(about.subject, None)
-            elif self._failures.get(about.subject, (0, 0.0))[0] == FAILURES:
-                log.warn(
-                    "{subject}: {count} wrong codes in a row, locked", subject=about.subject, count=FAILURES
-                )
-            then(is_right)
+        def checked(made: str) -> bool:
+            return compare_digest(made, stored) and bool(about.hash)
+
+        self._try(about.subject, about.code, stored, checked, then)
+
+    def _find_member(self, about: FindMember, then: Then) -> None:
+        """All PINs share one salt (`office.member`): one hash finds whose it is."""
+        members = {each.pin_hash: each.email for each in self._office().members if each.pin_hash}
+        salted = next(iter(members), NOBODYS)
+
+        def checked(made: str) -> FoundMember | None:
+            email = members.get(made)
+            return FoundMember(email, datetime.now(UTC)) if email is not None else None
+
+        self._try(about.subject, about.pin, salted, checked, then)
+
+    def _try(self, subject: str, code: str, like: str, check: Callable[[str], Any], then: Then) -> None:
+        """Hash a code and see what that opens, unless the subject is locked.
+
+        Args:
+            like: a hash of the same salt and costs.
+            check: gets the hash; what it returns is the answer, and right if it is true.
+        """
+        now = self._reactor.seconds()
+        if not self._locks.begin(subject, now):
+            then(LOCKED)
+            return
+
+        def hashed(made: str) -> None:
+            answer = check(made)
+            if answer:
+                self._locks.right(subject)
+            elif self._locks.is_locked(subject, now):
+                log.warn("{subject}: {count} wrong codes in a row, locked", subject=subject, count=FAILURES)
+            then(answer)
 
         def failed(failure: Failure) -> None:
             log.failure("a code was not checked", failure)
             then(Unanswered("the code was not checked"))
 
-        verified.addCallbacks(checked, failed)
+        pool = self._reactor.getThreadPool()
+        deferToThreadPool(self._reactor, pool, self._passwords.hash, code, like).addCallbacks(hashed, failed)
 
 
 NOBODYS: Final = f"scrypt$16384$8$1${'A' * 22}==${'A' * 43}="  # of no text that anybody knows
@@ -237,6 +252,7 @@ ANSWERS: Final[dict[type, Callable[[Answers, Any, Then], None]]] = {
     DropGreeting: Answers._drop_greeting,
     MailboxFull: Answers._is_full,
     CheckSecret: Answers._check,
+    FindMember: Answers._find_member,
     Begin: Answers._begin,
     Finish: Answers._finish,
 }

@@ -75,7 +75,7 @@ def examine(config: Config, ask_network: AskNetwork | None = None) -> list[Findi
         wrong, mail_trouble = (ask_network or _ask_network)(names, mail_server)
     if office is not None:
         findings += _tls_devices(config, office)
-        findings += _outside_servers(office, wrong)
+        findings += _outside_servers(office, wrong, status)
     findings += _mail(config, office, mails, mail_trouble)
     return findings
 
@@ -287,13 +287,35 @@ def _names(office: Office) -> list[str]:
     return list(dict.fromkeys(server for _, _, server in _servers(office) if not _has_address(server)))
 
 
-def _outside_servers(office: Office, wrong: Mapping[str, str]) -> Iterator[Finding]:
-    """Where trunks and gateways lead."""
+def _outside_servers(
+    office: Office, wrong: Mapping[str, str], status: Mapping[str, Any] | None
+) -> Iterator[Finding]:
+    """Whether trunks and gateways work: the running server knows; else only where they lead."""
+    rows = status.get("trunks", ()) if status is not None else ()
+    known = {(row["kind"], row["name"]): row for row in rows}
     for kind, name, server in _servers(office):
-        why = wrong.get(server, "")
-        yield Finding(
-            not why, f"{kind} {name}", why or f"{server} can be found; that it answers is not tried"
-        )
+        why, row = wrong.get(server, ""), known.get((kind, name))
+        if why or row is None:
+            says = why or f"{server} can be found; that it answers is not tried"
+            yield Finding(not why, f"{kind} {name}", says)
+        else:
+            yield _carrier(row)
+
+
+def _carrier(row: Mapping[str, Any]) -> Finding:
+    """What the running server says of a trunk or gateway."""
+    error, address = printable(row["error"]), row["address"] or row["server"]
+    what, since = f"{row['kind']} {row['name']}", f"for {row['since_s']} s"
+    says = {
+        "registered": f"registered at {address}",
+        "reachable": f"{address} answers",
+        "unknown": f"{row['server']} has not been asked yet",
+        "registering": f"about to register at {address}",
+        "unregistered": f"not registered {since}: {error}; it is tried again and again",
+        "refused": f"the carrier refuses the registration {since}: {error}; are username and password right?",
+        "down": f"down {since}: {error}",
+    }[row["state"]]
+    return Finding(row["state"] not in ("unregistered", "refused", "down"), what, says)
 
 
 def _has_address(server: str) -> bool:

@@ -1,7 +1,7 @@
 """Mail of this installation: its sender for the server, and what the commands show and do."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from pbx.config import Config, MailConfig
 from pbx.entropy import SystemEntropy
 from pbx.errors import PbxError
 from pbx.mail.client import Patience
-from pbx.mail.facts import Trial
+from pbx.mail.facts import Facts, Trial
 from pbx.mail.letter import write_letter
 from pbx.mail.outbox import Mailer
 from pbx.mail.packing import make_row, pack
@@ -54,6 +54,18 @@ def make_mailer(reactor: Any, config: MailConfig, store: Store, settings: Callab
 
     post = make_post(reactor, config)
     return Mailer(reactor, Outbox(store), post, office, config.sender, SystemEntropy(), time.time)
+
+
+def leave_mail(
+    store: Store, config: MailConfig, settings: Settings, facts: Facts, recipients: Iterable[str]
+) -> None:
+    """Put mail into the outbox, from a command: the server sends it, when it runs."""
+    entropy, now = SystemEntropy(), time.time()
+    letter = write_letter(facts, settings.name, settings.timezone)
+    Outbox(store).add(
+        make_row(entropy.token() + entropy.token(), letter, config.sender, each, now)
+        for each in dict.fromkeys(recipients)
+    )
 
 
 def list_mail(outbox: Outbox) -> dict[str, Any]:

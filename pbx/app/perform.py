@@ -7,7 +7,19 @@ from typing import Any, Final, Protocol
 from twisted.logger import Logger, LogLevel
 
 from pbx.app.printable import LONGEST, printable
-from pbx.call.effects import Missed, Note, SaveBindings, WriteRecord
+from pbx.call.carrier import Resolve
+from pbx.call.effects import (
+    ChargeUsage,
+    EmergencyDialled,
+    Missed,
+    Note,
+    OpenUsage,
+    SaveBindings,
+    SaveLogins,
+    Traced,
+    UsageReached,
+    WriteRecord,
+)
 from pbx.call.sound import Question, Render
 from pbx.media.orders import SOUND_ORDERS, CloseEndpoint, Join, OpenEndpoint, Part, ReadStats, SetRemote
 from pbx.sip.flow import Flow
@@ -47,21 +59,44 @@ class Voices(Protocol):
 
     def missed(self, effect: Missed) -> None: ...
 
+    def emergency(self, effect: EmergencyDialled) -> None: ...
+
+
+class Finder(Protocol):
+    """app.Finder, the same."""
+
+    def find(self, effect: Resolve) -> None: ...
+
+
+class Usage(Protocol):
+    """app.UsageDesk, the same."""
+
+    def open(self, effect: OpenUsage) -> None: ...
+
+    def charge(self, effect: ChargeUsage) -> None: ...
+
+    def reached(self, effect: UsageReached) -> None: ...
+
 
 class Performer:
     """A table from the type of an effect to who carries it out.
 
-    `wire` and `voices` are set before the first step: what they hear becomes steps, whose effects come here.
+    `wire`, `voices`, `finder` and `usage` are set before the first step: what they hear becomes steps, whose
+    effects come here.
     """
 
     wire: Wire
     voices: Voices
+    finder: Finder
+    usage: Usage
 
     def __init__(
         self,
         media: Media,
         save_bindings: Callable[[SaveBindings], None],
         write_record: Callable[[WriteRecord], None],
+        save_logins: Callable[[SaveLogins], None],
+        write_trace: Callable[[Traced], None],
     ) -> None:
         self._media = media
         self._is_opening = False
@@ -72,7 +107,14 @@ class Performer:
             WriteRecord: write_record,
             Render: self._render,
             Question: self._answer,
+            SaveLogins: save_logins,
             Missed: self._missed,
+            OpenUsage: self._open_usage,
+            ChargeUsage: self._charge,
+            UsageReached: self._reached,
+            Traced: write_trace,
+            EmergencyDialled: self._emergency,
+            Resolve: self._find,
             OpenEndpoint: self._open,
             **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, ReadStats, *SOUND_ORDERS), media.perform),
         }
@@ -94,6 +136,21 @@ class Performer:
 
     def _missed(self, effect: Missed) -> None:
         self.voices.missed(effect)
+
+    def _open_usage(self, effect: OpenUsage) -> None:
+        self.usage.open(effect)
+
+    def _charge(self, effect: ChargeUsage) -> None:
+        self.usage.charge(effect)
+
+    def _reached(self, effect: UsageReached) -> None:
+        self.usage.reached(effect)
+
+    def _emergency(self, effect: EmergencyDialled) -> None:
+        self.voices.emergency(effect)
+
+    def _find(self, effect: Resolve) -> None:
+        self.finder.find(effect)
 
     def _open(self, order: OpenEndpoint) -> None:
         # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets

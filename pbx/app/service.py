@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final
@@ -11,18 +11,24 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from pbx.app.changes import OfficeChanges
 from pbx.app.control import ControlServer
+from pbx.app.finder import Finder
+from pbx.app.hot_desk import LoginKeeper
 from pbx.app.mail import make_mailer
 from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
 from pbx.app.status import status_of
+from pbx.app.usage import UsageDesk
 from pbx.app.voices import Voices
 from pbx.app.watch import OfficeWatch
-from pbx.call.effects import SaveBindings, WriteRecord
+from pbx.call.effects import SaveBindings, Traced, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
 from pbx.entropy import Entropy, SystemEntropy
+from pbx.errors import StoreError
 from pbx.media.control import MediaControl
 from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.net.addresses import Advertiser, LocalAddresses
@@ -33,6 +39,8 @@ from pbx.office.snapshot import Office
 from pbx.rtp.kernel.table import KernelTable
 from pbx.rtp.port_pool import PortPool
 from pbx.sip.flow import Flow
+from pbx.store.caller_ids import CallerIds
+from pbx.store.hot_desk import HotDesk
 from pbx.store.store import Store
 from pbx.store.voicemail import Counts
 from pbx.store.writer import Writer
@@ -72,6 +80,7 @@ class Service:
             self._port_pool(entropy),
             self.addresses.is_local_host,
             self._own_address,
+            calendar=lambda: datetime.now(UTC),
         )
         self._kernel: KernelTable | None = None
         self.media = MediaControl(
@@ -89,7 +98,10 @@ class Service:
             self._mailbox_changed,
         )
         self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
-        performer = Performer(self.media, self._save_bindings, self._write_record)
+        self._logins = LoginKeeper(reactor, HotDesk(store), self._expire_logins)
+        performer = Performer(
+            self.media, self._save_bindings, self._write_record, self._logins.save, self._write_trace
+        )
         self._driver: Driver[Any] = Driver(self.exchange, reactor, performer, self.media.flush)
         trusted = TrustedServers(config.sip.trusted_ca)
         self.transports: Transports[Any] = Transports(
@@ -100,18 +112,30 @@ class Service:
             trusted=trusted,
             load=self.exchange,
         )
+        self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         performer.wire = self.transports
+        performer.finder = Finder(reactor, self.transports, entropy.below, self._found)
         performer.voices = self._voices = Voices(
             reactor,
             self.exchange,
             self._driver.run,
             self.mailboxes.desk,
+            OfficeChanges(reactor, store, self._watch.look),
             self.mailer,
             config.server.data,
             config.speech.command,
         )
+        performer.usage = self._usage = UsageDesk(
+            reactor,
+            store,
+            self._writer,
+            self.mailer,
+            lambda: self.exchange.office,
+            self.exchange.metering.ledger,
+            lambda: self.exchange.metering.month,
+            self._driver.run,
+        )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
-        self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         self._stopped: Deferred[None] | None = None
         self._give_up_at = 0.0
 
@@ -166,20 +190,24 @@ class Service:
             self._listening.setdefault(each.transport, each.port)
         self._control.listen(self._reactor)
         self._restore()
-        self._driver.run(lambda _now: ())
+        self._driver.run(self.exchange.start)
         self._watch.start()
+        self._logins.start()
         self.mailboxes.start()
         self.mailer.start()
         self._voices.render_ahead(AHEAD_S)
 
     def _restore(self) -> None:
-        """The phones that were registered when the server ended."""
+        """The phones that were registered when the server ended, and what was used of limits."""
+        self._usage.load()
         now, location = self._reactor.seconds(), self.exchange.location
         rows = [row for row in self._store.load_bindings() if self._is_device(row.get("username"))]
         for complaint in location.restore(rows, now, time.time()):
             log.warn("{complaint}", complaint=complaint)
         for username, _ in location.all(now):
             self.exchange.qualifier.watch(username)
+        self.exchange.logins.restore(self._logins.load(), self.exchange.office)
+        self.exchange.swap_caller_ids(CallerIds(self._store).approved())
 
     def _is_device(self, username: Any) -> bool:
         return self.exchange.office.device(username) is not None
@@ -212,7 +240,7 @@ class Service:
 
         steps = (
             *(self.transports.stop, self.media.stop, self._leave_kernel, self._control.stop),
-            *(self._voices.stop, self.mailboxes.stop, self.mailer.stop, self._close),
+            *(self._voices.stop, self.mailboxes.stop, self.mailer.stop, self._logins.stop, self._close),
         )
         for step in steps:
             drained.addCallback(_call(step))
@@ -261,9 +289,32 @@ class Service:
                 "caller": record.caller,
                 "callee": record.callee[:255],
                 "state": record.state,
+                "kind": record.kind,
                 "body": record.as_row(),
             }
         )
+
+    def _write_trace(self, effect: Traced) -> None:
+        ahead_s = time.time() - float(self._reactor.seconds())
+        self._writer.write_traces(
+            {
+                "subject": each.subject,
+                "at": each.at + ahead_s,
+                "is_sent": each.is_sent,
+                "transport": each.flow.transport,
+                "peer": _address(*each.flow.peer),
+                "local": _address(*each.flow.local),
+                "leg": each.leg,
+                "text": each.text,
+            }
+            for each in effect.messages
+        )
+
+    def _expire_logins(self, calendar: datetime) -> None:
+        self._driver.run(lambda now: self.exchange.expire_logins(calendar, now))
+
+    def _found(self, number: int, flows: Sequence[Flow], why: str) -> None:
+        self._driver.run(self.exchange.resolved, number, flows, why)
 
     def _mailbox_changed(self, mailbox: str, counts: Counts) -> None:
         self._voices.mailbox_changed(mailbox, counts)
@@ -287,6 +338,7 @@ class Service:
             "reload": self._reload,
             "voicemail": self.mailboxes.refresh,
             "mail": self.mailer.try_now,
+            "usage": self._usage.reload,
         }
 
     def _status(self) -> "Deferred[Any]":
@@ -304,11 +356,30 @@ class Service:
         return {**status, "kernel": {"active": is_active, "why": why}}
 
     def _reload(self) -> "Deferred[Any]":
-        return self._watch.look().addCallback(lambda revision: {"revision": revision})
+        return self._watch.look().addCallback(self._with_caller_ids)
+
+    def _with_caller_ids(self, revision: int) -> "Deferred[Any]":
+        return self._load_caller_ids().addCallback(lambda _: {"revision": revision})
+
+    def _load_caller_ids(self) -> "Deferred[None]":
+        """Which numbers of others extensions may show now."""
+        read = CallerIds(self._store).approved
+        loaded = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
+        return loaded.addCallback(self.exchange.swap_caller_ids)
 
     def _take_over(self, office: Office) -> None:
         self._driver.run(lambda now: self.exchange.swap_office(office, now))
+        self._load_caller_ids().addErrback(_not_loaded)
         self._voices.render_ahead(AHEAD_CHANGED_S)
+
+
+def _not_loaded(failure: Failure) -> None:
+    failure.trap(StoreError)  # type: ignore[no-untyped-call]  # Twisted has no types here
+    log.error("caller IDs that were approved are as before: {why}", why=failure.getErrorMessage())
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:

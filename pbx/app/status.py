@@ -1,5 +1,6 @@
 """What `pbx status` shows, as plain values."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from pbx.net.transports import Transports
 def status_of(
     exchange: Exchange, now: float, up_s: float, transports: "Transports[Any]", paths: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Registrations, calls, listening addresses, what is turned away; times in seconds.
+    """Registrations, calls, trunks, listening addresses, what is turned away; times in seconds.
 
     Args:
         paths: who passes the audio of joined endpoints on.
@@ -40,7 +41,7 @@ def status_of(
         "listening": [f"{each.transport.lower()} {each.host}:{each.port}" for each in transports.listening],
         "registrations": registrations,
         "calls": [_call(call, now, paths) for call in exchange.calls.values()],
-        "trunks": [],
+        "trunks": exchange.trunks.status(_calls_by_trunk(exchange)),
         "refusing": exchange.admission.refusals.status(now),
         "refused": {cause.value: exchange.admission.refusals.total[cause] for cause in Cause},
         "counts": {
@@ -51,6 +52,12 @@ def status_of(
             "ports": len(exchange.ports),
         },
     }
+
+
+def _calls_by_trunk(exchange: Exchange) -> Counter[str]:
+    """Calls in progress of each trunk and gateway, in and out."""
+    legs = [leg for call in exchange.calls.values() for leg in call.record.legs]
+    return Counter(leg.trunk for leg in legs if leg.trunk and leg.ended_s is None)
 
 
 def _call(call: Call, now: float, paths: Mapping[str, str]) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pbx.app.answers import Answers
-from pbx.call.effects import Missed
+from pbx.app.changes import OfficeChanges
+from pbx.call.effects import EmergencyDialled, Missed
 from pbx.call.exchange import Exchange
 from pbx.call.phrases import CALL_TONES
+from pbx.call.questions import ChangeOffice
 from pbx.call.sound import Question, Render
 from pbx.errors import MediaError
-from pbx.mail.facts import Extension, MailboxFull, MissedCall, NewVoicemail, Party
+from pbx.mail.facts import EmergencyCall, Extension, MailboxFull, MissedCall, NewVoicemail, Party
 from pbx.mail.outbox import Mailer
 from pbx.media.prompt import Prompt, Rendered, StoppedError
 from pbx.media.rendering import Renderer
@@ -34,6 +36,7 @@ class Voices:
     Args:
         step: runs a step of the exchange.
         mailer: sends letters.
+        changes: of the office, made from phones.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Voices:
         exchange: Exchange,
         step: Callable[..., None],
         desk: Desk,
+        changes: OfficeChanges,
         mailer: Mailer,
         data: Path,
         speech: Iterable[str],
@@ -53,10 +57,11 @@ class Voices:
             mailer,
             data,
         )
+        self._changes = changes
         self.renderer = Renderer(reactor, data, command=tuple(speech), idle_s=IDLE_S)
         self._ahead: Any = None  # when it is time to render ahead
         self._answers = Answers(
-            reactor, desk, data, lambda: exchange.office, self._left, self._full, self._forget
+            reactor, desk, data, lambda: exchange.office, exchange.locks, self._left, self._full, self._forget
         )
 
     # --- what calls ask ------------------------------------------------------------------------------------
@@ -81,7 +86,10 @@ class Voices:
         def answered(answer: Any) -> None:
             self._step(self._exchange.answered, effect.number, answer)
 
-        self._answers.answer(effect.about, answered)
+        if isinstance(effect.about, ChangeOffice):
+            self._changes.change(effect.about, answered)
+        else:
+            self._answers.answer(effect.about, answered)
 
     def render_ahead(self, after_s: float) -> None:
         """Nobody who calls first is to wait for what is always said; later, so as not to be in the way."""
@@ -114,6 +122,17 @@ class Voices:
             caller = Party(effect.caller, effect.caller_name)
             facts = MissedCall(caller, called, datetime.now(UTC), effect.rang_s)
             self._mailer.send(facts, extension.no_answer.emails)
+
+    def emergency(self, effect: EmergencyDialled) -> None:
+        """An emergency number was dialled; the mail does not hold up the call."""
+        office = self._exchange.office
+        extension = office.extension(effect.key)
+        caller = Extension(effect.key, extension.label if extension is not None else "")
+        log.warn(
+            "{device} of {key} dials {number}", device=effect.device, key=effect.key, number=effect.dialled
+        )
+        facts = EmergencyCall(caller, datetime.now(UTC), effect.dialled, effect.shown, effect.device)
+        self._mailer.send(facts, office.staff)
 
     def mailbox_changed(self, mailbox: str, counts: Counts) -> None:
         """From the desk."""

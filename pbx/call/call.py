@@ -1,6 +1,7 @@
 """A call: the caller's leg, the legs that ring or talk, and what is decided about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -14,18 +15,30 @@ from pbx.call.identity import assert_identity
 from pbx.call.info import digit_of
 from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.metering import Metering
+from pbx.call.occupancy import Occupancy
 from pbx.call.own_media import own_answer, own_offer, translated
 from pbx.call.phrases import Phrases
 from pbx.call.questions import NewMessage
 from pbx.call.recording import CallRecording
 from pbx.call.renegotiation import Done
+from pbx.call.ringing import Ringing
 from pbx.call.sound import Sound
 from pbx.call.transfer import Transfer, TransferHost, bridge, offer_of
 from pbx.errors import MediaError, NoPortError, PbxError, PeerError
 from pbx.media.orders import Play, Played, Record, SendDigit, StopPlay
 from pbx.media.prompt import Prompt
 from pbx.rtp.statistics import EndpointStats
-from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
+from pbx.rules.decision import (
+    AskPasscode,
+    AskPin,
+    Decision,
+    DialDecision,
+    Reject,
+    Ring,
+    Serve,
+    TakeMessage,
+)
 from pbx.sdp.content import SENDING, SENDONLY, Content, with_direction
 from pbx.sdp.errors import SdpError
 from pbx.sip.flow import Flow
@@ -47,16 +60,14 @@ class CallHost(TransferHost, Protocol):
     """The exchange, as a call sees it."""
 
     sound: Sound
+    ringing: Ringing
+    metering: Metering
+    occupancy: Occupancy
 
     @property
     def services(self) -> "CallServices": ...
     def order(self, order: Any) -> None: ...
-    def ring(
-        self, call: "Call", hunt: Hunt, decision: Ring, content: Content | None, extra: Extra
-    ) -> None: ...
     def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | None: ...
-    def wants_recording(self, leg: Leg) -> str: ...
-    def no_answer(self, key: str, status: int, why: str) -> Reject | TakeMessage: ...
     def may_move(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool: ...
     def call_ended(self, call: "Call") -> None: ...
 
@@ -66,6 +77,8 @@ class CallServices(Protocol):
 
     @property
     def phrases(self) -> Phrases: ...
+    @property
+    def codes(self) -> Mapping[str, str]: ...
     def begin(
         self,
         call: "Call",
@@ -80,6 +93,10 @@ class CallServices(Protocol):
     def fail(self, call: "Call", leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None: ...
     def ring_back(self, call: "Call", leg: Leg) -> None: ...
     def take_place(self, call: "Call", leg: Leg, other: "Call") -> bool: ...
+    def ask_passcode(
+        self, call: "Call", leg: Leg, key: str, stored: str, done: Callable[[bool], None]
+    ) -> None: ...
+    def ask_pin(self, call: "Call", leg: Leg, done: Callable[[str], None]) -> None: ...
 
 
 class Call:
@@ -93,7 +110,15 @@ class Call:
         self.talk: tuple[Leg, Leg] | None = None
         self.hunt: Hunt | None = None
         self.transfer: Transfer | None = None
-        self.record = CallRecord(identifier, caller.key, dialled)
+        self.record = CallRecord(
+            identifier,
+            caller.key,
+            dialled,
+            kind="inbound" if caller.trunk else "internal",
+            caller_name=caller.label,
+            caller_device=caller.device,
+            member=caller.member,
+        )
         self.has_taken = False  # a recording by the booth was begun
         self._caller = caller
         self.is_over = False
@@ -132,10 +157,18 @@ class Call:
         self.legs.append(leg)
         if leg.name not in self._rows:
             row = LegRecord(
-                leg.name, leg.party.key, leg.party.device, "caller" if leg.is_caller else "callee"
+                leg.name,
+                leg.party.key,
+                leg.party.device,
+                "caller" if leg.is_caller else "callee",
+                number=leg.party.number,
+                trunk=leg.party.trunk or leg.party.gateway,
+                payer=leg.outside.number.payer if leg.outside is not None else "",
             )
             self._rows[leg.name] = row
             self.record.legs.append(row)
+        if leg.party.device:
+            self.host.occupancy.began(leg.party.key, self.id)
 
     def drop(self, leg: Leg, status: int = 0, why: str = "") -> None:
         """A leg takes no part any more."""
@@ -145,6 +178,12 @@ class Call:
         row = self._rows[leg.name]
         row.status, row.why = status or row.status, why or row.why
         row.ended_s = self.host.stack.now - self.started_at
+        if leg.party.device:
+            self.host.occupancy.ended(leg.party.key, self.id, self.host.stack.now)
+        if leg.outside is not None and not leg.is_up:
+            row.cost = self.host.metering.ended(leg)
+        row.codec = leg.media.codec
+        row.call_id = leg.opening.call_id if leg.opening is not None else ""
         self._silent.discard(leg)
         self._loops.pop(leg, None)
         self._keys.pop(leg, None)
@@ -181,20 +220,28 @@ class Call:
 
     # --- life ----------------------------------------------------------------------------------------------
 
-    def start(self, leg: Leg, content: Content | None, decision: Decision, extra: Extra) -> None:
+    def start(self, leg: Leg, content: Content | None, decision: DialDecision, extra: Extra) -> None:
         """Carry out the decision about the caller's INVITE."""
-        self.record.decisions.append(decision.why)
+        self.explain(decision)
         if isinstance(decision, Reject) and decision.key:
             self.record.callee_key = decision.key
-            decision = self._decide_no_answer(decision.status, decision.why) or decision
+            decision = self._decide_no_answer(leg, decision.status, decision.why) or decision
         if isinstance(decision, Reject):
             self._refuse(leg, decision)
-            return
-        if not isinstance(decision, Ring):
+        elif isinstance(decision, Ring):
+            self._ring_for_caller(leg, decision, content, extra)
+        else:
             self._serve_caller(leg, decision)
-            return
+
+    def explain(self, decision: DialDecision) -> None:
+        """Keep the reasons of a decision for the call's record."""
+        self.record.decisions.extend((*decision.because, decision.why))
+
+    def _ring_for_caller(self, leg: Leg, decision: Ring, content: Content | None, extra: Extra) -> None:
         self.record.callee_key = decision.key
-        self.hunt = Hunt(self, leg, decision.why)
+        if decision.outside and not decision.key:
+            self.record.kind = "outbound" if self.record.kind == "internal" else self.record.kind
+        self.hunt = Hunt(self, leg, decision, self.host.stack.now)
         try:
             leg.media.prepare()
         except NoPortError as error:
@@ -209,31 +256,89 @@ class Call:
 
         def refuse() -> None:
             leg.reject(decision.status, decision.reason)
-            self._finish(
-                "busy" if decision.status == 486 else "unanswered", leg, decision.status, decision.why
-            )
+            state = decision.state or ("busy" if decision.status == 486 else "unanswered")
+            self._finish(state, leg, decision.status, decision.why)
 
         if decision.announcement:
             self.host.services.announce(self, leg, decision.status, decision.announcement, refuse)
         else:
             refuse()
 
-    def _serve_caller(self, leg: Leg, decision: Serve | TakeMessage) -> None:
+    def _serve_caller(self, leg: Leg, decision: AskPasscode | AskPin | Serve | TakeMessage) -> None:
+        if isinstance(decision, AskPasscode):
+            self._ask_passcode(leg, decision)
+            return
+        if isinstance(decision, AskPin):
+            self._ask_pin(leg, decision)
+            return
         if isinstance(decision, Serve):
             self.record.state, self.record.answered_s = "answered", self.host.stack.now - self.started_at
         self.host.services.begin(self, leg, decision)
 
+    def _ask_passcode(self, leg: Leg, decision: AskPasscode) -> None:
+        """The passcode opens the way; from then on the caller is up, and hears what rings."""
+        self.record.kind = "outbound"
+
+        def refused() -> None:
+            self.end("the passcode was not given", 403)
+
+        self.ask_passcode(leg, decision, partial(self.carry_out, leg), refused)
+
+    def ask_passcode(
+        self, leg: Leg, decision: AskPasscode, then: Callable[[Ring], None], refused: Callable[[], None]
+    ) -> None:
+        """Ask a leg for the passcode; go on with what it opens, or with `refused`."""
+
+        def done(is_right: bool) -> None:
+            if is_right:
+                then(decision.then)
+                return
+            self.record.decisions.append(f"the passcode of {decision.key} was not given")
+            refused()
+
+        self.host.services.ask_passcode(self, leg, decision.key, decision.hash, done)
+
+    def _ask_pin(self, leg: Leg, decision: AskPin) -> None:
+        """Whose PIN is given makes this one call."""
+
+        def done(member: str) -> None:
+            if not member:
+                self.record.decisions.append("no member's PIN was given")
+                self.end("no PIN was given", 403)
+                return
+            self._become(leg, self.host.router.visitor(leg.party, member))
+            self.record.member = member
+            self.dial(leg, decision.dialled)
+
+        self.host.services.ask_pin(self, leg, done)
+
+    def _become(self, leg: Leg, party: Party) -> None:
+        """Somebody else is behind a leg."""
+        occupancy = self.host.occupancy
+        occupancy.ended(leg.party.key, self.id, self.host.stack.now)
+        leg.party = party
+        occupancy.began(party.key, self.id)
+        self._rows[leg.name].party = self.record.caller = party.key
+
+    @property
+    def now(self) -> float:
+        """The time of the step in progress."""
+        return self.host.stack.now
+
     def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None:
-        """Ring the decision's phones for a hunt."""
+        """Ring whom the decision names for a hunt."""
         try:
-            self.host.ring(self, hunt, decision, content, extra)
+            self.host.ringing.ring(self, hunt, decision, content, extra)
         except MediaError as error:
             self.host.note("call {call}: {why}", call=self.id, why=str(error))
             hunt.fail(503)
             return
-        self.wait(TIMER_C_S if decision.no_answer_s is None else decision.no_answer_s)
+        self.wait(TIMER_C_S if decision.no_answer_s is None else self._left_s(hunt, decision.no_answer_s))
         if not hunt.legs:
-            hunt.fail(480)
+            hunt.fail()
+
+    def _left_s(self, hunt: Hunt, no_answer_s: float) -> float:
+        return max(0.0, hunt.began_at + no_answer_s - self.host.stack.now)
 
     def end(self, why: str, status: int = 480, extra: Extra = ()) -> None:
         """End everything."""
@@ -363,19 +468,29 @@ class Call:
         else:
             self._at_end = action
 
-    def dial(self, leg: Leg, key: str) -> None:
-        """A leg that is up wants to talk with somebody: ring him, and let it hear that."""
-        decision = self.host.route(leg.party, key)
-        self.record.decisions.append(decision.why)
+    def dial(self, leg: Leg, dialled: str) -> None:
+        """A leg that is up wants to talk with somebody."""
+        decision = self.host.router.dialled(leg.party, dialled)
+        self.explain(decision)
+        self.carry_out(leg, decision)
+
+    def carry_out(self, leg: Leg, decision: DialDecision) -> None:
+        """Do what was decided for a leg that is up; when it rings somewhere, it hears that."""
         if isinstance(decision, Ring):
-            hunt = self.hunt = Hunt(self, leg, decision.why)
-            self.ring(hunt, decision, offer_of(leg))
-            if self.hunt is hunt:
-                self.host.services.ring_back(self, leg)
+            if decision.outside and self.record.kind == "internal":
+                self.record.kind = "outbound"
+            self._ring_up(leg, decision)
         elif not isinstance(decision, Reject):
-            self.host.services.begin(self, leg, decision)
-        elif not self.takes_message(leg, decision.key, decision.status, decision.why):
+            self._serve_caller(leg, decision)
+        elif not self.goes_on(leg, decision.key, decision.status, decision.why):
             self.fail(leg, decision.status, decision.why, decision.announcement)
+
+    def _ring_up(self, leg: Leg, decision: Ring) -> None:
+        """Ring somebody for a leg that is up."""
+        hunt = self.hunt = Hunt(self, leg, decision, self.host.stack.now)
+        self.ring(hunt, decision, offer_of(leg))
+        if self.hunt is hunt and self.transfer is None:
+            self.host.services.ring_back(self, leg)
 
     def fail(self, leg: Leg, status: int, why: str, announcement: str = "") -> None:
         """A leg that is up cannot be connected: it hears that, and then the call ends."""
@@ -383,10 +498,10 @@ class Call:
 
     def recall(self, leg: Leg, key: str) -> None:
         """Ring `key` for a leg that waits with its music, and waits on when nobody answers."""
-        decision = self.host.route(leg.party, key)
+        decision = self.host.router.called(leg.party, key)
         if isinstance(decision, Ring) and self.hunt is None:
-            self.record.decisions.append(decision.why)
-            hunt = self.hunt = Hunt(self, leg, decision.why)
+            self.explain(decision)
+            hunt = self.hunt = Hunt(self, leg, decision, self.host.stack.now)
             hunt.is_recall = True
             self.ring(hunt, decision, offer_of(leg))
 
@@ -460,7 +575,9 @@ class Call:
         if self.booth is not None and self.booth.leg is leg:
             self.booth.digit(digit)
         elif leg.party.device and leg in (self.talk or ()):  # one of our phones
-            action = self._keys.setdefault(leg, Keys()).press(digit, self.host.stack.now)
+            action = self._keys.setdefault(leg, Keys(self.host.services.codes)).press(
+                digit, self.host.stack.now
+            )
             if action is not None:
                 IN_CALL[action](self, leg)
 
@@ -490,9 +607,11 @@ class Call:
         """Let a leg that is up hear that somebody is being rung."""
         self.host.services.ring_back(self, leg)
 
-    def route(self, leg: Leg, key: str) -> Decision:
-        """What becomes of a key that a leg dials in the call."""
-        return self.host.route(leg.party, key)
+    def route(self, leg: Leg, dialled: str) -> DialDecision:
+        """What becomes of what a leg dials in the call."""
+        decision = self.host.router.dialled(leg.party, dialled)
+        self.explain(decision)
+        return decision
 
     def play(self, leg: Leg, prompt: Prompt, then: Callable[[], None] | None = None) -> None:
         """Let a leg hear something, whoever it talks with; `then` comes when that is over."""
@@ -552,6 +671,22 @@ class Call:
         elif self.booth is not None and self.booth.leg is leg:
             self.booth.played(event.play, event.why)
 
+    def warn_of_end(self, leg: Leg) -> None:
+        """The usage limit will be reached soon: whoever talks with a leg outside hears a tone."""
+        peer = self.peer_of(leg)
+        if peer is not None:
+            self.play(peer, self.host.services.phrases.limit_warning())
+
+    def cut(self, leg: Leg) -> None:
+        """The usage limit is reached."""
+        self.record.decisions.append(f"the usage limit of {self._payer(leg)} is reached")
+        self.end(
+            "the usage limit is reached", extra=(("Reason", 'SIP;cause=403;text="Usage limit reached"'),)
+        )
+
+    def _payer(self, leg: Leg) -> str:
+        return leg.outside.number.payer if leg.outside is not None else ""
+
     def measured(self, leg: Leg, stats: EndpointStats) -> None:
         """From the media worker, which was asked."""
         if self.booth is not None and self.booth.leg is leg:
@@ -606,7 +741,7 @@ class Call:
         """A phone rings."""
         origin = hunt.origin
         if origin.state == CALLING:
-            identity = assert_identity(leg.party, self.host.domain)
+            identity = self._identity(leg, origin)
             status, reason = (183, "Session Progress") if content is not None else (180, "Ringing")
             if content is None and response.status in (181, 182, 199):
                 return
@@ -625,7 +760,9 @@ class Call:
         if content is None:
             content = leg.media.content  # it came with a provisional response
         self._drop_all_but(origin, leg)
-        identity = assert_identity(leg.party, self.host.domain)
+        identity = self._identity(leg, origin)
+        if leg.outside is not None:
+            self.host.metering.answered(self.id, leg, self.host.stack.now - self.started_at)
         if origin.state == CALLING:
             self._answer_caller(hunt, leg, content, identity)
         elif self.consult is not None and self.consult.transferor is origin:
@@ -669,11 +806,19 @@ class Call:
         origin = hunt.origin
         if hunt.is_recall:
             return
+        if hunt.after:
+            self._ring_next(hunt)
+            return
         reason = response.reason if response is not None else ""
         why = f"{status} {reason}".strip()
         if origin.state == CALLING:
             self._drop_all_but(origin)
-            decision = self._decide_no_answer(status, why)
+            decision = self._decide_no_answer(origin, status, why)
+            if isinstance(decision, Ring):  # what it rings is not this extension's call any more
+                self.record.callee_key = ""
+                self.hunt = Hunt(self, origin, decision, self.host.stack.now)
+                self.ring(self.hunt, decision, hunt.content, hunt.extra)
+                return
             if decision is not None and not isinstance(decision, Reject):
                 self._serve_caller(origin, decision)
                 return
@@ -692,7 +837,7 @@ class Call:
             return
         transfer = self.transfer
         handed_over = transfer.handed_over if transfer is not None else None
-        if self.takes_message(origin, hunt.key, status, why, handed_over):
+        if self.goes_on(origin, hunt.key, status, why, handed_over):
             return
         self.transfer = None
         self.stop_music(origin)
@@ -703,16 +848,37 @@ class Call:
                 return
         self.fail(origin, status, why if transfer is None else f"transfer failed: {why}")
 
-    def takes_message(
+    def _ring_next(self, hunt: Hunt) -> None:
+        """The next of a group that rings one after the other."""
+        following = replace(hunt.after[0], after=(*hunt.after[0].after, *hunt.after[1:]))
+        self.explain(following)
+        further = self.hunt = Hunt(self, hunt.origin, following, self.host.stack.now)
+        further.tried, further.key = hunt.tried, hunt.key
+        self.ring(further, following, hunt.content, hunt.extra)
+
+    def _identity(self, leg: Leg, origin: Leg) -> Extra:
+        """Who answers, for a caller in the office: outside nobody learns of our extensions."""
+        return () if origin.party.is_outside else assert_identity(leg.party, self.host.domain)
+
+    def goes_on(
         self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
     ) -> bool:
-        """A leg that is up may leave a message for `key`, where nobody answered, if that is wanted there."""
-        decision = self.host.no_answer(key, status, why) if key and status in NOBODY else None
-        if not isinstance(decision, TakeMessage):
+        """A leg that is up has what the extension `key` wants that did not answer, if there is anything.
+
+        `done` is called when the PBX has taken over.
+        """
+        decision: Decision | None = None
+        if key and status in NOBODY:
+            decision = self.host.router.no_answer(origin.party, key, status, why)
+        if not isinstance(decision, (Ring, TakeMessage)):
             return False
-        self.record.decisions.append(decision.why)
+        self.explain(decision)
+        if isinstance(decision, Ring):
+            self._ring_up(origin, decision)
+            return True
+        taken = decision
         self.record.callee_key, self._caller = key, origin.party  # who misses whom, if no message is left
-        self._turn_to(origin, lambda: self.host.services.begin(self, origin, decision, done=done))
+        self._turn_to(origin, lambda: self.host.services.begin(self, origin, taken, done=done))
         return True
 
     def missed(self) -> None:
@@ -723,12 +889,12 @@ class Call:
             shown = ("", "") if caller.is_private else (caller.key, caller.label)
             self.host.order(Missed(key, *shown, self.host.stack.now - self.started_at))
 
-    def _decide_no_answer(self, status: int, why: str) -> Reject | TakeMessage | None:
+    def _decide_no_answer(self, origin: Leg, status: int, why: str) -> Decision | None:
         """What the extension wants that was called; None: the caller is told what its phones said."""
         if not self.record.callee_key or status not in NOBODY:
             return None
-        decision = self.host.no_answer(self.record.callee_key, status, why)
-        self.record.decisions.append(decision.why)
+        decision = self.host.router.no_answer(origin.party, self.record.callee_key, status, why)
+        self.explain(decision)
         if isinstance(decision, Reject) and decision.is_noted:
             self.missed()
         return decision
@@ -738,17 +904,18 @@ class Call:
         decision = self.host.redirect(hunt, leg, response)
         if decision is None:
             return False
-        self.record.decisions.append(decision.why)
+        self.explain(decision)
         before = len(hunt.legs)
         try:
-            self.host.ring(self, hunt, decision, _offer_for(hunt.origin), ())
+            self.host.ringing.ring(self, hunt, decision, _offer_for(hunt.origin), ())
         except MediaError as error:
             self.host.note("call {call}: {why}", call=self.id, why=str(error))
             return False
-        if len(hunt.legs) == before:
-            return False
-        self.wait(TIMER_C_S if decision.no_answer_s is None else decision.no_answer_s)
-        return True
+        return len(hunt.legs) > before
+
+    def hunt_passed(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
+        """A trunk could not take the call: is the next one trying?"""
+        return self.host.ringing.dial_next(self, hunt, leg, response)
 
     # --- what a leg reports --------------------------------------------------------------------------------
 
@@ -768,6 +935,7 @@ class Call:
         self._finish("cancelled", leg, 487, why if "cause=" not in why else "the caller gave up")
 
     def leg_progressed(self, leg: Leg, response: Response, content: Content | None) -> None:
+        self._note_carrier(leg, response)
         if self.hunt is not None:
             self.hunt.progressed(leg, response, content)
 
@@ -780,9 +948,15 @@ class Call:
             self.drop(leg, 487, "nobody waits for it any more")
 
     def leg_refused(self, leg: Leg, response: Response) -> None:
+        self._note_carrier(leg, response)
         self.drop(leg, response.status, response.reason)
         if self.hunt is not None:
             self.hunt.refused(leg, response)
+
+    def _note_carrier(self, leg: Leg, response: Response) -> None:
+        """Whether a trunk answers is remembered for the next call."""
+        if leg.outside is not None:
+            self.host.ringing.heard(leg, response)
 
     def leg_reoffered(self, leg: Leg, content: Content | None) -> None:
         """One side renegotiates: the other is asked, and its answer goes back."""

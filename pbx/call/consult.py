@@ -5,6 +5,7 @@ back. The same holds when the new one hangs up, or nobody answers.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from pbx.call.dialogue import Dialogue, Gather, Say
@@ -13,10 +14,10 @@ from pbx.call.hunt import Hunt
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
 from pbx.call.transfer import bridge, offer_of
-from pbx.rules.decision import Decision, Reject, Ring
+from pbx.rules.decision import AskPasscode, DialDecision, Reject, Ring
 from pbx.sdp.content import Content
 
-KEY_DIGITS: Final = 6
+DIALLED_DIGITS: Final = 20
 TONE_S: Final = 2.0  # and then the transferor is back
 
 
@@ -33,7 +34,12 @@ class ConsultCall(Protocol):
     def connect(self, a: Leg, b: Leg) -> None: ...
     def drop(self, leg: Leg, status: int = 0, why: str = "") -> None: ...
     def ring_for(self, hunt: Hunt, decision: Ring, content: Content | None) -> None: ...
-    def route(self, leg: Leg, key: str) -> Decision: ...
+    @property
+    def now(self) -> float: ...
+    def route(self, leg: Leg, dialled: str) -> DialDecision: ...
+    def ask_passcode(
+        self, leg: Leg, decision: AskPasscode, then: Callable[[Ring], None], refused: Callable[[], None]
+    ) -> None: ...
     def play_music(self, leg: Leg) -> None: ...
     def stop_music(self, leg: Leg) -> None: ...
     def ring_back(self, leg: Leg) -> None: ...
@@ -62,10 +68,16 @@ class Consultation:
             self.back()
             return
         decision = call.route(self.transferor, key)
-        if not isinstance(decision, Ring):
+        if isinstance(decision, AskPasscode):
+            call.ask_passcode(self.transferor, decision, self._ring, partial(self._fail, 403))
+        elif isinstance(decision, Ring):
+            self._ring(decision)
+        else:
             self._fail(decision.status if isinstance(decision, Reject) else 480)
-            return
-        hunt = call.hunt = Hunt(call, self.transferor, decision.why)  # type: ignore[arg-type]  # a Call
+
+    def _ring(self, decision: Ring) -> None:
+        call = self._call
+        hunt = call.hunt = Hunt(call, self.transferor, decision, call.now)  # type: ignore[arg-type]  # a Call
         call.ring_for(hunt, decision, offer_of(self.transferor))
         if call.hunt is hunt:
             call.ring_back(self.transferor)
@@ -140,7 +152,7 @@ class Consultation:
 
 
 def _ask(phrases: Phrases) -> Dialogue:
-    return (yield Gather(phrases.say("transfer-dial"), most=KEY_DIGITS))
+    return (yield Gather(phrases.say("transfer-dial"), most=DIALLED_DIGITS))
 
 
 def _say_failed(phrases: Phrases, status: int) -> Dialogue:

@@ -132,22 +132,21 @@ def ask_code(
     """Ask for a passcode or PIN (product §3: 3 tries, 10 s, 5 s, `#` ends).
 
     Args:
-        check: makes the question whether a code is right, which is answered by True, False or LOCKED.
+        check: makes the question whether a code is right, which is answered by what it opens (such as True),
+            by False or None, or by LOCKED.
 
     Returns:
-        The code that was right; None: none was.
+        The answer to the code that was right; None: none was.
     """
-    for left in reversed(range(tries)):
+    for _ in range(tries):
         digits = yield Gather(prompt, most=most)
         if digits is None:
             return None
         answer = yield Ask(check(digits))
-        if answer is True:
-            return digits
         if answer == LOCKED:
             yield Say(locked, is_interruptible=False)
             return None
-        if left:
-            yield Say(wrong, is_interruptible=False)
-    yield Say(wrong, is_interruptible=False)
+        if answer and not isinstance(answer, Unanswered):
+            return answer
+        yield Say(wrong, is_interruptible=False)
     return None

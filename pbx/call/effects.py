@@ -5,8 +5,12 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Literal
 
+from pbx.call.logins import Login
+from pbx.call.usage_ledger import Charge, Reached
 from pbx.immutable import immutable
+from pbx.office.rate import Rate
 from pbx.rtp.statistics import EndpointStats
+from pbx.sip.flow import Flow
 
 
 @immutable
@@ -24,6 +28,13 @@ class SaveBindings:
 
     username: str
     is_urgent: bool = False  # the phone is in another place now, and more than a refresh would be lost
+
+
+@immutable
+class SaveLogins:
+    """Who is logged in at which hot-desk phone has changed: these are all, and they survive a restart."""
+
+    logins: tuple[Login, ...]
 
 
 @dataclass(slots=True)
@@ -44,6 +55,7 @@ class LegRecord:
     codec: str = ""  # of its audio, as SDP names it
     payer: str = ""  # key of the extension whose usage limit counts it
     cost: str = ""  # decimal, in the office's currency; "" = not counted
+    call_id: str = ""  # of its SIP dialog
 
     def as_row(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -105,7 +117,80 @@ class Missed:
 
 
 @immutable
+class EmergencyDialled:
+    """An emergency number was dialled: the office's staff are told.
+
+    Attributes:
+        key: of the extension whose phone it is, not of who is logged in there.
+        device: SIP user of the phone.
+        shown: the caller ID, "" = none.
+    """
+
+    key: str
+    device: str
+    dialled: str
+    shown: str
+
+
+@immutable
 class WriteRecord:
     """A call is over and every statistic of its legs has come in."""
 
     record: CallRecord
+
+
+@immutable
+class OpenUsage:
+    """A leg that an extension pays for is answered: should the server die, it is charged all the same.
+
+    Attributes:
+        leg: unique, the call's id, a dot and the leg's name: UsageLedger knows it by the same name.
+        at: when, monotonic.
+    """
+
+    leg: str
+    call: str
+    key: str
+    month: str
+    number: str
+    rate: Rate
+    at: float
+
+
+@immutable
+class ChargeUsage:
+    """Such a leg is over. It is asked for before the WriteRecord of its call, and kept before that."""
+
+    charge: Charge
+
+
+@immutable
+class UsageReached:
+    """Whoever is responsible for an extension is told by mail."""
+
+    reached: Reached
+
+
+@immutable
+class TracedMessage:
+    """One SIP message, without credentials.
+
+    Attributes:
+        subject: the id of its call, or "register " and an extension's key.
+        at: monotonic.
+        leg: its name, or the SIP user of the phone that registers.
+    """
+
+    subject: str
+    at: float
+    is_sent: bool
+    flow: Flow
+    leg: str
+    text: str
+
+
+@immutable
+class Traced:
+    """Messages to be kept for a day."""
+
+    messages: tuple[TracedMessage, ...]

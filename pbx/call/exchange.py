@@ -1,24 +1,34 @@
 """The exchange: SIP stack, registrar and all calls as one machine. Steps in, effects out."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper, Sender
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
-from pbx.call.effects import Note, SaveBindings, WriteRecord
+from pbx.call.effects import EmergencyDialled, Note, SaveBindings, SaveLogins, WriteRecord
+from pbx.call.from_outside import TrunkSender, called_number, calling_number
 from pbx.call.hunt import PRIVATE, Hunt
-from pbx.call.identity import assert_identity, from_value, kept_headers, wants_privacy
+from pbx.call.identity import kept_headers, wants_privacy
 from pbx.call.leg import CALLING, Leg, Party
 from pbx.call.leg_media import LegMedia
+from pbx.call.locks import Locks
+from pbx.call.logins import Login, Logins
 from pbx.call.mailbox_lamps import MailboxLamps
-from pbx.call.own_media import with_digits
+from pbx.call.metering import Metering
+from pbx.call.occupancy import Occupancy
 from pbx.call.qualify import Qualifier
+from pbx.call.ringing import Ringing, hop
+from pbx.call.routing import Router
 from pbx.call.services import Services
 from pbx.call.sound import Sound
 from pbx.call.subscriptions import Subscriptions
+from pbx.call.tracer import Tracer
+from pbx.call.trunks import Trunks
+from pbx.call.world import CurrentWorld
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
@@ -36,29 +46,26 @@ from pbx.media.orders import (
 from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
-from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
-from pbx.rules.facts import InboundFacts
+from pbx.rules.decision import DialDecision, Reject, Ring, Serve
 from pbx.rules.features import decide_feature
-from pbx.rules.inbound import decide_inbound
-from pbx.rules.no_answer import decide_no_answer
+from pbx.rules.number import to_e164
 from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter
-from pbx.sip.dialog import DialogId, hop_to, next_hop
+from pbx.sip.dialog import DialogId
 from pbx.sip.digest import Authenticator
 from pbx.sip.fields import parse_replaces
 from pbx.sip.flow import Flow
-from pbx.sip.headers import Headers
-from pbx.sip.location import Binding, LocationService
+from pbx.sip.location import LocationService
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
 from pbx.sip.registrar import Registrar
-from pbx.sip.stack import ALLOW, SUPPORTED, Beginning, Extra, Refusal, SipStack
+from pbx.sip.stack import ALLOW, SUPPORTED, Beginning, Refusal, SipStack
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.timers import Timers
 from pbx.sip.uri import SipUri, parse_uri
 
-MAX_FORWARDS: Final = 70
+EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)  # where nobody tells the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,7 @@ class Exchange:
         is_ours: Callable[[str], bool],
         own_address: Callable[[Flow], tuple[str, int]],
         timers: Timers | None = None,
+        calendar: Callable[[], datetime] = lambda: EPOCH,
     ) -> None:
         self.settings = settings
         self.domain = settings.domain
@@ -99,7 +107,24 @@ class Exchange:
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
         self.sound = Sound(self._emit)
+        self.logins = Logins()
+        self.locks = Locks()
         self.services = Services(self, settings.data)
+        self.occupancy = Occupancy()
+        self.metering = Metering(self, calendar)
+        self.world = CurrentWorld(
+            self.stack,
+            calendar,
+            entropy,
+            self.location,
+            self.occupancy,
+            self.metering,
+            self.logins,
+            self.locks,
+        )
+        self.router = Router(lambda: self.office, self.world)
+        self.tracer = Tracer()
+        self.tracer.watch(_debugged(office))
         self.is_stopping = False
         self.has_to_see_keys = False  # that phones press in a call: the kernel would hide them
         self.admission = Admission(
@@ -119,6 +144,10 @@ class Exchange:
             self.location.is_registered_from,
             self.note,
         )
+        self.trunks = Trunks(
+            self.stack, lambda: self.office, self.is_ours, self.location.is_registered_from, self.hurt
+        )
+        self.ringing = Ringing(self, self.stack, self.location, self.trunks, settings.srtp, own_address)
         self.lamps = MailboxLamps(self.stack, self.location, self.domain, lambda: self.office, self.hurt)
         self.busy_lamps = BusyLamps(self.stack, self.calls, self.domain, lambda: self.office, self.hurt)
         packages = (self.lamps, self.busy_lamps)
@@ -126,8 +155,8 @@ class Exchange:
         self._deadlines: tuple[Deadlines[Any], ...] = (
             *(self.stack.timers, self.stack.layer.deadlines),
             *(self.location.deadlines, self.qualifier.deadlines, self.admission.refusals.deadlines),
+            self.metering.ledger.deadlines,
         )
-        self._own_address = own_address
         self._endpoints: dict[str, tuple[LegMedia, int]] = {}
         self._closing: dict[
             str, tuple[int, str]
@@ -151,13 +180,18 @@ class Exchange:
         self._unbound(self.location.expire(now), "expired")
         self.qualifier.expire(now)
         self.admission.expire(now)
+        self.metering.expire(now)
         return self._take()
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Any]:
+        if self.tracer.is_on:
+            self.tracer.received(data, flow, now)
         self.stack.receive(data, flow, now)
         return self._take()
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> list[Any]:
+        if self.tracer.is_on:
+            self.tracer.received(message, flow, now)
         self.stack.receive_message(message, flow, now)
         return self._take()
 
@@ -180,6 +214,8 @@ class Exchange:
         self.admission.overload.wait_s = wait_s
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
+        self.stack.now = now
+        self.trunks.lost(flow, why)
         self.stack.flow_lost(flow, why, now)
         if not self.is_stopping:  # registrations outlive the server, which closes the connections itself now
             self._unbound(self.location.flow_lost(flow), why)
@@ -187,11 +223,23 @@ class Exchange:
 
     def keeps(self, flow: Flow) -> bool:
         """A registration or a call lives on this connection."""
-        if self.location.by_flow(flow) or self.subscriptions.uses(flow):
+        if self.location.by_flow(flow) or self.subscriptions.uses(flow) or self.trunks.uses(flow):
             return True
         return any(
             leg.dialog is not None and leg.flow == flow for call in self.calls.values() for leg in call.legs
         )
+
+    def start(self, now: float) -> list[Any]:
+        """The sockets are open: register with the carriers."""
+        self.stack.now = now
+        self.trunks.start()
+        return self._take()
+
+    def resolved(self, number: int, flows: Sequence[Flow], why: str, now: float) -> list[Any]:
+        """The answer to a `Resolve`: the ways to a carrier's server, the best first, or why there is none."""
+        self.stack.now = now
+        self.trunks.resolved(number, flows, why)
+        return self._take()
 
     def media_event(self, event: Any, now: float) -> list[Any]:
         """A media worker reports."""
@@ -255,7 +303,31 @@ class Exchange:
             self.location.clear(username)
             self._unbound([username], why)
         self.subscriptions.swap_office()
+        self.trunks.swap_office()
+        self.occupancy.swap_office({extension.key for extension in office.extensions})
+        self.tracer.watch(_debugged(office))
+        self.metering.ledger.refresh(now)  # limits may have changed
+        self._logged_out(self.logins.swap_office(office), "the office does not allow it any more")
         return self._take()
+
+    def swap_caller_ids(self, approved: Mapping[str, Set[str]]) -> None:
+        """The numbers of others that extensions, by key, may show: requests for them were approved."""
+        self.world.approved = approved
+
+    def expire_logins(self, calendar: datetime, now: float) -> list[Any]:
+        """End the logins at hot-desk phones that have lasted long enough; `calendar` is the time in UTC."""
+        self.stack.now = now
+        settings = self.office.settings
+        ended = self.logins.expire(settings.hot_desk_logout, settings.timezone, calendar)
+        self._logged_out(ended, "its time is over")
+        return self._take()
+
+    def _logged_out(self, ended: tuple[Login, ...], why: str) -> None:
+        for login in ended:
+            text = "{member} is logged out at {device}: {why}"
+            self.note(text, member=login.member, device=login.device, why=why)
+        if ended:
+            self.stack.out.append(SaveLogins(self.logins.all))
 
     def mailbox_changed(self, mailbox: str, new: int, saved: int, now: float) -> list[Any]:
         """A mailbox, by its extension's key, holds so many new and saved messages: the lamps show it."""
@@ -268,14 +340,15 @@ class Exchange:
         self.stack.now = now
         self.is_stopping = True
         self.subscriptions.stop()
+        self.trunks.stop()
         for call in tuple(self.calls.values()):
             call.end("the server is stopping", 503, (("Reason", 'SIP;cause=503;text="Server is stopping"'),))
         return self._take()
 
     @property
     def is_quiet(self) -> bool:
-        """No call, no dialog and no recording is left."""
-        return not self.calls and not self.stack.dialogs and self.sound.is_quiet
+        """No call, no dialog, no recording and no registration of ours is left."""
+        return not self.calls and not self.stack.dialogs and self.sound.is_quiet and self.trunks.is_quiet
 
     def _emit(self, effect: Any) -> None:
         self.stack.out.append(effect)
@@ -283,6 +356,8 @@ class Exchange:
     def _take(self) -> list[Any]:
         self.busy_lamps.stepped()
         out, self.stack.out = self.stack.out, []
+        if self.tracer.is_on:
+            self.tracer.stepped(out, self.calls.values(), self.stack.now)
         return out
 
     # --- requests outside of dialogs -----------------------------------------------------------------------
@@ -294,6 +369,8 @@ class Exchange:
     def challenge(self, request: Request, flow: Flow) -> Refusal | None:
         """From the stack."""
         if not self._is_for_us(request) or request.headers.first.get("Max-Forwards") == "0":
+            return None
+        if request.method == "INVITE" and self.trunks.recognise(request, flow) is not None:
             return None
         is_emergency = request.method == "INVITE" and self.admission.is_emergency(_user(request))
         return self._gate.challenge(request, flow, self.stack.now, is_emergency=is_emergency)
@@ -339,6 +416,8 @@ class Exchange:
         self.stack.respond(request, key, result.status, result.reason, extra=result.headers)
         if result.changed:
             self.stack.out.append(SaveBindings(username, self._places(username) != before))
+        if self.tracer.is_on:
+            self.tracer.registered(request.call_id, sender.extension.key, username, self.stack.now)
         self.qualifier.watch(username)
         self.lamps.registered(username, sender.extension.key)
         if self.location.is_registered(username, self.stack.now) != bool(before):
@@ -351,34 +430,102 @@ class Exchange:
             )
 
     def _invite(self, request: Request, key: TransactionKey, flow: Flow) -> None:
+        carrier = self.trunks.recognise(request, flow)
         dialled = _user(request)
-        is_emergency = self.admission.is_emergency(dialled)
-        sender = self._gate.admit(request, flow, self.stack.now, is_emergency=is_emergency)
+        is_emergency = carrier is None and self.admission.is_emergency(dialled)
+        sender = None
+        if carrier is None:
+            sender = self._gate.admit(request, flow, self.stack.now, is_emergency=is_emergency)
         if self.is_stopping:
             raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
-        party = _party(sender, wants_privacy(request))
+        if sender is None:
+            assert carrier is not None
+            self._invite_from_outside(request, key, flow, carrier)
+            return
+        party = self.router.party(sender, is_private=wants_privacy(request))
         replaces = request.headers.get("Replaces")
         old = self._replaced(replaces) if replaces is not None else self._picked_up(party, dialled)
         if old is None:  # else it takes a place in a call that is up
             beginning = Beginning("INVITE", dialled, True, request.call_id)
-            self.admission.check(beginning, sender.device.username, self.settings.max_calls, self.stack.now)
+            self.admission.check(beginning, party.device, self.settings.max_calls, self.stack.now)
         call = old[0] if old is not None else Call(self, self._new_id(), party, dialled)
-        name = call.next_name()
-        media = self._media(call, name, flow, sender)
-        leg = Leg(self.stack, call, name, party, media)
-        content = leg.accept(request, key, flow)
+        leg, content = self._accept(call, party, self.ringing.policy(sender), (request, key, flow))
         # From here on the call answers the INVITE, also when something fails.
         try:
             if old is not None:
                 call.replace(old[1], leg, content)
                 return
-            self.calls[call.id] = call
             self.admission.began(party.device, call.id)
-            call.add(leg)
-            self.note("call {call}: {caller} dials {callee}", call=call.id, caller=party.key, callee=dialled)
-            call.start(leg, content, self.route(party, dialled), kept_headers(request))
+            self._begin(call, leg, content, self.router.dialled(party, dialled), request)
         except (PeerError, MediaError, UsageError) as error:
             leg.broke(error)
+
+    def _invite_from_outside(
+        self, request: Request, key: TransactionKey, flow: Flow, carrier: TrunkSender
+    ) -> None:
+        """A trunk, or a gateway, brings a call."""
+        if request.headers.get("Replaces") is not None:
+            raise PeerError(403, "Forbidden")
+        numbers = called_number(request, carrier.to)
+        beginning = Beginning("INVITE", numbers[0] if numbers else "", True, request.call_id)
+        self.admission.check(beginning, "", self.settings.max_calls, self.stack.now)
+        if self.trunks.is_full(carrier.name, self.ringing.calls_over(carrier.name)):
+            raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
+        party = self._outside_party(request, carrier)
+        number = dialled = numbers[0] if numbers else ""
+        if carrier.is_gateway:
+            decision: DialDecision = self.router.dialled(party, dialled)
+            number = ""
+        else:
+            decision, number = self.router.arrived(party, numbers)
+        call = Call(self, self._new_id(), party, number or dialled)
+        call.record.number = number
+        policy: SrtpPolicy = "off" if self.settings.srtp == "off" else "optional"
+        leg, content = self._accept(call, party, policy, (request, key, flow))
+        leg.credentials = self.trunks.credentials(carrier.name, carrier.kind)
+        try:
+            self._begin(call, leg, content, decision, request)
+        except (PeerError, MediaError, UsageError) as error:
+            leg.broke(error)
+
+    def _accept(
+        self, call: Call, party: Party, policy: SrtpPolicy, received: tuple[Request, TransactionKey, Flow]
+    ) -> tuple[Leg, Content | None]:
+        name = call.next_name()
+        leg = Leg(self.stack, call, name, party, self.ringing.media(call.id, name, received[2], policy))
+        return leg, leg.accept(*received)
+
+    def _begin(
+        self, call: Call, leg: Leg, content: Content | None, decision: DialDecision, request: Request
+    ) -> None:
+        self.calls[call.id] = call
+        call.add(leg)
+        caller, callee = leg.party.key, call.record.callee
+        self.note("call {call}: {caller} dials {callee}", call=call.id, caller=caller, callee=callee)
+        if isinstance(decision, Ring):
+            self._tell_staff(leg.party, callee, decision)
+        call.start(leg, content, decision, kept_headers(request))
+
+    def _tell_staff(self, party: Party, dialled: str, decision: Ring) -> None:
+        """Of an emergency call, wherever the phone is."""
+        found = self.office.device(party.device)
+        for outside in decision.outside:
+            if outside.is_emergency and found is not None:
+                self.order(EmergencyDialled(found[0].key, party.device, dialled, outside.shown.number))
+
+    def _outside_party(self, request: Request, carrier: TrunkSender) -> Party:
+        """Who calls from outside; nobody's name is `anonymous`."""
+        if carrier.is_gateway:
+            return self.router.behind(carrier.name)
+        calling = calling_number(request)
+        number = to_e164(calling.number, self.office.settings.country) or calling.number
+        return Party(
+            number or "anonymous",
+            calling.name,
+            is_private=calling.is_private or not number,
+            number=number,
+            trunk=carrier.name,
+        )
 
     def _replaced(self, value: str) -> tuple[Call, Leg]:
         replaces = parse_replaces(value)
@@ -389,9 +536,18 @@ class Exchange:
             raise PeerError(486, "Busy Here")
         return leg.user, leg
 
+    def party(self, sender: Sender) -> Party:
+        """Who is behind a phone."""
+        return self.router.party(sender)
+
+    def shown_caller(self, caller: Party, decision: Ring) -> Party:
+        """Who calls, for the phones that a decision rings."""
+        extension = self.office.extension(decision.shown_key) if decision.shown_key else None
+        return caller if extension is None else Party(extension.key, extension.label)
+
     def _picked_up(self, party: Party, dialled: str) -> tuple[Call, Leg] | None:
         """The leg that rings with the extension whose call somebody wants, by `**` and its key or by `*8`."""
-        if not dialled.startswith("*"):
+        if not dialled.startswith(("*", "#")):
             return None
         decision = decide_feature(self.office, dialled)
         if not isinstance(decision, Serve) or not decision.service.startswith("pick up"):
@@ -411,9 +567,8 @@ class Exchange:
     def _message(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """A message goes to every phone of the extension; the first to take it answers for all."""
         sender = self._gate.admit(request, flow, self.stack.now)
-        party = _party(sender, wants_privacy(request))
-        dialled = _user(request)
-        decision = self.route(party, dialled)
+        party = self.router.party(sender, is_private=wants_privacy(request))
+        decision = self.router.dialled(party, _user(request))
         if isinstance(decision, Reject):
             raise PeerError(decision.status, decision.reason)
         if not isinstance(decision, Ring):
@@ -434,89 +589,27 @@ class Exchange:
                 self.stack.respond(request, key, PRIVATE.get(response.status, response.status))
 
         for binding in bindings:
-            passed = self._request_to(binding, "MESSAGE", party, decision.key, request)
+            passed = self.ringing.request_to(binding, "MESSAGE", party, decision.key, request)
             for name in ("Content-Type", "Content-Language", "Date", "Subject"):
                 for value in request.headers.get_all(name):
                     passed.headers.add(name, value)
             passed.body = request.body
-            self.stack.send(passed, self._hop(binding), answered)
+            self.stack.send(passed, hop(binding), answered)
 
     # --- what a call asks for ------------------------------------------------------------------------------
 
-    def route(self, caller: Party, key: str) -> Decision:
-        """What becomes of a call from `caller` to `key`."""
-        if (feature := decide_feature(self.office, key)) is not None:
-            return feature
-        extension = self.office.extension(key)
-        registered = {
-            device.username
-            for device in (extension.devices if extension is not None else ())
-            if self.location.bindings(device.username, self.stack.now)
-        }
-        return decide_inbound(InboundFacts(key, extension, caller.key, caller.device, registered))
-
-    def wants_recording(self, leg: Leg) -> str:
-        """The key of a leg's extension, if its calls of this direction are to be recorded; else ""."""
-        extension = self.office.extension(leg.party.key) if leg.party.device else None
-        directions = ("all", "outbound" if leg.is_caller else "inbound")
-        return extension.key if extension is not None and extension.record in directions else ""
-
-    def no_answer(self, key: str, status: int, why: str) -> Reject | TakeMessage:
-        """What becomes of a call to the extension `key` that nobody answered."""
-        extension = self.office.extension(key)
-        if extension is None:
-            return Reject(status, "", f"{why}; {key} is gone")
-        return decide_no_answer(extension, status, why)
-
-    def ring(self, call: Call, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra) -> None:
-        """One B-leg for each binding of each device."""
-        hunt.key = hunt.key or decision.key
-        hunt.tried.add(decision.key)
-        content = with_digits(content) if content is not None else None
-        origin = hunt.origin.party
-        legs: list[tuple[Leg, Request, Binding, bool]] = []
-        for username in decision.devices:
-            found = self.office.device(username)
-            if found is None:
-                continue
-            sender = Sender(*found)
-            for binding in self.location.bindings(username, self.stack.now):
-                if sender.device.tls and not binding.flow.is_secure:
-                    continue
-                name = call.next_name()
-                media = self._media(call, name, binding.flow, sender)
-                leg = Leg(self.stack, call, name, _party(sender), media)
-                request = self._request_to(binding, "INVITE", origin, decision.key, hunt.origin.opening)
-                request.headers.extend((*assert_identity(origin, self.domain), *extra))
-                call.add(leg)
-                hunt.add(leg)
-                legs.append((leg, request, binding, self._policy(sender) == "required"))
-        failed = ""  # not the error itself: its traceback would keep this frame, and that the error
-        for leg, request, binding, secure in legs:
-            try:
-                leg.invite(request, self._hop(binding), binding.behind_nat, content, secure)
-            except MediaError as error:
-                failed = str(error)
-                hunt.legs.remove(leg)
-                leg.cancel()
-                call.drop(leg, 503, str(error))
-        if failed and not hunt.legs:
-            raise MediaError(failed)
-
     def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | None:
-        """The extension that a 3xx names, if it is one of the office that has not been tried in this hunt."""
+        """Whom a 3xx of a phone names, if he may be rung and has not been tried in this hunt."""
         for contact in response.contacts:
             uri = contact.uri
-            if (
-                not isinstance(uri, SipUri)
-                or not uri.user
-                or not self.is_ours(uri.host)
-                or uri.user in hunt.tried
-            ):
+            if not isinstance(uri, SipUri) or not uri.user or uri.user in hunt.tried or leg.party.is_outside:
                 continue
-            decision = self.route(hunt.origin.party, uri.user)
+            if not self.is_ours(uri.host):
+                continue
+            decision = self.router.redirected(hunt.origin.party, leg.party.key, uri.user)
             if isinstance(decision, Ring):
-                return replace(decision, why=f"a phone of {leg.party.key} forwards to {uri.user}")
+                hunt.tried.add(uri.user)
+                return decision
         return None
 
     def leg_with(self, replaces: str, party: Party | None) -> Leg | None:
@@ -530,6 +623,10 @@ class Exchange:
     def may_move(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool:
         """A request inside a dialog from another address than before has to prove who sends it, unless the
         device is registered from there: its Contact may name yet another address."""
+        if leg.party.is_outside:
+            if self.trunks.sends(leg.party.trunk or leg.party.gateway, flow):
+                return True
+            raise PeerError(403, "Forbidden")
         if any(
             binding.flow.peer[0] == flow.peer[0]
             for binding in self.location.bindings(leg.party.device, self.stack.now)
@@ -547,6 +644,8 @@ class Exchange:
     def call_ended(self, call: Call) -> None:
         """Keep the call until its last statistics are in, then write its record."""
         self.calls.pop(call.id, None)
+        if self.tracer.is_on:
+            self.tracer.ended(call, self.stack.now)
         open_endpoints = {name for name, (_, of) in self._closing.items() if of == call.id}
         open_endpoints |= {name for name in self._endpoints if name.startswith(f"{call.id}.")}
         self.note("call {call} ended: {why}", call=call.id, why=call.record.why)
@@ -639,24 +738,6 @@ class Exchange:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _policy(self, sender: Sender) -> SrtpPolicy:
-        return "required" if sender.device.tls else self.settings.srtp
-
-    def _media(self, call: Call, name: str, flow: Flow, sender: Sender) -> LegMedia:
-        shown = self._own_address(flow)[0]
-        policy = self._policy(sender)
-        media = LegMedia(
-            self,
-            call.id,
-            f"{call.id}.{name}",
-            bind=flow.local[0],
-            shown=shown,
-            policy=policy,
-            source=flow.peer[0],
-        )
-        media.has_digits = self.has_to_see_keys
-        return media
-
     def _places(self, username: str) -> set[tuple[str, Flow]]:
         """Where a device can be reached."""
         return {(each.contact, each.flow) for each in self.location.bindings(username, self.stack.now)}
@@ -669,35 +750,15 @@ class Exchange:
     def _new_id(self) -> str:
         return self.entropy.token()
 
-    def _hop(self, binding: Binding) -> Flow:
-        return hop_to(next_hop(binding.path, binding.contact), binding.flow, binding.behind_nat)
-
-    def _request_to(
-        self, binding: Binding, method: str, caller: Party, key: str, origin: Request | None
-    ) -> Request:
-        """A request outside of dialogs to one phone, on behalf of `caller`."""
-        hops = origin.max_forwards if origin is not None else None
-        forwards = (MAX_FORWARDS if hops is None else min(hops, MAX_FORWARDS)) - 1
-        headers = Headers(
-            [
-                ("Max-Forwards", str(forwards)),
-                *(("Route", route) for route in binding.path),
-                ("From", f"{from_value(caller, self.domain)};tag={self.entropy.token()}"),
-                ("To", f"<sip:{key}@{self.domain}>"),
-                ("Call-ID", f"{self.entropy.token()}{self.entropy.token()}"),
-                ("CSeq", f"{1 + self.entropy.below(2**15)} {method}"),
-            ]
-        )
-        return Request(method, binding.contact, headers, b"")
-
-
-def _party(sender: Sender, is_private: bool = False) -> Party:
-    return Party(sender.extension.key, sender.extension.label, sender.device.username, is_private)
-
 
 def _user(request: Request) -> str:
     uri = parse_uri(request.uri)
     return (uri.user or "") if isinstance(uri, SipUri) else ""
+
+
+def _debugged(office: Office) -> list[str]:
+    """The keys of the extensions whose calls are traced."""
+    return [extension.key for extension in office.extensions if extension.debug]
 
 
 def _login(device: Device) -> tuple[str, bool]:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from pbx.call.leg import Leg
+from pbx.rules.decision import Ring
 from pbx.sdp.content import Content
 from pbx.sip.message import Response
-from pbx.sip.stack import UNREACHABLE
+from pbx.sip.stack import UNREACHABLE, Extra
 
 ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 # §16.7: of the 4xx, those that say how the request could be mended come first.
@@ -39,22 +40,39 @@ class HuntUser(Protocol):
         """A 3xx: has the call found somebody else to ring?"""
         ...
 
+    def hunt_passed(self, hunt: "Hunt", leg: Leg, response: Response) -> bool:
+        """A number outside was not reached by one trunk: is another one trying now?"""
+        ...
+
 
 class Hunt:
     """The B-legs that ring for `origin`."""
 
-    def __init__(self, user: HuntUser, origin: Leg, why: str) -> None:
+    def __init__(self, user: HuntUser, origin: Leg, decision: Ring, began_at: float) -> None:
         self.user: HuntUser | None = user
         self.origin = origin
-        self.why = why
+        self.why = decision.why
+        self.after = decision.after  # who rings when these do not answer
+        self.began_at = began_at  # the no-answer time counts from here
         self.legs: list[Leg] = []
         self.early: Leg | None = None  # the one whose early media the caller hears
         self.early_content: Content | None = None
         self.key = ""  # of the extension that was called first
         self.tried: set[str] = set()  # extension keys, so that redirections end
         self.is_adopted = False  # its phones were offered the media of another origin
+        self.is_shared = False  # several extensions or numbers ring: nobody refuses for the others
+        self.content: Content | None = None  # what is offered, and the headers that go with it
+        self.extra: Extra = ()
+        self.unreached = 0  # the status for a number outside that no trunk can take
         self.is_recall = False  # the origin waits, whether anybody answers or not
         self._refusals: list[Response] = []
+
+    def begin(self, key: str, content: Content | None, extra: Extra, *, is_shared: bool) -> None:
+        """Somebody is about to be rung: for the extension `key`, with this offer."""
+        self.key = self.key or key
+        self.tried.add(key)
+        self.content, self.extra = content, extra
+        self.is_shared = self.is_shared or is_shared
 
     def add(self, leg: Leg) -> None:
         """One more phone rings."""
@@ -92,8 +110,10 @@ class Hunt:
             self.early = None
         if 300 <= response.status < 400 and user.hunt_redirected(self, leg, response):
             return
+        if leg.outside is not None and user.hunt_passed(self, leg, response):
+            return
         self._refusals.append(response)
-        if response.status >= 600:
+        if response.status >= 600 and not self.is_shared:
             self._cancel(())
         if not self.legs:
             self.fail()
@@ -113,7 +133,7 @@ class Hunt:
             return
         best = best_response(self._refusals) if status is None else None
         if best is None:
-            user.hunt_failed(self, status or 480, None)
+            user.hunt_failed(self, status or self.unreached or 480, None)
             return
         mapped = 480 if best.reason == UNREACHABLE else PRIVATE.get(best.status, best.status)
         if 300 <= mapped < 400:

@@ -1,6 +1,7 @@
 """A leg: one dialog of a call seen as call events. All SIP stays on its far side."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Final, Protocol
 
 from pbx.call.leg_media import LegMedia
@@ -8,8 +9,10 @@ from pbx.call.own_media import extended
 from pbx.call.renegotiation import Done, Renegotiation
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.immutable import immutable
+from pbx.rules.decision import Outside
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
+from pbx.sip.credentials import Credentials
 from pbx.sip.dialog import Dialog, contact_of
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response, make_response
@@ -26,12 +29,39 @@ OVER: Final = "over"
 
 @immutable
 class Party:
-    """Who is behind a leg: extension key, name shown, SIP user of the device, and whether it hides itself."""
+    """Who is behind a leg.
+
+    Attributes:
+        key: of the extension, or the number of somebody outside: what is shown.
+        device: SIP user of the phone, "" = outside.
+        is_private: it hides itself.
+        number: of somebody outside, in E.164 where it can be read so; "" = withheld, or one of ours.
+        trunk, gateway: the way to somebody outside.
+        member: email of who is logged in at a hot-desk phone.
+    """
 
     key: str
     label: str = ""
     device: str = ""
     is_private: bool = False
+    number: str = ""
+    trunk: str = ""
+    gateway: str = ""
+    member: str = ""
+
+    @property
+    def is_outside(self) -> bool:
+        """It is no phone of the office."""
+        return not self.device
+
+
+@immutable
+class OutsideLeg:
+    """How a leg reaches its number: by the trunk or gateway `way`; `others` are tried after it."""
+
+    number: Outside
+    way: str
+    others: tuple[str, ...] = ()
 
 
 @immutable
@@ -43,6 +73,7 @@ class Attempt:
     behind_nat: bool
     content: Content | None
     alternatives: Sequence[Flow]
+    give_up_s: float = inf
 
 
 class LegUser(Protocol):
@@ -77,7 +108,11 @@ class LegUser(Protocol):
 
 
 class Leg:
-    """One dialog: an A-leg answers the INVITE that opens it, a B-leg sends it."""
+    """One dialog: an A-leg answers the INVITE that opens it, a B-leg sends it.
+
+    Towards outside, before it begins: `credentials` answer the challenges of the far end, `contact_user` is
+    our user there.
+    """
 
     def __init__(self, stack: SipStack, user: LegUser, name: str, party: Party, media: LegMedia) -> None:
         self.name = name
@@ -86,8 +121,12 @@ class Leg:
         self.state = CALLING
         self.dialog: Dialog | None = None
         self.answered_at: float | None = None
+        self.outside: OutsideLeg | None = None  # of a B-leg to a number outside
+        self.account = ""  # the name by which its usage is counted, "" = it is not
         self.opening: Request | None = None  # the INVITE that opens the dialog
         self.user: LegUser | None = user
+        self.credentials: Credentials | None = None
+        self.contact_user = ""
         self._stack = stack
         self._renegotiation = Renegotiation(stack, self, media)
         self._uas: InviteUas | None = None  # the caller's INVITE, until its ACK
@@ -201,11 +240,15 @@ class Leg:
         content: Content | None,
         srtp: bool = False,
         alternatives: Sequence[Flow] = (),
+        give_up_s: float = inf,
     ) -> None:
-        """Call the callee: `request` has everything but Contact, session timer and SDP."""
+        """Call the callee: `request` has everything but Contact, session timer and SDP.
+
+        `flow`, then each of `alternatives` may be silent for `give_up_s`; the last one's silence is a 408.
+        """
         self.opening = request
         self._renegotiation.srtp = srtp
-        self._attempt = Attempt(request, flow, behind_nat, content, alternatives)
+        self._attempt = Attempt(request, flow, behind_nat, content, alternatives, give_up_s)
         lines = {**dict(self._contact_of(flow)), **dict(self._renegotiation.refresh.timer.first_headers())}
         if content is not None:
             lines["Content-Type"] = "application/sdp"
@@ -218,7 +261,16 @@ class Leg:
                 request.headers.set(name, value)
         if content is not None:
             request.body = self.media.make_offer(content, srtp=srtp)
-        self._uac = InviteUac(self._stack, self, request, flow, alternatives, by_this_flow=behind_nat)
+        self._uac = InviteUac(
+            self._stack,
+            self,
+            request,
+            flow,
+            alternatives,
+            by_this_flow=behind_nat,
+            credentials=self.credentials,
+            give_up_s=give_up_s,
+        )
 
     def acknowledge(self, content: Content) -> None:
         """Answer the offer that came in the 2xx to our offerless INVITE, the first or a later one."""
@@ -304,8 +356,11 @@ class Leg:
 
     def send(self, request: Request, handler: Callable[[Response], None]) -> None:
         """Send a request built by `make_request`."""
-        assert self.dialog is not None
-        self._stack.send(request, self.dialog.hop(), handler, owner=self)
+        dialog = self.dialog
+        assert dialog is not None
+        self._stack.send(
+            request, dialog.hop(), handler, owner=self, credentials=self.credentials, dialog=dialog
+        )
 
     def make_request(self, method: str, extra: Extra = (), body: bytes = b"") -> Request:
         """A request inside the dialog, with our Contact."""
@@ -365,7 +420,8 @@ class Leg:
         if self.dialog is not None:  # PRACKs may have been counted before
             dialog.local_seq = max(dialog.local_seq, self.dialog.local_seq)
         uac.acknowledge_fork(dialog)
-        self._stack.send(dialog.make_request("BYE"), dialog.hop(), _ignore)
+        bye = dialog.make_request("BYE")
+        self._stack.send(bye, dialog.hop(), _ignore, credentials=self.credentials, dialog=dialog)
 
     def invite_refused(self, response: Response) -> None:
         """The callee's final refusal."""
@@ -588,9 +644,10 @@ class Leg:
         self._early.clear()
         self.media.rollback()
         headers = last.request.headers.copy()
-        headers.set("CSeq", f"{last.request.cseq.number + 1} INVITE")
+        sent = self._uac.request if self._uac is not None else last.request
+        headers.set("CSeq", f"{sent.cseq.number + 1} INVITE")
         again = Request("INVITE", last.request.uri, headers, b"")
-        self.invite(again, last.flow, last.behind_nat, content, srtp, last.alternatives)
+        self.invite(again, last.flow, last.behind_nat, content, srtp, last.alternatives, last.give_up_s)
 
     def _early_dialog(self, response: Response, uac: InviteUac) -> Dialog | None:
         tag = response.to.tag
@@ -639,7 +696,8 @@ class Leg:
         return self._contact_of(self.dialog.flow)
 
     def _contact_of(self, flow: Flow) -> tuple[tuple[str, str], ...]:
-        return (("Contact", f"<{self._stack.own_uri(flow)}>"), ("Allow", ALLOW), ("Supported", SUPPORTED))
+        contact = self._stack.own_uri(flow, self.contact_user)
+        return (("Contact", f"<{contact}>"), ("Allow", ALLOW), ("Supported", SUPPORTED))
 
     def _in_dialog(self, method: str, extra: Extra) -> Request:
         assert self.dialog is not None
@@ -655,7 +713,8 @@ class Leg:
         assert dialog is not None
         if self.state == OVER:
             return
-        self._stack.send(self._in_dialog("BYE", self._bye_extra), dialog.hop(), _ignore)
+        bye = self._in_dialog("BYE", self._bye_extra)
+        self._stack.send(bye, dialog.hop(), _ignore, credentials=self.credentials, dialog=dialog)
         self._close()
 
     def _close(self) -> None:

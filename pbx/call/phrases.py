@@ -22,6 +22,7 @@ from pbx.media.prompt import (
 from pbx.office import prompt as office_prompt
 
 BEEP: Final = Tone((1000.0,), 0.4)
+LIMIT_TONE: Final = Tone((1400.0,), 0.5)
 CALL_TONES: Final = ("ringback", "busy", "congestion", "information")  # that are played
 
 
@@ -98,6 +99,10 @@ class Phrases:
     def ring_back(self) -> Prompt:
         """That a phone rings; to be played again and again."""
         return self.call_tone("ringback")
+
+    def limit_warning(self) -> Prompt:
+        """In a call: its time will soon be up."""
+        return self.say(LIMIT_TONE)
 
     def sound(self, path: str) -> Prompt:
         """A file as it is."""

@@ -105,6 +105,59 @@ class CheckSecret:
         return f"CheckSecret({self.subject!r})"
 
 
+@immutable
+class FindMember:
+    """Whose hot-desk PIN is this? Answered by FoundMember, None or `dialogue.LOCKED`; takes its time, the
+    same for every PIN.
+
+    Attributes:
+        subject: where it was keyed in: failures are counted by it.
+    """
+
+    subject: str
+    pin: str
+
+    def __repr__(self) -> str:
+        return f"FindMember({self.subject!r})"
+
+
+@immutable
+class FoundMember:
+    """`at` is when he was found, in UTC."""
+
+    email: str
+    at: datetime
+
+
+@immutable
+class DoNotDisturb:
+    """A change of an extension."""
+
+    is_on: bool
+
+
+@immutable
+class Forward:
+    """The same: forward to a number in E.164 or to the key of an extension; "" = not any more."""
+
+    to: str
+
+
+@immutable
+class ChangeOffice:
+    """Change the settings of an extension, from the next call on. Answered by True or Refused."""
+
+    key: str
+    change: DoNotDisturb | Forward
+
+
+@immutable
+class Refused:
+    """The office does not allow it."""
+
+    why: str
+
+
 # What is recorded.
 
 

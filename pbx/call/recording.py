@@ -6,6 +6,7 @@ from pbx.call.effects import CallRecord
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
 from pbx.call.questions import NewRecording
+from pbx.call.routing import Router
 from pbx.call.sound import Begin, Sound
 from pbx.immutable import immutable
 from pbx.media.orders import Record, StopRecord
@@ -24,7 +25,8 @@ class RecordingHost(Protocol):
     @property
     def entropy(self) -> Any: ...
     def order(self, order: Any) -> None: ...
-    def wants_recording(self, leg: Leg) -> str: ...
+    @property
+    def router(self) -> Router: ...
     def note(self, text: str, **fields: object) -> None: ...
 
 
@@ -75,7 +77,7 @@ class CallRecording:
                 return
             self._stop(host)
         wish = self._wish if self._wish in (a.party.key, b.party.key) else ""
-        key = "" if self._is_off else host.wants_recording(a) or host.wants_recording(b) or wish
+        key = "" if self._is_off else host.router.recorded(a) or host.router.recorded(b) or wish
         if key:
             self._start(call, a, b, key)
             self._tell(call, a, b)

@@ -9,6 +9,7 @@ from pbx.call.session_refresh import SessionRefresh
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
+from pbx.sip.credentials import Credentials
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
 from pbx.sip.grammar import split_commas
@@ -28,6 +29,9 @@ class RenegotiationLeg(Protocol):
 
     @property
     def dialog(self) -> Dialog | None: ...
+
+    @property
+    def credentials(self) -> Credentials | None: ...
 
     @property
     def is_caller(self) -> bool: ...
@@ -56,7 +60,7 @@ class Gone:
     is needed to free them."""
 
     is_caller = is_calling = is_up = is_opening = False
-    dialog = None
+    dialog = credentials = None
     own_contact: Extra = ()
 
     def make_request(self, method: str, extra: Extra = (), body: bytes = b"") -> Request:  # noqa: ARG002
@@ -418,7 +422,9 @@ class Renegotiation:
         """Send a request without body."""
         dialog = self._leg.dialog
         assert dialog is not None  # a leg that is up has one
-        self._stack.send(self._leg.make_request(method, extra), dialog.hop(), handler, owner=self)
+        request = self._leg.make_request(method, extra)
+        credentials = self._leg.credentials
+        self._stack.send(request, dialog.hop(), handler, owner=self, credentials=credentials, dialog=dialog)
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -452,7 +458,15 @@ class Renegotiation:
         if body:
             request.headers.set("Content-Type", "application/sdp")
         self._stack.timers.set((self, "re-INVITE"), self._stack.now + REINVITE_S)
-        self._uac = InviteUac(self._stack, self, request, dialog.hop(), by_this_flow=dialog.behind_nat)
+        self._uac = InviteUac(
+            self._stack,
+            self,
+            request,
+            dialog.hop(),
+            by_this_flow=dialog.behind_nat,
+            credentials=self._leg.credentials,
+            dialog=dialog,
+        )
 
     def _reoffer_early(self, content: Content | None, done: Done, extra: Extra) -> None:
         dialog = self._leg.dialog
@@ -481,7 +495,8 @@ class Renegotiation:
 
         self.is_updating = True
         self._done = done
-        self._stack.send(request, dialog.hop(), answered, owner=self)
+        credentials = self._leg.credentials
+        self._stack.send(request, dialog.hop(), answered, owner=self, credentials=credentials, dialog=dialog)
 
     def _respond_reinvite(self, uas: InviteUas, body: bytes) -> None:
         uas.final(200, "OK", (*self._leg.own_contact, *self._headers), body)

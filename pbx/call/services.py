@@ -4,13 +4,26 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from pbx.call.call import Call
+from pbx.call.changes import change_extension, read_target
 from pbx.call.conference import Conference, visit_room
 from pbx.call.dialogue import Dialogue, Echo, Gather, Measure, Say, Wait, ask_code
+from pbx.call.effects import SaveLogins
 from pbx.call.failure import say_failure
+from pbx.call.hot_desk import find_member, log_in, log_out
 from pbx.call.leg import Leg, Party
+from pbx.call.logins import Logins, is_hot_desk, may_be_at
 from pbx.call.parking import Lot
 from pbx.call.phrases import Phrases
-from pbx.call.questions import CheckSecret, LeaveMailbox, NewMessage
+from pbx.call.questions import (
+    ChangeOffice,
+    CheckSecret,
+    DoNotDisturb,
+    Forward,
+    FoundMember,
+    LeaveMailbox,
+    NewMessage,
+    Refused,
+)
 from pbx.call.sound import Sound
 from pbx.call.voicemail import CallBack, take_message, visit
 from pbx.entropy import Entropy
@@ -30,6 +43,7 @@ class ServicesHost(Protocol):
     office: Office
     sound: Sound
     entropy: Entropy
+    logins: Logins
 
     def order(self, order: Any) -> None: ...
     def note(self, text: str, **fields: object) -> None: ...
@@ -60,6 +74,11 @@ class Services:
             announces_recording=settings.announce_recording,
             country=settings.country,
         )
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """What is pressed in a call: code -> what it does."""
+        return self._host.office.settings.codes.in_call()
 
     def begin(
         self,
@@ -177,6 +196,89 @@ class Services:
         member = self._host.office.member(extension.assignee) if extension.assignee else None
         return member.pin_hash if member is not None else ""
 
+    # --- hot desks and passcodes ---------------------------------------------------------------------------
+
+    def ask_passcode(self, call: Call, leg: Leg, key: str, stored: str, done: Callable[[bool], None]) -> None:
+        """Answer a leg and ask for the passcode of the extension `key`, whose hash is `stored`.
+
+        Args:
+            done: gets whether it was given. False: the caller has heard why not, and is still there.
+        """
+        dialogue = ask_code(
+            self.phrases.say("passcode-enter"),
+            self.phrases.say("passcode-wrong"),
+            self.phrases.say("passcode-locked"),
+            lambda code: CheckSecret(f"passcode {key}", stored, code),
+            most=PIN_DIGITS,
+        )
+        call.serve(leg, dialogue, lambda answer: done(answer is not None))
+
+    def ask_pin(self, call: Call, leg: Leg, done: Callable[[str], None]) -> None:
+        """Answer a leg at a hot-desk phone and ask for the PIN of a member, for this one call.
+
+        Args:
+            done: gets his email, and he has an extension; "": the caller has heard why not, and still waits.
+        """
+        dialogue = find_member(self.phrases, leg.party.device, self._host.office.extension_of)
+        call.serve(leg, dialogue, lambda found: done(found.email if found is not None else ""))
+
+    def log_in(self, username: str, found: FoundMember) -> Extension | None:
+        """Let a member have a phone; None: the office does not allow it."""
+        if not may_be_at(self._host.office, username, found.email):
+            return None
+        logins = self._host.logins
+        logins.login(username, found.email, found.at)
+        self._host.order(SaveLogins(logins.all))
+        self._host.note("{member} has logged in at {device}", member=found.email, device=username)
+        return self._host.office.extension_of(found.email)
+
+    def log_out(self, username: str) -> None:
+        """Nobody has the phone any more."""
+        logins = self._host.logins
+        member = logins.member_at(username)
+        if logins.logout(username):
+            self._host.order(SaveLogins(logins.all))
+            self._host.note("{member} has logged out at {device}", member=member, device=username)
+
+    def _hot_desk(self, call: Call, leg: Leg, _argument: str) -> None:
+        """The same code logs in and out."""
+        device = leg.party.device
+        if self._host.logins.member_at(device):
+            self._hot_desk_logout(call, leg, "")
+        elif is_hot_desk(self._host.office, device):
+            call.serve(leg, log_in(self.phrases, device, self._host.office.extension_of, self.log_in))
+        else:  # the rules have refused who could hear it before the answer
+            call.serve(leg, say_failure(self.phrases, 403, "hotdesk-not-here"))
+
+    def _hot_desk_logout(self, call: Call, leg: Leg, _argument: str) -> None:
+        call.serve(leg, log_out(self.phrases, leg.party.device, self.log_out))
+
+    # --- settings of an extension --------------------------------------------------------------------------
+
+    def _do_not_disturb_on(self, call: Call, leg: Leg, _argument: str) -> None:
+        self._change(call, leg, DoNotDisturb(True), self.phrases.say("dnd-on"))
+
+    def _do_not_disturb_off(self, call: Call, leg: Leg, _argument: str) -> None:
+        self._change(call, leg, DoNotDisturb(False), self.phrases.say("dnd-off"))
+
+    def _forward_off(self, call: Call, leg: Leg, _argument: str) -> None:
+        self._change(call, leg, Forward(""), self.phrases.say("forward-off"))
+
+    def _forward_on(self, call: Call, leg: Leg, dialled: str) -> None:
+        office = self._host.office
+        extension = office.extension(leg.party.key)
+        target = read_target(office, extension, dialled) if extension is not None else ""
+        if isinstance(target, Refused):
+            self._host.note("{key} is not forwarded: {why}", key=leg.party.key, why=target.why)
+        if not target or isinstance(target, Refused):
+            call.serve(leg, say_failure(self.phrases, 403, "forward-refused"))
+            return
+        self._change(call, leg, Forward(target), self.phrases.fill("forward-on", Digits(target)))
+
+    def _change(self, call: Call, leg: Leg, change: DoNotDisturb | Forward, done: Prompt) -> None:
+        """Change the extension that a phone of ours is now."""
+        call.serve(leg, change_extension(self.phrases, ChangeOffice(leg.party.key, change), done))
+
     # --- tests ---------------------------------------------------------------------------------------------
 
     def _echo_test(self, call: Call, leg: Leg, _argument: str) -> None:
@@ -260,6 +362,12 @@ SERVE: Final[dict[str, Callable[[Services, Call, Leg, str], None]]] = {
     "any mailbox": Services._any_mailbox,
     "echo test": Services._echo_test,
     "say keys": Services._say_keys,
+    "hot desk": Services._hot_desk,
+    "hot desk logout": Services._hot_desk_logout,
+    "do not disturb on": Services._do_not_disturb_on,
+    "do not disturb off": Services._do_not_disturb_off,
+    "forward on": Services._forward_on,
+    "forward off": Services._forward_off,
     "room": Services._room,
     "park": Services._park,
     "fetch": Services._fetch,

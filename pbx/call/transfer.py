@@ -7,8 +7,9 @@ from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity
 from pbx.call.leg import CALLING, UP, Leg, Party
 from pbx.call.own_media import own_offer
+from pbx.call.routing import Router
 from pbx.errors import PbxError, PeerError
-from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
+from pbx.rules.decision import DialDecision, Reject, Ring, Serve, TakeMessage
 from pbx.sdp.content import Content, with_direction
 from pbx.sip.fields import parse_name_addr
 from pbx.sip.message import Request, Response
@@ -29,7 +30,8 @@ class TransferHost(Protocol):
     def domain(self) -> str: ...
     @property
     def services(self) -> "TransferServices": ...
-    def route(self, caller: Party, key: str) -> Decision: ...
+    @property
+    def router(self) -> Router: ...
     def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
     def note(self, text: str, **fields: object) -> None: ...
     def hurt(self, what: str, error: PbxError) -> None: ...
@@ -62,8 +64,9 @@ class TransferCall(Protocol):
     def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None: ...
     def linger(self) -> None: ...
     def wait(self, seconds: float) -> None: ...
+    def explain(self, decision: DialDecision) -> None: ...
     def play_ringing(self, leg: Leg) -> None: ...
-    def takes_message(
+    def goes_on(
         self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
     ) -> bool: ...
     def hand_over(
@@ -74,6 +77,7 @@ class TransferCall(Protocol):
     def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None: ...
     def hunt_failed(self, hunt: Hunt, status: int, response: Response | None) -> None: ...
     def hunt_redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool: ...
+    def hunt_passed(self, hunt: Hunt, leg: Leg, response: Response) -> bool: ...
     def end(self, why: str, status: int = 480, extra: Extra = ()) -> None: ...
 
 
@@ -99,6 +103,8 @@ class Transfer:
             PeerError: it cannot be understood, or not now.
         """
         uri = _refer_to(request)
+        if leg.party.is_outside:  # it would be at our expense
+            raise PeerError(403, "Forbidden")
         peer = call.peer_of(leg)
         if peer is None or call.hunt is not None or call.transfer is not None or leg.state != UP:
             raise PeerError(491, "Request Pending")
@@ -162,17 +168,18 @@ class Transfer:
     def _blind(self, key: str, request: Request) -> None:
         call = self._call
         assert call is not None
-        decision = call.host.route(self.transferee.party, key)
+        decision = call.host.router.transferred(self.transferor.party, self.transferee.party, key)
+        call.explain(decision)
         if isinstance(decision, Reject):
             status, why = decision.status, decision.why
-            if not call.takes_message(self.transferee, decision.key, status, why, self.handed_over):
+            if not call.goes_on(self.transferee, decision.key, status, why, self.handed_over):
                 self.failed(status, decision.reason)
             return
         if not isinstance(decision, Ring):
             call.hand_over(self.transferee, decision, self.transferor, self.handed_over)
             return
         content = offer_of(self.transferee)
-        hunt = call.hunt = Hunt(call, self.transferee, decision.why)
+        hunt = call.hunt = Hunt(call, self.transferee, decision, call.host.stack.now)
         referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
         call.ring(hunt, decision, content, referred_by)
 

@@ -1,11 +1,32 @@
 """Callers that are rejected."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from pbx.office.values import NUMBER_PATTERN, Many
+from pbx.office.values import NUMBER_PATTERN, Hidden, Many
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
+    """`numbers`: whole ones, and the first digits of others with a `*` at the end."""
+
     numbers: Annotated[tuple[str, ...], Many(NUMBER_PATTERN, limit=10_000)] = ()
+    _whole: Annotated[frozenset[str], Hidden()] = field(init=False, repr=False, compare=False)
+    _begun: Annotated[frozenset[str], Hidden()] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        whole = frozenset(each for each in self.numbers if not each.endswith("*"))
+        begun = frozenset(each[:-1] for each in self.numbers if each.endswith("*"))
+        object.__setattr__(self, "_whole", whole)
+        object.__setattr__(self, "_begun", begun)
+
+    def is_listed(self, text: str) -> bool:
+        """Whether a number or key stands in the list as it is written."""
+        return text in self._whole
+
+    def beginning_of(self, text: str) -> str:
+        """The entry with a `*` that a number, as it is written, begins with; "" = none."""
+        if not self._begun:
+            return ""
+        lengths = range(len(text), -1, -1)
+        return next((f"{text[:end]}*" for end in lengths if text[:end] in self._begun), "")

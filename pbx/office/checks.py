@@ -1,11 +1,10 @@
 """What must hold between the parts of an office: references lead somewhere, nothing is there twice."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Final
 
 from pbx.office.branch import Dates
-from pbx.office.country import country_of
 from pbx.office.extension import Extension
 from pbx.office.line import (
     Condition,
@@ -103,6 +102,31 @@ def keys_are_unique(facts: Facts) -> Iterator[Finding]:
             owners.setdefault(key, f"a{'n' if kind == 'extension' else ''} {kind}")
 
 
+def codes(facts: Facts) -> Iterator[Finding]:
+    """A code means one thing, and is no emergency number; none that is pressed in a call hides another."""
+    office = facts.office
+    path: Path = ("office", "codes")
+    # Those that the file says come last: the mistake is there, and not in a default.
+    found = sorted(office.settings.codes.all(), key=lambda each: (*path, each[0]) in facts.given)
+    yield from _twice((((*path, name), code) for name, code in found), "each code once")
+    for name, code in found:
+        if code in office.settings.emergency:
+            yield Finding((*path, name), show(code), "a code that is no emergency number (office.emergency)")
+    in_call = office.settings.codes.in_call()
+    for code, name in in_call.items():
+        hidden = next((each for each in in_call if each != code and each in code), None)
+        if hidden is not None:
+            allowed = f"a code in which {in_call[hidden]} = {show(hidden)} is not pressed on the way"
+            yield Finding((*path, name), show(code), allowed)
+
+
+def hot_desk_keys(facts: Facts) -> Iterator[Finding]:
+    keys = [*facts.names("extension"), *facts.names("group"), *facts.names("room")]
+    for index, key in enumerate(facts.office.settings.hot_desk_keys):
+        what = "the key of an extension, a group or a room"
+        yield from _missing(("office", "hot_desk_keys", index), key, what, keys)
+
+
 def names_are_unique(facts: Facts) -> Iterator[Finding]:
     office = facts.office
     lists: dict[tuple[str, str], list[str]] = {
@@ -189,24 +213,20 @@ def forwarding(facts: Facts) -> Iterator[Finding]:
 
 
 def _passcode_country(path: Path, number: str, rule: OutboundRule | None) -> Iterator[Finding]:
-    country = country_of(number) if number and rule else None
-    if rule and any(row.passcode and row.country == country for row in rule.countries):
-        allowed = f'a number in a country without passcode; {country} has one in outbound rule "{rule.name}"'
+    row = rule.row_for(number) if number and rule else None
+    if rule and row and row.passcode:
+        allowed = (
+            f'a number in a country without passcode; {row.country} has one in outbound rule "{rule.name}"'
+        )
         yield Finding(path, show(number), allowed)
 
 
 def shown_numbers(facts: Facts) -> Iterator[Finding]:
-    """A caller ID is an office number, or the mobile of the extension's own member (product §3)."""
+    """An assigned caller ID is on its list, a planned one the office's (product §3); more in `notes`."""
     office = facts.office
     ours = [number.number for number in office.numbers]
     for at, extension in enumerate(office.extensions):
-        member = office.member(extension.assignee)
-        own = [*ours, *([member.mobile] if member and member.mobile else [])]
         caller_id, path = extension.caller_id, ("extension", at, "caller_id")
-        what = "an office number, or the mobile of the assignee"
-        yield from _missing((*path, "number"), caller_id.number, what, own)
-        for index, number in enumerate(caller_id.assigned):
-            yield from _missing((*path, "assigned", index), number, what, own)
         if caller_id.mode == "assigned" and caller_id.number and caller_id.number not in caller_id.assigned:
             yield Finding(
                 (*path, "number"), show(caller_id.number), "one of caller_id.assigned, as mode says"
@@ -289,11 +309,20 @@ def _prompts(office: Office) -> Iterator[tuple[Path, Prompt]]:
                 yield ("line", at, "block", index, "prompt"), block.prompt
 
 
+def numbers_of(office: Office, extension: Extension) -> set[str]:
+    """The numbers that an extension may show without asking: the office's, and its member's mobile."""
+    member = office.member(extension.assignee) if extension.assignee else None
+    own = {member.mobile} if member is not None and member.mobile else set()
+    return own | {number.number for number in office.numbers}
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     references,
     destinations,
     vip_keys,
     keys_are_unique,
+    codes,
+    hot_desk_keys,
     names_are_unique,
     devices,
     one_owner,
@@ -335,11 +364,19 @@ def _a(kind: str) -> str:
     return names.get(kind, f"the name of a{'n' if kind[0] in 'aeiou' else ''} {kind.replace('_', ' ')}")
 
 
-def notes(office: Office) -> list[str]:
-    """What is allowed and has no effect, or probably not the one that was meant."""
+def notes(office: Office, approved: Mapping[str, Set[str]]) -> list[str]:
+    """What is allowed and has no effect, or probably not the one that was meant.
+
+    Args:
+        approved: further caller IDs of extensions, by key.
+    """
     found: list[str] = []
     for extension in office.extensions:
-        found += [f'extension "{extension.key}": {note}' for note in _extension_notes(extension)]
+        remarks = [
+            *_extension_notes(extension),
+            *_caller_id_notes(office, extension, approved.get(extension.key, ())),
+        ]
+        found += [f'extension "{extension.key}": {remark}' for remark in remarks]
     for trunk in office.trunks:
         if trunk.username and not trunk.password:
             found.append(f'trunk "{trunk.name}": there is a username and no password')
@@ -347,6 +384,15 @@ def notes(office: Office) -> list[str]:
         if gateway.username and not gateway.password:
             found.append(f'gateway "{gateway.name}": there is a username and no password')
     return found
+
+
+def _caller_id_notes(office: Office, extension: Extension, approved: Iterable[str]) -> Iterator[str]:
+    """A request may be approved later, or what was approved rejected: until then another number is shown."""
+    caller_id, own = extension.caller_id, {*numbers_of(office, extension), *approved}
+    for number in dict.fromkeys((caller_id.number, *caller_id.assigned)):
+        if number and number not in own:
+            what = "neither an office number nor the mobile of the assignee"
+            yield f"{number} is {what}: it is not shown until a request for it is approved (pbx caller-id)"
 
 
 def _extension_notes(extension: Extension) -> Iterator[str]:

@@ -1,12 +1,18 @@
 """Which settings are stored and have no behaviour yet; each release takes lines out of this table."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any, Final
 
+from pbx.office.codes import Codes
 from pbx.office.snapshot import Office
 from pbx.office.table import Nested, Rows, columns_of
 
 PROMPT: Final = ("mp3", "text", "language", "gender", "pitch", "rate")
+TRUNK: Final = (
+    *("name", "server", "username", "password", "register", "addresses", "foreign_caller_id", "codecs"),
+    *("max_calls", "prefix"),
+)
 IN_EFFECT: Final = frozenset(
     {
         "office.name",
@@ -17,25 +23,39 @@ IN_EFFECT: Final = frozenset(
         "office.recording_days",
         "office.announce_recording",
         "office.language",
+        "office.hot_desk_keys",
+        "office.hot_desk_logout",
+        *(f"office.codes.{each.name}" for each in fields(Codes)),
         *(f"office.hold_music.{key}" for key in PROMPT),
         "member.email",
         "member.name",
         "member.account",
         "member.pin",
+        "member.mobile",
         "extension.key",
         "extension.label",
         "extension.assignee",
         "extension.type",
+        "extension.hot_desking",
+        "extension.debug",
+        "extension.passcode",
         "extension.record",
         "extension.device.kind",
         "extension.device.username",
         "extension.device.password",
         "extension.device.tls",
         "extension.device.ring",
+        *(f"extension.usage_limit.{key}" for key in ("kind", "amount", "minutes")),
         "extension.no_answer.action",
         "extension.no_answer.timeout",
         "extension.no_answer.emails",
         *(f"extension.no_answer.greeting.{key}" for key in PROMPT),
+        *(f"trunk.{key}" for key in TRUNK),
+        *(f"rate.{key}" for key in ("prefix", "per_minute", "connection", "increment")),
+        "gateway.name",
+        "gateway.server",
+        "gateway.username",
+        "gateway.password",
         "room.key",
         "room.pin",
     }

@@ -1,12 +1,39 @@
 """Where an extension may call, how, and what it shows there."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pbx.office.values import DIGITS, E164, NAME, Country, Many, Named, Reference, Text, Whole
+from pbx.office.country import country_of
+from pbx.office.values import (
+    DIGITS,
+    E164,
+    NAME,
+    Country,
+    Many,
+    Named,
+    NotAllowedError,
+    Reference,
+    Text,
+    Whole,
+)
 
 FIRST_DIGITS = Text(10, r"[0-9]{1,10}", 'first digits, such as "3689" for any of 3, 6, 8, 9')
 PREPEND = Text(20, r"\+?[0-9]{1,19}|\+", 'at most 20 digits, a "+" first where wanted')
+
+
+@dataclass(frozen=True, slots=True)
+class CountryOrRange:
+    """A country, or the first digits of numbers that are in none, such as those of satellites."""
+
+    def read(self, raw: object) -> str:
+        if isinstance(raw, str) and re.fullmatch(r"\+[1-9][0-9]{0,9}", raw, re.ASCII):
+            return raw
+        try:
+            return Country().read(raw)
+        except NotAllowedError as error:
+            allowed = f'{error.allowed}, or "+" and the first digits of a range such as "+870"'
+            raise NotAllowedError(allowed, error.nearest) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +48,9 @@ class DialPlanRow:
 
 @dataclass(frozen=True, slots=True)
 class AllowedCountry:
-    country: Annotated[str, Country()]
+    """`country` is an ISO code, or "+" and the first digits of a range: what is in no country needs that."""
+
+    country: Annotated[str, CountryOrRange()]
     passcode: bool = False
 
 
@@ -41,3 +70,13 @@ class OutboundRule:
     dial_plan: tuple[DialPlanRow, ...] = ()
     countries: Annotated[tuple[AllowedCountry, ...], Named("country", by="country")] = ()
     caller_id_plan: tuple[CallerIdPlanRow, ...] = ()
+
+    def row_for(self, number: str) -> AllowedCountry | None:
+        """What allows an E.164 number: the longest range that it is in, else its country."""
+        ranges = [
+            row for row in self.countries if row.country.startswith("+") and number.startswith(row.country)
+        ]
+        if ranges:
+            return max(ranges, key=lambda row: len(row.country))
+        country = country_of(number)
+        return next((row for row in self.countries if row.country == country), None)

@@ -3,10 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from pbx.office.codes import Codes
 from pbx.office.prompt import Prompt
-from pbx.office.values import LABEL, LANGUAGE, Country, Many, Text, Timezone, Whole
+from pbx.office.values import KEY, LABEL, LANGUAGE, Country, Many, Text, Timezone, Whole
 
 EMERGENCY = Text(8, r"[0-9]{2,8}", "2 to 8 digits", empty=False)
+LOGOUT = Text(
+    5,
+    r"never|[1-9][0-9]{0,2}h|([01][0-9]|2[0-3]):[0-5][0-9]",
+    '"never", a time after the login such as "8h", or a time of day such as "18:00"',
+    empty=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +21,8 @@ class Settings:
     """`country` says how national numbers are read; without one every outside number is international.
 
     `voicemail_messages` and `voicemail_minutes` are what one mailbox takes; recordings of calls are deleted
-    after `recording_days`, 0 = never.
+    after `recording_days`, 0 = never. `hot_desk_keys` may be dialled at a hot-desk phone where nobody is
+    logged in; `hot_desk_logout` is when a login ends by itself.
     """
 
     name: Annotated[str, LABEL] = "Office"
@@ -27,4 +35,7 @@ class Settings:
     voicemail_minutes: Annotated[int, Whole(1, 10_000, "minutes")] = 60
     recording_days: Annotated[int, Whole(0, 3650, "days")] = 30
     announce_recording: bool = False
+    hot_desk_keys: Annotated[tuple[str, ...], Many(KEY)] = ()
+    hot_desk_logout: Annotated[str, LOGOUT] = "never"
     hold_music: Prompt = field(default_factory=Prompt)
+    codes: Codes = field(default_factory=Codes)

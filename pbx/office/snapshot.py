@@ -35,6 +35,9 @@ class _Index:
     groups: Mapping[str, Group]
     rooms: Mapping[str, Room]
     lines: Mapping[str, Line]
+    rates: Mapping[str, Rate]
+    assigned: Mapping[str, Extension]
+    mapped: Mapping[str, Extension]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,19 @@ class Office:
             groups=MappingProxyType({group.key: group for group in self.groups}),
             rooms=MappingProxyType({room.key: room for room in self.rooms}),
             lines=MappingProxyType({line.name: line for line in self.lines}),
+            rates=MappingProxyType({rate.prefix: rate for rate in self.rates}),
+            assigned=MappingProxyType({each.assignee: each for each in reversed(self.extensions)}),
+            mapped=MappingProxyType({each.incoming.gateway: each for each in reversed(self.extensions)}),
         )
         object.__setattr__(self, "_index", index)
 
     def member(self, email: str) -> Member | None:
         return self._index.members.get(email.lower())
+
+    @property
+    def staff(self) -> tuple[str, ...]:
+        """The emails of owner and administrators."""
+        return tuple(each.email for each in self.members if each.account != "member")
 
     def extension(self, key: str) -> Extension | None:
         return self._index.extensions.get(key)
@@ -110,6 +121,18 @@ class Office:
 
     def line(self, name: str) -> Line | None:
         return self._index.lines.get(name)
+
+    def rate(self, prefix: str) -> Rate | None:
+        """The rate of exactly this prefix."""
+        return self._index.rates.get(prefix)
+
+    def extension_of(self, email: str) -> Extension | None:
+        """The first extension that is a member's."""
+        return self._index.assigned.get(email.lower()) if email else None
+
+    def extension_behind(self, gateway: str) -> Extension | None:
+        """The first extension that is mapped to a gateway."""
+        return self._index.mapped.get(gateway) if gateway else None
 
     def target(self, key: str) -> Extension | Group | Room | None:
         """What an internal key dials."""

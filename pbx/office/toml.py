@@ -1,6 +1,6 @@
 """office.toml as an Office, and an Office as office.toml (product §1)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from pbx.entropy import Entropy
@@ -32,6 +32,7 @@ def parse_office(
     entropy: Entropy,
     existing: Office | None = None,
     take_sound: Take | None = None,
+    approved: Mapping[str, Set[str]] | None = None,
 ) -> OfficeFile:
     """Read the text of an office.toml.
 
@@ -41,6 +42,7 @@ def parse_office(
         existing: the office as it is; secrets that the file leaves out are taken from it.
         take_sound: looks at a sound file that a prompt names and says where it is kept; None: the paths stay
             as they are.
+        approved: caller IDs that extensions, by key, may show because a request was approved.
 
     Raises:
         OfficeFileError: anything is wrong; it carries all the mistakes.
@@ -63,7 +65,7 @@ def parse_office(
     findings = [finding for finding in findings if finding.path not in malformed]
     if reading.findings or findings:
         raise OfficeFileError(source.mistakes(reading.findings + findings, Office))
-    return OfficeFile(office, settler.generated, tuple(notes(office)))
+    return OfficeFile(office, settler.generated, tuple(notes(office, approved or {})))
 
 
 def export_office(office: Office) -> str:

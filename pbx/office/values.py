@@ -19,7 +19,6 @@ import phonenumbers
 
 from pbx.errors import PbxError
 from pbx.languages import VOICES
-from pbx.office.codes import FEATURE_CODES
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -147,12 +146,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What an extension, a group or a room is dialled by; feature codes begin with 0, * or #."""
+    """What an extension, a group or a room is dialled by; codes begin with 0, * or #."""
 
     def read(self, raw: object) -> str:
         if not isinstance(raw, str) or re.fullmatch(r"[1-9][0-9]{1,5}", raw, re.ASCII) is None:
-            code = FEATURE_CODES.get(raw) if isinstance(raw, str) else None
-            hint = f"; this is the feature code for: {code}" if code else ""
+            is_code = isinstance(raw, str) and raw.startswith(("0", "*", "#"))
+            hint = "; what begins with 0, * or # is a code ([office.codes])" if is_code else ""
             raise NotAllowedError("2 to 6 digits, the first 1 to 9" + hint)
         return raw
 

@@ -49,7 +49,7 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The caller is refused with a SIP status."""
+    """The caller is refused with a SIP status; with a `key`, its no-answer settings are asked first."""
 
     status: int
     reason: str
@@ -79,6 +79,7 @@ class Ring:
     after: tuple["Ring", ...] = ()
     because: tuple[str, ...] = ()
     group: str = ""  # key of the group that was called
+    shown_key: str = ""  # of the extension that its phones see as the caller; "" = him who calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from pbx.immutable import immutable
-from pbx.office.extension import Extension
-
-
-@immutable
-class InboundFacts:
-    """A call to an internal key. `extension` is None when nobody has the key; `caller_device` is the SIP user
-    of the phone that calls, empty for one outside."""
-
-    key: str
-    extension: Extension | None
-    caller: str
-    caller_device: str
-    registered: Set[str]
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -93,4 +78,8 @@ class World(Protocol):
 
     def phones_of(self, member: str) -> tuple[str, ...]:
         """The SIP users of the hot-desk phones where a member is logged in."""
+        ...
+
+    def approved_numbers(self, key: str) -> Set[str]:
+        """Numbers of others that an extension may show, because an admin has approved its request."""
         ...

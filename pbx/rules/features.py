@@ -5,16 +5,22 @@ from typing import Final
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Reject, Serve
 
-# Code -> service, and whether something has to follow the code. The longest code that fits counts.
+# The services of office.codes, and whether something has to follow their code.
 SERVICES: Final = {
-    "*43": ("echo test", False),
-    "*44": ("say keys", False),
-    "*97": ("own mailbox", False),
-    "*98": ("any mailbox", False),
-    "*85": ("park", False),
-    "*86": ("fetch", True),
-    "**": ("pick up", True),
-    "*8": ("pick up in group", False),
+    "echo test": False,
+    "say keys": False,
+    "own mailbox": False,
+    "any mailbox": False,
+    "park": False,
+    "fetch": True,
+    "pick up": True,
+    "pick up in group": False,
+    "do not disturb on": False,
+    "do not disturb off": False,
+    "forward on": True,
+    "forward off": False,
+    "hot desk": False,
+    "hot desk logout": False,
 }
 
 
@@ -22,11 +28,11 @@ def decide_feature(office: Office, dialled: str) -> Serve | Reject | None:
     """The service that was dialled; None: it is no code and no room."""
     if office.room(dialled) is not None:
         return Serve("room", dialled, f"{dialled} is a conference room")
-    if not dialled.startswith("*"):
+    if not dialled.startswith(("*", "#", "0")):
         return None
-    for code in sorted(SERVICES, key=len, reverse=True):
-        service, needs_more = SERVICES[code]
-        rest = dialled[len(code) :]
-        if dialled.startswith(code) and bool(rest) == needs_more:
+    codes = office.settings.codes.dialled()
+    for code in sorted(codes, key=len, reverse=True):  # the longest that fits counts
+        service, rest = codes[code].replace("_", " "), dialled[len(code) :]
+        if dialled.startswith(code) and SERVICES.get(service) == bool(rest):
             return Serve(service, rest, f"{code} is: {service}")
-    return Reject(404, "Not Found", f"{dialled} is no code")
+    return None if dialled.startswith("0") else Reject(404, "Not Found", f"{dialled} is no code")

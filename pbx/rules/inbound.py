@@ -1,59 +1,68 @@
-"""What becomes of a call to an extension (product §2): the first rule with an opinion decides."""
+"""What becomes of a call to a key or a number of the office (product §2)."""
 
-from collections.abc import Callable
-from typing import Final
+from dataclasses import replace
 
-from pbx.errors import UsageError
-from pbx.rules.decision import Decision, Reject, Ring
-from pbx.rules.facts import InboundFacts
-
-Rule = Callable[[InboundFacts], Decision | None]
-
-
-def unknown(facts: InboundFacts) -> Decision | None:
-    """No extension has the key."""
-    if facts.extension is None:
-        return Reject(404, "Not Found", f"nobody has the number {facts.key}")
-    return None
+from pbx.office.extension import Extension
+from pbx.office.snapshot import Office
+from pbx.rules.blocked import blocked
+from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
+from pbx.rules.facts import Caller, World
+from pbx.rules.groups import ring_group
+from pbx.rules.number import to_e164
+from pbx.rules.opinions import after
+from pbx.rules.reach import Reaching, away, reach
 
 
-def unregistered(facts: InboundFacts) -> Decision | None:
-    """Nothing is there to ring: no waiting (step 6)."""
-    if _ringing(facts):
-        return None
-    assert facts.extension is not None  # `unknown` came first
-    if any(device.username in facts.registered for device in facts.extension.devices):
-        why = f"the only phone of {facts.key} that could ring is the caller's own"
-        return Reject(486, "Busy Here", why, facts.key)
-    return Reject(480, "Temporarily Unavailable", f"no phone of {facts.key} is registered", facts.key)
+def decide_inbound(
+    office: Office, world: World, caller: Caller, key: str, *, has_next: bool = False
+) -> Decision:
+    """What becomes of a call to an extension, a group or a room.
+
+    A `Reject` with a key means: its no-answer settings are asked at once (`decide_no_answer`).
+
+    Args:
+        has_next: it is a step of a virtual line that has a next one, so that no-answer settings do not count.
+    """
+    return blocked(office, caller) or _to_key(office, world, caller, key, has_next=has_next)
 
 
-def ring(facts: InboundFacts) -> Decision | None:
-    """All registered devices that ring, together, but the one that calls (step 5)."""
-    assert facts.extension is not None
-    extension = facts.extension
-    no_answer = float(extension.no_answer.timeout) if extension.type == "normal" else None
-    devices = _ringing(facts)
-    return Ring(devices, no_answer, f"{extension.key} rings: {', '.join(devices)}", extension.key)
+def decide_number(office: Office, world: World, caller: Caller, number: str) -> Decision:
+    """What becomes of a call to an outside number of the office (DID), written as the carrier does."""
+    e164 = to_e164(number, office.settings.country)
+    ours = office.number(e164)
+    if ours is None:
+        return Reject(404, "Not Found", f"{e164 or number} is no number of the office")
+    if (refusal := blocked(office, caller)) is not None:
+        return refusal
+    kind, key = ours.target
+    if kind == "line":
+        return away(f'{e164} goes to the virtual line "{key}", which is not in effect yet')
+    if not kind:
+        return away(f"{e164} goes nowhere: it has no destination")
+    goes = (f"{e164} goes to {kind} {key}",)
+    if kind == "voicemail":
+        return TakeMessage(key, f"voicemail of {key}", goes)
+    return after(goes, _to_key(office, world, caller, key, has_next=False))
 
 
-ORDER: Final[tuple[Rule, ...]] = (unknown, unregistered, ring)  # ring always decides
+def _to_key(
+    office: Office, world: World, caller: Caller, key: str, *, has_next: bool
+) -> Reject | Ring | Serve:
+    extension = office.extension(key)
+    if extension is not None:
+        return _to_extension(reach(Reaching(office, world, caller, extension)), extension, has_next=has_next)
+    group = office.group(key)
+    if group is not None:
+        return ring_group(office, world, caller, group)
+    if office.room(key) is not None:
+        return Serve("room", key, f"{key} is a conference room")
+    return Reject(404, "Not Found", f"nobody has the key {key}")
 
 
-def decide_inbound(facts: InboundFacts) -> Decision:
-    """What becomes of a call to an internal key."""
-    for rule in ORDER:
-        if (decision := rule(facts)) is not None:
-            return decision
-    raise UsageError("no rule decides")
-
-
-def _ringing(facts: InboundFacts) -> tuple[str, ...]:
-    assert facts.extension is not None
-    return tuple(
-        [
-            device.username
-            for device in facts.extension.devices
-            if device.ring and device.username in facts.registered and device.username != facts.caller_device
-        ]
-    )
+def _to_extension(decision: Ring | Reject, extension: Extension, *, has_next: bool) -> Ring | Reject:
+    """With the no-answer settings, which only a normal extension has (step 6)."""
+    if has_next or extension.type != "normal":
+        return decision
+    if isinstance(decision, Reject):
+        return replace(decision, key=extension.key)
+    return replace(decision, key=extension.key, no_answer_s=float(extension.no_answer.timeout))

@@ -38,6 +38,7 @@ _ANY = _credentials_pattern(
 )
 
 ALGORITHMS: Final = ("SHA-256", "MD5")  # RFC 8760 §2.3: the one that is liked best comes first
+QUALITIES: Final = ("auth", "auth-int")  # of protection, as a client chooses them
 LONGEST_VALUE: Final = 4096  # characters of one Authorization value that are looked at
 MOST_VALUES: Final = 8  # Authorization lines of one request that are looked at
 WINDOW: Final = 128  # how far behind the highest nonce count of its nonce a request may come in
@@ -348,7 +349,7 @@ class Challenge:
     realm: str
     nonce: str
     algorithm: str = "MD5"
-    has_qop: bool = True  # False: a server of RFC 2069
+    qop: str = "auth"  # or "auth-int", where only that is offered; "": a server of RFC 2069
     opaque: str | None = None
     is_stale: bool = False
     names_algorithm: bool = True
@@ -356,23 +357,31 @@ class Challenge:
 
 def choose_challenge(values: Sequence[str]) -> Challenge | None:
     """The topmost challenge with an algorithm and a quality of protection that we know (RFC 8760 §2.4)."""
-    for value in values[:MOST_VALUES]:
-        params = _parse(value)
-        if params is None or "realm" not in params or "nonce" not in params:
-            continue
-        offered = [option.strip().lower() for option in _bare(params.get("qop", "")).split(",")]
-        if _algorithm(params) not in ALGORITHMS or ("qop" in params and "auth" not in offered):
-            continue
-        return Challenge(
-            realm=unquote(params["realm"]),
-            nonce=_bare(params["nonce"]),
-            algorithm=_algorithm(params),
-            has_qop="qop" in params,
-            opaque=_bare(params["opaque"]) if "opaque" in params else None,
-            is_stale=_bare(params.get("stale", "")).lower() == "true",
-            names_algorithm="algorithm" in params,
-        )
-    return None
+    return next(iter(read_challenges(values)), None)
+
+
+def read_challenges(values: Sequence[str]) -> list[Challenge]:
+    """Those that we can answer, in their order."""
+    return [each for value in values[:MOST_VALUES] if (each := _read_challenge(value)) is not None]
+
+
+def _read_challenge(value: str) -> Challenge | None:
+    params = _parse(value)
+    if params is None or "realm" not in params or "nonce" not in params:
+        return None
+    offered = [option.strip().lower() for option in _bare(params.get("qop", "")).split(",")]
+    known = [qop for qop in QUALITIES if qop in offered]
+    if _algorithm(params) not in ALGORITHMS or ("qop" in params and not known):
+        return None
+    return Challenge(
+        realm=unquote(params["realm"]),
+        nonce=_bare(params["nonce"]),
+        algorithm=_algorithm(params),
+        qop=known[0] if known else "",
+        opaque=_bare(params["opaque"]) if "opaque" in params else None,
+        is_stale=_bare(params.get("stale", "")).lower() == "true",
+        names_algorithm="algorithm" in params,
+    )
 
 
 def answer(
@@ -384,34 +393,37 @@ def answer(
     *,
     nc: int,
     cnonce: str,
+    body: bytes = b"",
 ) -> str:
     """The value of an Authorization or Proxy-Authorization header (RFC 7616 §3.4).
 
     Args:
-        challenge: from `choose_challenge`.
+        challenge: from `choose_challenge` or `read_challenges`.
         username: ours at the server.
         secret: the password, or what `make_ha1` made of it for the challenge's realm.
         method: of the request.
         uri: its Request-URI.
         nc: how many requests this nonce has been used for, this one included: 1 and up.
         cnonce: an unpredictable word.
+        body: of the request: qop=auth-int covers it (§3.4.3).
     """
     ha1 = make_ha1(username, challenge.realm, secret) if isinstance(secret, str) else secret
     is_md5 = challenge.algorithm == "MD5"
 
-    def digest(text: str) -> str:
-        return (_md5 if is_md5 else sha256)(text.encode("utf-8", "surrogateescape")).hexdigest()
+    def digest(data: bytes) -> str:
+        return (_md5 if is_md5 else sha256)(data).hexdigest()
 
-    a1, a2 = ha1.md5 if is_md5 else ha1.sha256, digest(f"{method}:{uri}")
-    between = f"{challenge.nonce}:{nc:08x}:{cnonce}:auth" if challenge.has_qop else challenge.nonce
+    a2 = f"{method}:{uri}:{digest(body)}" if challenge.qop == "auth-int" else f"{method}:{uri}"
+    nonce = f"{challenge.nonce}:{nc:08x}:{cnonce}:{challenge.qop}" if challenge.qop else challenge.nonce
+    text = f"{ha1.md5 if is_md5 else ha1.sha256}:{nonce}:{digest(_octets(a2))}"
     parts = [
         f"Digest username={quote(username)}, realm={quote(challenge.realm)}",
-        f'nonce="{challenge.nonce}", uri="{uri}", response="{digest(f"{a1}:{between}:{a2}")}"',
+        f'nonce="{challenge.nonce}", uri="{uri}", response="{digest(_octets(text))}"',
     ]
     if challenge.names_algorithm:
         parts.append(f"algorithm={challenge.algorithm}")
-    if challenge.has_qop:
-        parts.append(f'cnonce="{cnonce}", qop=auth, nc={nc:08x}')
+    if challenge.qop:
+        parts.append(f'cnonce="{cnonce}", qop={challenge.qop}, nc={nc:08x}')
     if challenge.opaque is not None:
         parts.append(f'opaque="{challenge.opaque}"')
     return ", ".join(parts)
@@ -431,6 +443,10 @@ def _parse(value: str) -> dict[str, str] | None:
     if "nonce" not in params or "realm" not in params:
         params = {name.lower(): text for name, text in params.items()}
     return params
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _bare(text: str) -> str:

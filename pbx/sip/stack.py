@@ -5,12 +5,14 @@ Everything it wants done in the world is appended to `out`, in order, for whoeve
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2s
+from math import inf
 from typing import Any, Final, NamedTuple, Protocol
 
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
-from pbx.sip.dialog import DialogId
+from pbx.sip.credentials import HEADERS, Answered, Credentials
+from pbx.sip.dialog import Dialog, DialogId
 from pbx.sip.flow import Flow
 from pbx.sip.glance import glance
 from pbx.sip.headers import Headers
@@ -21,7 +23,7 @@ from pbx.sip.transaction.layer import TransactionLayer
 from pbx.sip.transaction.reply_path import trace_reply_path
 from pbx.sip.transaction.timers import Timers
 from pbx.sip.transaction.types import Ended, RequestIn, ResponseIn, Send, TimedOut, TransportFailed
-from pbx.sip.uri import SipUri, parse_uri
+from pbx.sip.uri import SipUri, escape_user, parse_uri
 
 ALLOW: Final = (
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY, INFO, MESSAGE"
@@ -90,9 +92,13 @@ class InviteOwner(StepOwner, Protocol):
 
 
 class ClientRequest:
-    """A request on its way: its transaction moves when it is tried at the next address (RFC 3263 §4.3)."""
+    """A request on its way: its transaction changes when it is tried at the next address (RFC 3263 §4.3),
+    and when it is sent again with credentials (RFC 3261 §22): then it is another `request` too."""
 
-    __slots__ = ("alternatives", "flow", "handler", "has_provisional", "key", "owner", "request")
+    __slots__ = (
+        *("alternatives", "answered", "credentials", "dialog", "flow", "give_up_s", "handler"),
+        *("has_provisional", "key", "owner", "request"),
+    )
 
     def __init__(
         self,
@@ -101,14 +107,26 @@ class ClientRequest:
         handler: Callable[[Response], None],
         alternatives: Sequence[Flow] = (),
         owner: StepOwner | None = None,
+        credentials: Credentials | None = None,
+        dialog: Dialog | None = None,
+        give_up_s: float = inf,
     ) -> None:
         self.request = request
         self.owner = owner
+        self.credentials = credentials
+        self.answered: Answered = set()
+        self.dialog = dialog
+        self.give_up_s = give_up_s
         self.flow = flow
         self.handler = handler
         self.alternatives = list(alternatives)
         self.key: TransactionKey | None = None
         self.has_provisional = False  # of the transaction in progress
+
+    def stop_trying(self) -> None:
+        """Nobody wants it any more: it is tried nowhere else and answers no challenge."""
+        self.alternatives.clear()
+        self.credentials = None
 
     def release(self) -> None:
         """Nothing comes any more. Who sent it may still hold it: it holds its sender no longer."""
@@ -197,10 +215,14 @@ class SipStack:
 
     # --- requests out --------------------------------------------------------------------------------------
 
-    def own_uri(self, flow: Flow) -> str:
+    def own_uri(self, flow: Flow, user: str = "") -> str:
         """Our Contact as seen over `flow`."""
+        return f"sip:{user and escape_user(user) + '@'}{self.own_address_of(flow)}"
+
+    def own_address_of(self, flow: Flow) -> str:
+        """The same after the user: address, port, and the transport where it is not UDP."""
         transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
-        return f"sip:{self.own_host(flow)}{transport}"
+        return f"{self.own_host(flow)}{transport}"
 
     def own_host(self, flow: Flow) -> str:
         """Our address and port as seen over `flow`, IPv6 in brackets."""
@@ -216,6 +238,9 @@ class SipStack:
         owner: StepOwner | None = None,
         *,
         by_this_flow: bool = False,
+        credentials: Credentials | None = None,
+        dialog: Dialog | None = None,
+        give_up_s: float = inf,
     ) -> ClientRequest:
         """Send `request` in a client transaction of its own.
 
@@ -224,8 +249,13 @@ class SipStack:
             alternatives: ways to be tried when `flow` fails.
             owner: is told when the handler fails.
             by_this_flow: the peer is behind NAT: a large request has no other way to it than UDP.
+            credentials: answer a 401 or 407, once for each nonce; the handler gets only one that they cannot.
+            dialog: the request is inside it: what is sent with credentials takes its next number (§22.2).
+            give_up_s: how long each of `flow` and `alternatives` may be silent, if timer B or F is not less.
         """
-        client = ClientRequest(request, flow, handler, alternatives, owner)
+        client = ClientRequest(request, flow, handler, alternatives, owner, credentials, dialog, give_up_s)
+        if credentials is not None:
+            credentials.authorize(request, self.entropy.token())
         is_udp = flow.transport == "UDP" and not by_this_flow
         if is_udp and len(request.body) > 300 and self._wants_tcp(request, flow):
             client.alternatives.insert(0, flow)
@@ -387,7 +417,9 @@ class SipStack:
 
     def _try(self, client: ClientRequest) -> None:
         branch = self._add_via(client.request, client.flow)
-        key, effects = self.layer.send_request(client.request, client.flow, self.now, branch)
+        key, effects = self.layer.send_request(
+            client.request, client.flow, self.now, branch, give_up_s=client.give_up_s
+        )
         client.key = key
         client.has_provisional = False
         self._clients[key] = client
@@ -445,9 +477,28 @@ class SipStack:
         if response.status == 503 and client.alternatives:
             self._fail(client, 503)
             return
+        if response.status in HEADERS and self._is_authorized(client, response):
+            return
         if response.status < 200:
             client.has_provisional = True
         self._guard(client.owner, client.handler, response)
+
+    def _is_authorized(self, client: ClientRequest, response: Response) -> bool:
+        """Answer a challenge: the same request with credentials and the next number (§22.2, §8.1.3.5)."""
+        credentials, dialog = client.credentials, client.dialog
+        if credentials is None or not credentials.take(response, client.answered):
+            return False
+        again = client.request.copy()
+        number = again.cseq.number + 1
+        if dialog is not None:
+            dialog.local_seq = number = max(number, dialog.local_seq + 1)
+        again.headers.set("CSeq", f"{number} {again.method}")
+        credentials.authorize(again, self.entropy.token())
+        client.request = again
+        if client.key is not None:
+            self._clients.pop(client.key, None)
+        self._try(client)
+        return True
 
     def _fail(self, client: ClientRequest, status: int) -> None:
         if client.key is not None:
@@ -457,6 +508,10 @@ class SipStack:
             if was.transport == "TCP" and instead.transport == "UDP" and was.peer == instead.peer:
                 self._no_tcp[client.flow.peer] = self.now + 3600.0
             client.flow = client.alternatives.pop(0)
+            contact = client.request.headers.get("Contact")
+            if contact is not None:  # it says where we are on the new way
+                here = self.own_address_of(client.flow)
+                client.request.headers.set("Contact", contact.replace(self.own_address_of(was), here))
             self._try(client)
             return
         reason = UNREACHABLE if status == 503 else ""

@@ -1,9 +1,11 @@
 """One INVITE that we sent (RFC 3261 §13.2, RFC 3262 §4): initial or inside a dialog."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Protocol
 
 from pbx.errors import PbxError
+from pbx.sip.credentials import HEADERS, Credentials
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response, make_response
@@ -37,8 +39,11 @@ class InviteUac:
         alternatives: Sequence[Flow] = (),
         *,
         by_this_flow: bool = False,
+        credentials: Credentials | None = None,
+        dialog: Dialog | None = None,
+        give_up_s: float = inf,
     ) -> None:
-        self.request = request
+        """Send it; `credentials`, `dialog` and `give_up_s` as for `SipStack.send`."""
         self.is_final = False
         self.is_cancelled = False
         self.has_rung = False  # the callee has said more than 100: a person may know of the call
@@ -50,9 +55,23 @@ class InviteUac:
         self._ack: tuple[bytes, Dialog] | None = None
         self._rseq: dict[str, int] = {}  # the last reliable provisional of each early dialog
         self._forked: dict[str, tuple[bytes, Flow]] = {}  # ACKs of the 2xxs that lost
+        self._credentials = credentials
         self._client: ClientRequest = stack.send(
-            request, flow, self._receive, alternatives, owner, by_this_flow=by_this_flow
+            request,
+            flow,
+            self._receive,
+            alternatives,
+            owner,
+            by_this_flow=by_this_flow,
+            credentials=credentials,
+            dialog=dialog,
+            give_up_s=give_up_s,
         )
+
+    @property
+    def request(self) -> Request:
+        """The INVITE as it was sent last: with credentials, once it was challenged."""
+        return self._client.request
 
     @property
     def flow(self) -> Flow:
@@ -66,7 +85,7 @@ class InviteUac:
 
     def acknowledge(self, dialog: Dialog, body: bytes = b"") -> None:
         """Send the ACK of the 2xx (§13.2.2.4), with the answer when the 2xx carried the offer."""
-        ack = dialog.make_request("ACK", self.request.cseq.number)
+        ack = self._make_ack(dialog)
         if body:
             ack.headers.add("Content-Type", "application/sdp")
             ack.body = body
@@ -78,6 +97,7 @@ class InviteUac:
             return
         self.is_cancelled = True
         self._cancel_extra = extra
+        self._client.stop_trying()
         self._stack.timers.set((self, "cancel"), self._stack.now + 64 * self._stack.t.t1)
         if self._client.has_provisional:
             self._send_cancel()
@@ -100,13 +120,13 @@ class InviteUac:
         self._rseq[tag] = number
         prack = dialog.make_request("PRACK")
         prack.headers.add("RAck", f"{number} {self.request.cseq.number} INVITE")
-        self._stack.send(prack, dialog.hop(), _ignore)
+        self._stack.send(prack, dialog.hop(), _ignore, credentials=self._credentials, dialog=dialog)
         return True
 
     def acknowledge_fork(self, dialog: Dialog) -> None:
         """Send the ACK of a 2xx that opened one dialog too many."""
         hop = dialog.hop()
-        ack = dialog.make_request("ACK", self.request.cseq.number)
+        ack = self._make_ack(dialog)
         self._forked[dialog.id.remote_tag] = (self._stack.send_ack(ack, hop), hop)
 
     def stop(self) -> None:
@@ -126,6 +146,14 @@ class InviteUac:
             self.is_final = True
             owner, self._owner = self._owner, None
             owner.invite_refused(_terminated(self.request))
+
+    def _make_ack(self, dialog: Dialog) -> Request:
+        """An ACK carries the credentials of its INVITE (§22.1)."""
+        ack = dialog.make_request("ACK", self.request.cseq.number)
+        for _, name in HEADERS.values():
+            for value in self.request.headers.get_all(name):
+                ack.headers.add(name, value)
+        return ack
 
     def _receive(self, response: Response) -> None:
         owner = self._owner

@@ -25,7 +25,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 # What needs no escape beside letters, digits and -._~ in a user, a password, a parameter, a header.
 _MARK: Final = "!*'()"
-_USER_SAFE: Final = _MARK + "&=+$,;?/#"
+_USER_SAFE: Final = _MARK + "&=+$,;?/"
 _PASSWORD_SAFE: Final = _MARK + "&=+$,"
 _PARAM_SAFE: Final = _MARK + "[]/:&+$"
 _HEADER_SAFE: Final = _MARK + "[]/?:+$"
@@ -202,6 +202,11 @@ def _uri_headers(headers_text: str) -> Mapping[str, str]:
 
 def _unescape(text: str) -> str:
     return unescape(text, errors="surrogateescape") if "%" in text else text
+
+
+def escape_user(user: str) -> str:
+    """A user part as a URI writes it (RFC 3261 §25.1)."""
+    return _escape(user, _USER_SAFE)
 
 
 def _escape(text: str, safe: str) -> str:

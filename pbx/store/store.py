@@ -32,7 +32,14 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from pbx.errors import StoreError
 from pbx.office.snapshot import Office
-from pbx.store.schema import binding, call_record, member_password, office_item, revision
+from pbx.store.schema import (
+    binding,
+    caller_id_request,
+    hot_desk_login,
+    member_password,
+    office_item,
+    revision,
+)
 
 VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 MIGRATION_LOCK: Final = 0x70627831  # of PostgreSQL's advisory locks; any number that nobody else takes
@@ -97,7 +104,8 @@ class Store:
     def save(self, office: Office, expected: int | None = None) -> int:
         """Replace the office; returns the new revision.
 
-        What belongs to members and devices that are no more goes too: portal passwords and registrations.
+        What belongs to members, devices and extensions that are no more goes too: portal passwords,
+        registrations, logins at hot-desk phones, requests for caller IDs.
 
         Args:
             expected: the revision that the change is based on; when the office has changed since, nothing is
@@ -123,6 +131,9 @@ class Store:
             connection.execute(insert(office_item), rows)
             _forget(connection, member_password.c.email, emails)
             _forget(connection, binding.c.username, usernames)
+            _forget(connection, hot_desk_login.c.device, usernames)
+            _forget(connection, hot_desk_login.c.member, emails)
+            _forget(connection, caller_id_request.c.extension, {each.key for each in office.extensions})
             connection.execute(update(revision).values(number=number + 1))
             return number + 1
 
@@ -150,20 +161,6 @@ class Store:
             connection.execute(delete(binding).where(binding.c.username.in_(tuple(bindings))))
             if rows:
                 connection.execute(insert(binding), rows)
-
-    def add_records(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows of finished calls; one that is there already is replaced, so that trying twice is safe."""
-        rows = [fit(call_record, record) for record in {record["id"]: record for record in records}.values()]
-        if rows:
-            with self.writes() as connection:
-                connection.execute(delete(call_record).where(call_record.c.id.in_([r["id"] for r in rows])))
-                connection.execute(insert(call_record), rows)
-
-    def records(self) -> list[dict[str, Any]]:
-        """Every finished call, the oldest first."""
-        with self.reads() as connection:
-            query = select(call_record).order_by(call_record.c.started_at, call_record.c.id)
-            return [dict(row) for row in connection.execute(query).mappings()]
 
     def set_password(self, email: str, hashed: str) -> None:
         """Set a member's portal password."""

@@ -1,16 +1,20 @@
 """A thread that talks with the database for the core: the reactor only leaves notes, and never waits."""
 
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from time import monotonic
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic, time
 from typing import Any, Final
 
 from twisted.logger import Logger
 
 from pbx.errors import StoreError
 from pbx.office.snapshot import Office
+from pbx.store.lane import Lane
+from pbx.store.records import KEEP_S, Records
 from pbx.store.store import Store, UnusableError
+from pbx.store.traces import KEEP_S as TRACES_KEEP_S
+from pbx.store.traces import Traces
+from pbx.store.usage import ChargedLeg, OpenLeg, Usage
 
 log: Final = Logger()
 
@@ -18,7 +22,12 @@ BATCH: Final = 200
 GATHER_S: Final = 0.25  # what is not urgent waits so long for others: one transaction for all costs a tenth
 RETRY_S: Final = 1.0
 MOST_RECORDS: Final = 100_000  # a database that is gone for days must not eat all memory
+MOST_TRACES: Final = 10_000
 STOP_S: Final = 10.0
+BEAT_S: Final = 0.9  # a leg that a crash ends is charged to the last sign of life
+FIRST_TIDY_S: Final = 60.0  # a start has other things to do
+TIDY_S: Final = 3600.0
+TIDY_MORE_S: Final = 1.0  # between batches: others want to write, too
 
 Row = Mapping[str, Any]
 Answer = tuple[Office, int] | StoreError | None
@@ -26,10 +35,10 @@ Then = Callable[[Answer], None]
 
 
 class Writer:
-    """Bindings and call records on their way to the database, and the office on its way back.
+    """Bindings, call records, charges and traces on their way to the database; the office on its way back.
 
     What cannot be written is tried again until it can, or until the end. While the database is gone, only the
-    newest bindings of each device wait for it, and call records up to a limit.
+    newest bindings of each device wait for it, call records and traces up to a limit, and every charge.
     """
 
     def __init__(
@@ -38,14 +47,26 @@ class Writer:
         retry_s: float = RETRY_S,
         most_records: int = MOST_RECORDS,
         gather_s: float = GATHER_S,
+        *,
+        records: Records | None = None,
+        usage: Usage | None = None,
+        traces: Traces | None = None,
+        tidy_s: float = FIRST_TIDY_S,
     ) -> None:
-        self._store, self._retry_s, self._most_records = store, retry_s, most_records
-        self._gather_s = gather_s
+        self._store, self._retry_s, self._gather_s = store, retry_s, gather_s
+        self._kept = (records or Records(store), traces or Traces(store))
+        self._usage = usage or Usage(store)
         self._changed = threading.Condition()
         self._bindings: dict[str, Sequence[Row]] = {}
-        self._records: deque[Row] = deque()
+        # In this order: what a call cost is in the database before the call is.
+        self._charges: Lane[OpenLeg | ChargedLeg] = Lane(self._write_usage, _uncharged)
+        self._records: Lane[Row] = Lane(self._kept[0].add, _unrecorded, most_records)
+        self._traces: Lane[Row] = Lane(self._kept[1].add, _untraced, MOST_TRACES)
+        self._lanes: tuple[Lane[Any], ...] = (self._charges, self._records, self._traces)
+        self._open: set[str] = set()  # legs whose charge grows
+        self._beat_at = 0.0
+        self._tidy_at = monotonic() + tidy_s
         self._questions: list[tuple[int, Then]] = []
-        self._lost = 0
         self._has_urgent = False  # among the bindings
         self._is_idle = False  # the thread waits for work
         self._stopping = False
@@ -65,10 +86,24 @@ class Writer:
     def write_record(self, row: Row) -> None:
         """Add a finished call."""
         with self._changed:
-            if len(self._records) >= self._most_records:
-                self._records.popleft()
-                self._lost += 1
-            self._records.append(row)
+            self._records.put(row)
+            self._wake()
+
+    def write_usage(self, change: OpenLeg | ChargedLeg) -> None:
+        """A leg that is charged to an extension has begun, or ended; asked for before its call's record."""
+        with self._changed:
+            self._charges.put(change)
+            if isinstance(change, OpenLeg):
+                self._open.add(change.leg)
+            else:
+                self._open.discard(change.leg)
+            self._wake()
+
+    def write_traces(self, rows: Iterable[Row]) -> None:
+        """Add messages of traced calls."""
+        with self._changed:
+            for row in rows:
+                self._traces.put(row)
             self._wake()
 
     def look(self, known: int, then: Then) -> None:
@@ -86,7 +121,7 @@ class Writer:
     def waiting(self) -> int:
         """How many devices' bindings and call records are still to be written."""
         with self._changed:
-            return len(self._bindings) + len(self._records)
+            return self._count()
 
     def stop(self, timeout: float = STOP_S) -> None:
         """Write what is left, then end. Blocks: not for the reactor's thread."""
@@ -103,19 +138,22 @@ class Writer:
         while True:
             with self._changed:
                 self._is_idle = True
-                self._changed.wait_for(self._has_work, None)
+                self._changed.wait_for(self._has_work, self._rest_s())
                 self._is_idle = False
-                self._changed.wait_for(self._is_urgent, self._gather_s)
+                if self._has_work():
+                    self._changed.wait_for(self._is_urgent, self._gather_s)
                 bindings = self._take_bindings()
-                records = [self._records.popleft() for _ in range(min(BATCH, len(self._records)))]
+                rows = [lane.take(len(lane) if lane is self._charges else BATCH) for lane in self._lanes]
                 questions, self._questions = self._questions, []
-                is_last = self._stopping and not (self._bindings or self._records)
+                is_last = self._stopping and not self._count()
             done = True
             with log.failuresHandled("the writer failed"):  # a bug; what caused it is dropped
-                done = self._write(bindings, records)
+                done = self._write(bindings, rows)
             with log.failuresHandled("the writer failed"):
                 self._answer(questions)
-            if (not done or is_last) and self._end(bindings, records, done):
+            with log.failuresHandled("the writer failed"):
+                self._do_chores()
+            if (not done or is_last) and self._end(bindings, rows, done):
                 return
 
     def _wake(self) -> None:
@@ -125,10 +163,18 @@ class Writer:
             self._changed.notify()
 
     def _has_work(self) -> bool:
-        return bool(self._bindings or self._records or self._questions or self._stopping)
+        return bool(self._bindings or self._questions or self._stopping or any(self._lanes))
 
     def _is_urgent(self) -> bool:
         return self._has_urgent or bool(self._questions or self._stopping or len(self._records) >= BATCH)
+
+    def _count(self) -> int:
+        return len(self._bindings) + sum(map(len, self._lanes))
+
+    def _rest_s(self) -> float:
+        """How long to wait for work: until a sign of life or tidying is due."""
+        due = min(self._tidy_at, self._beat_at + BEAT_S) if self._open else self._tidy_at
+        return max(0.0, due - monotonic())
 
     def _take_bindings(self) -> dict[str, Sequence[Row]]:
         taken = dict(list(self._bindings.items())[:BATCH])
@@ -137,43 +183,58 @@ class Writer:
         self._has_urgent = self._has_urgent and bool(self._bindings)
         return taken
 
-    def _write(self, bindings: dict[str, Sequence[Row]], records: list[Row]) -> bool:
+    def _write(self, bindings: dict[str, Sequence[Row]], rows: list[list[Any]]) -> bool:
         """Write them; False when the database fails, and then they are still in what was handed in."""
-        if not bindings and not records:
+        if not bindings and not any(rows):
             return True
         try:
             if bindings:
-                self._try(lambda: self._store.save_bindings(bindings), self._each_binding, bindings)
+                self._write_bindings(bindings)
                 bindings.clear()
-            if records:
-                self._try(lambda: self._store.add_records(records), self._each_record, records)
-                records.clear()
+            for lane, each in zip(self._lanes, rows, strict=True):
+                lane.write(each)
         except StoreError as error:
             self._is_gone(error)
             return False
         self._is_back()
         return True
 
-    def _try(self, write: Callable[[], None], write_each: Callable[[Any], None], what: Any) -> None:
+    def _write_bindings(self, bindings: dict[str, Sequence[Row]]) -> None:
         """All at once; when one of them is unusable, one by one."""
         try:
-            write()
+            self._store.save_bindings(bindings)
         except UnusableError:
-            write_each(what)
+            for username, rows in bindings.items():
+                try:
+                    self._store.save_bindings({username: rows})
+                except UnusableError as error:
+                    log.error("registration of {user} not kept: {error}", user=username, error=str(error))
 
-    def _each_binding(self, bindings: dict[str, Sequence[Row]]) -> None:
-        for username, rows in bindings.items():
-            try:
-                self._store.save_bindings({username: rows})
-            except UnusableError as error:
-                log.error("registration of {user} not kept: {error}", user=username, error=str(error))
+    def _write_usage(self, changes: Sequence[OpenLeg | ChargedLeg]) -> None:
+        self._beat_at = monotonic()
+        self._usage.write(changes, self._beat_at)
 
-    def _each_record(self, records: list[Row]) -> None:
-        for row in records:
-            try:
-                self._store.add_records([row])
-            except UnusableError as error:
-                log.error("call {call} not recorded: {error}", call=row["id"], error=str(error))
+    def _do_chores(self) -> None:
+        """A sign of life while legs are charged; what is too old goes, a batch at a time."""
+        now = monotonic()
+        try:
+            if self._open and now >= self._beat_at + BEAT_S:
+                self._beat_at = now
+                self._usage.beat(now)
+            if now >= self._tidy_at and not self._stopping:
+                self._tidy_at = now + TIDY_S
+                if self._tidy():
+                    self._tidy_at = now + TIDY_MORE_S
+        except StoreError as error:
+            self._is_gone(error)
+
+    def _tidy(self) -> bool:
+        """Whether there may be more to forget."""
+        wall = time()
+        records, traces = self._kept
+        before = wall - KEEP_S
+        counts = (records.tidy(before), self._usage.tidy(before), traces.tidy(wall - TRACES_KEEP_S))
+        return any(counts)
 
     def _answer(self, questions: list[tuple[int, Then]]) -> None:
         for known, then in questions:
@@ -191,16 +252,15 @@ class Writer:
                 self._is_back()
             then(answer)
 
-    def _end(self, bindings: dict[str, Sequence[Row]], records: list[Row], done: bool) -> bool:
+    def _end(self, bindings: dict[str, Sequence[Row]], rows: list[list[Any]], done: bool) -> bool:
         """Whether the thread is over; if not, after a failure, what is left goes back and time passes."""
         with self._changed:
             self._bindings = {**bindings, **self._bindings}  # newer ones win
-            self._records.extendleft(reversed(records))
+            for lane, each in zip(self._lanes, rows, strict=True):
+                lane.give_back(each)
             if self._stopping:
                 if not done:
-                    log.error(
-                        "{count} changes could not be written", count=len(self._bindings) + len(self._records)
-                    )
+                    log.error("{count} changes could not be written", count=self._count())
                 return True
             self._changed.wait_for(lambda: self._stopping or bool(self._questions), self._retry_s)
             return False
@@ -216,6 +276,18 @@ class Writer:
             log.warn(
                 "the database is back after {gone} s; {lost} call records are lost",
                 gone=gone_s,
-                lost=self._lost,
+                lost=self._records.lost,
             )
-            self._gone_since, self._lost = None, 0
+            self._gone_since, self._records.lost = None, 0
+
+
+def _uncharged(row: OpenLeg | ChargedLeg, why: str) -> None:
+    log.critical("leg {leg} is not charged to {key}: {error}", leg=row.leg, key=row.key, error=why)
+
+
+def _unrecorded(row: Row, why: str) -> None:
+    log.error("call {call} not recorded: {error}", call=row["id"], error=why)
+
+
+def _untraced(row: Row, why: str) -> None:
+    log.error("a message of {subject} is not kept: {error}", subject=row["subject"], error=why)

@@ -7,10 +7,12 @@ from twisted.internet.defer import fail, succeed
 from twisted.internet.task import Clock
 
 from pbx.app import answers
-from pbx.app.answers import FAILURES, LOCKED_S, Answers
+from pbx.app.answers import Answers
 from pbx.call.dialogue import LOCKED, Unanswered
-from pbx.call.questions import CheckSecret, NewGreeting, NewMessage, NewRecording
+from pbx.call.locks import FAILURES, LOCKED_S, Locks
+from pbx.call.questions import CheckSecret, FindMember, FoundMember, NewGreeting, NewMessage, NewRecording
 from pbx.call.sound import Finish
+from pbx.office.member import Member
 from pbx.office.snapshot import Office
 from pbx.store.passwords import Passwords
 from pbx.store.voicemail import Mailbox
@@ -33,7 +35,7 @@ def check(reactor, monkeypatch):
     """What comes of a code."""
     monkeypatch.setattr(answers, "deferToThreadPool", lambda _reactor, _pool, f, *given: succeed(f(*given)))
     nothing = lambda *_: None  # noqa: E731
-    made = Answers(reactor, None, Path("/data"), Office, nothing, nothing, nothing)
+    made = Answers(reactor, None, Path("/data"), Office, Locks(), nothing, nothing, nothing)
 
     def check(code, subject="mailbox 100", stored=HASH):
         found = []
@@ -70,11 +72,67 @@ def test_a_right_one_in_between_counts_anew(check):
         assert check("1234") is True
 
 
+ANN_HASH = Passwords(n=2).hash("7781")
+OFFICE = Office(
+    members=(
+        Member("ann@acme.example", pin_hash=ANN_HASH),
+        Member("bob@acme.example", pin_hash=Passwords().hash("7782", like=ANN_HASH)),
+        Member("cy@acme.example"),
+    )
+)
+
+
+@pytest.fixture
+def find(reactor, monkeypatch):
+    """Whose PIN it is, in an office; and how often that was hashed."""
+    hashed = []
+
+    def at_once(_reactor, _pool, function, *given):
+        hashed.append(given[1])
+        return succeed(function(*given))
+
+    monkeypatch.setattr(answers, "deferToThreadPool", at_once)
+    nothing = lambda *_: None  # noqa: E731
+    locks = Locks()
+
+    def find(pin, office=OFFICE):
+        found = []
+        made = Answers(reactor, None, Path("/data"), lambda: office, locks, nothing, nothing, nothing)
+        made.answer(FindMember("hot desk 200", pin), found.append)
+        (answer,) = found
+        return answer.email if isinstance(answer, FoundMember) else answer
+
+    find.hashed = hashed
+    return find
+
+
+def test_a_pin_says_whose_it_is(find):
+    assert find("7781") == "ann@acme.example"
+    assert find("7782") == "bob@acme.example"
+    assert find("7783") is None
+    assert find("") is None
+
+
+def test_every_pin_costs_one_hash_also_where_nobody_has_one(find):
+    for pin, office in (("7781", OFFICE), ("7783", OFFICE), ("7781", Office())):
+        find(pin, office)
+    assert len(find.hashed) == 3
+    assert find.hashed[0] == find.hashed[1] == ANN_HASH
+    assert find.hashed[2].startswith("scrypt$16384$8$1$")
+
+
+def test_five_unknown_pins_lock_the_phone(find, reactor):
+    assert [find("0000") for _ in range(6)] == [None] * 5 + [LOCKED]
+    assert find("7781") == LOCKED
+    reactor.advance(LOCKED_S)
+    assert find("7781") == "ann@acme.example"
+
+
 def test_a_thread_that_fails_is_an_answer_too(reactor, monkeypatch):
     """Else the caller would wait for ever."""
     monkeypatch.setattr(answers, "deferToThreadPool", lambda *_: fail(RuntimeError("no thread")))
     nothing = lambda *_: None  # noqa: E731
-    made = Answers(reactor, None, Path("/data"), Office, nothing, nothing, nothing)
+    made = Answers(reactor, None, Path("/data"), Office, Locks(), nothing, nothing, nothing)
     found = []
     made.answer(CheckSecret("room 700", HASH, "1234"), found.append)
     assert [type(each) for each in found] == [Unanswered]
@@ -82,7 +140,7 @@ def test_a_thread_that_fails_is_an_answer_too(reactor, monkeypatch):
 
 def test_the_end_of_a_recording_that_nobody_knows_is_answered(reactor):
     nothing = lambda *_: None  # noqa: E731
-    made = Answers(reactor, None, Path("/data"), Office, nothing, nothing, nothing)
+    made = Answers(reactor, None, Path("/data"), Office, Locks(), nothing, nothing, nothing)
     found = []
     made.answer(Finish(NewMessage("m1", "100", "101", "", "100"), 3.0, "stopped"), found.append)
     made.answer(Finish(NewRecording("r1", "c", "100", "101", "100"), 3.0, "stopped"), found.append)
@@ -96,7 +154,7 @@ def test_a_greeting_that_was_too_short_is_told_also_where_there_is_an_older_one(
             then(Mailbox(key, "voicemail/100/greeting.wav"))
 
     nothing = lambda *_: None  # noqa: E731
-    made = Answers(reactor, Desk(), Path("/data"), Office, nothing, nothing, nothing)
+    made = Answers(reactor, Desk(), Path("/data"), Office, Locks(), nothing, nothing, nothing)
     found = []
     made.answer(Finish(NewGreeting("100"), seconds, "#"), found.append)
     assert found == [kept]

@@ -251,7 +251,8 @@ def tag(phone, side):
 
 
 def test_one_phone_cannot_hold_more_calls_that_wait_than_it_has_keys_for():
-    world = make_world()
+    extensions = tuple(replace(each, call_waiting=100) for each in OFFICE.extensions)
+    world = World(replace(OFFICE, extensions=extensions), Settings(DOMAIN))
     ann, bob, eve = world.phone("100"), world.phone("101"), world.phone("102")
     for _ in range(SET_UPS):
         assert send_with_credentials(world, ann, f"sip:101@{DOMAIN}") == 100

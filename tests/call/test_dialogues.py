@@ -250,9 +250,9 @@ PIN = CheckSecret("room", "hash", "1234")
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ([(CODE, "1234"), (PIN, True)], "1234"),
+        ([(CODE, "1234"), (PIN, True)], True),
         ([(CODE, None)], None),
-        ([(CODE, "1"), (replace(PIN, code="1"), False), (WRONG, ""), (CODE, "1234"), (PIN, True)], "1234"),
+        ([(CODE, "1"), (replace(PIN, code="1"), False), (WRONG, ""), (CODE, "1234"), (PIN, True)], True),
         ([(CODE, "1234"), (PIN, False), (WRONG, "")] * 3, None),
         ([(CODE, "1234"), (PIN, LOCKED), (LOCK, "")], None),
         ([(CODE, "1234"), (PIN, Unanswered("gone")), (WRONG, "")] * 3, None),

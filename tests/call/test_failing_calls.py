@@ -46,7 +46,7 @@ def hanging_up(world: World) -> World:
 def test_a_caller_hears_why_it_cannot_be_before_he_is_refused(world: World, monkeypatch):
     ann = world.phone("101")
     refusal = Reject(403, "Forbidden", "not allowed", announcement="call-not-allowed")
-    monkeypatch.setattr(world.exchange, "route", lambda caller, key: refusal)
+    monkeypatch.setattr(world.exchange.router, "dialled", lambda caller, key: refusal)
     ann.invite("900")
     assert ann.statuses()[-1] == 183
     assert b"m=audio" in ann.last(183).body
@@ -61,7 +61,7 @@ def test_a_caller_hears_why_it_cannot_be_before_he_is_refused(world: World, monk
 def test_a_caller_who_gives_up_in_the_announcement(world: World, monkeypatch):
     ann = world.phone("101")
     refusal = Reject(403, "Forbidden", "not allowed", announcement="call-not-allowed")
-    monkeypatch.setattr(world.exchange, "route", lambda caller, key: refusal)
+    monkeypatch.setattr(world.exchange.router, "dialled", lambda caller, key: refusal)
     ann.invite("900")
     ann.cancel()
     assert ann.statuses()[-1] == 487
@@ -116,7 +116,7 @@ AROUND_AN_ANNOUNCEMENT = {
 def test_the_tone_around_an_announcement(world: World, monkeypatch, status: int, sounds: list[str]):
     ann = world.phone("101")
     refusal = Reject(status, "", "not allowed", announcement="call-not-allowed")
-    monkeypatch.setattr(world.exchange, "route", lambda caller, key: refusal)
+    monkeypatch.setattr(world.exchange.router, "dialled", lambda caller, key: refusal)
     ann.invite("900")
     assert world.heard()[0] == sounds[0]
     world.finish()

@@ -8,8 +8,8 @@ class KeepingWorld(World):
     """Remembers what it is asked to save."""
 
     def __post_init__(self):
-        super().__post_init__()
         self.saved: list[bool] = []
+        super().__post_init__()
 
     def perform(self, effects):
         self.saved += [effect.is_urgent for effect in effects if isinstance(effect, SaveBindings)]

@@ -4,8 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pbx.call.effects import Missed, Note, SaveBindings, WriteRecord
+from pbx.call.carrier import Resolve
+from pbx.call.effects import (
+    EmergencyDialled,
+    Missed,
+    Note,
+    SaveBindings,
+    SaveLogins,
+    Traced,
+    TracedMessage,
+    WriteRecord,
+)
 from pbx.call.exchange import Exchange, Settings
+from pbx.call.logins import Login
 from pbx.call.sound import Begin, Question, Render
 from pbx.entropy import SeededEntropy
 from pbx.media.orders import (
@@ -30,6 +41,7 @@ from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import parse_datagram
 from pbx.sip.transaction.types import Ignored, Send
+from pbx.sip.uri import SipUri, parse_uri
 
 DOMAIN = "pbx.local"
 SERVER = ("192.0.2.1", 5060)
@@ -57,6 +69,13 @@ def make_extension(key: str, usernames: tuple[str, ...], timeout: int = 20, **ch
     return Extension(key, f"Phone {key}", devices=devices, no_answer=NoAnswer("hangup", timeout=timeout))
 
 
+def literal_flow(uri: str) -> Flow:
+    """The way to a server that is written as an address."""
+    parsed = parse_uri(uri)
+    assert isinstance(parsed, SipUri)
+    return Flow(parsed.transport or "UDP", (parsed.host, parsed.port or 5060), SERVER)
+
+
 @dataclass
 class World:
     """The exchange between phones; `step` and `wait` move time."""
@@ -69,10 +88,14 @@ class World:
     records: list[Any] = field(default_factory=list)
     orders: list[Any] = field(default_factory=list)
     missed: list[Any] = field(default_factory=list)
+    traces: list[TracedMessage] = field(default_factory=list)
+    logins: tuple[Login, ...] = ()  # as they were saved last
+    emergencies: list[Any] = field(default_factory=list)
     sounds: list[Any] = field(default_factory=list)  # prompts that were rendered; their place is their stem
     questions: list[Any] = field(default_factory=list)
     answer: Callable[[Any], Any] = lambda about: "/file.wav" if isinstance(about, Begin) else True
     media_answers: bool = True
+    find: Callable[[str], Any] = lambda uri: [literal_flow(uri)]  # ways to a carrier, or why there are none
     user_agent: str = "test phone"  # SIPp's phones are not asked by OPTIONS
 
     def __post_init__(self) -> None:
@@ -129,14 +152,24 @@ class World:
                     self.bugs.append(self.notes[-1])
             elif isinstance(effect, WriteRecord):
                 self.records.append(effect.record)
+            elif isinstance(effect, Traced):
+                self.traces += effect.messages
             elif isinstance(effect, Missed):
                 self.missed.append(effect)
+            elif isinstance(effect, SaveLogins):
+                self.logins = effect.logins
+            elif isinstance(effect, EmergencyDialled):
+                self.emergencies.append(effect)
             elif isinstance(effect, (SaveBindings, Ignored)):
                 pass
             elif isinstance(effect, Render):
                 self.sounds.append(effect.prompt)
                 stem = str(len(self.sounds) - 1)
                 self.perform(self.exchange.rendered(effect.number, stem, self.now))
+            elif isinstance(effect, Resolve):
+                found = self.find(effect.uri)
+                answer = ((), found) if isinstance(found, str) else (found, "")
+                self.perform(self.exchange.resolved(effect.number, *answer, self.now))
             elif isinstance(effect, Question):
                 self.questions.append(effect.about)
                 answer = self.answer(effect.about)
@@ -182,6 +215,8 @@ class World:
         exchange = self.exchange
         for username in exchange.location.usernames():
             exchange.location.clear(username)  # a phone that is asked by OPTIONS is a transaction at times
+        exchange.trunks.stop()
+        self.perform(exchange.expire(self.now))
         self.wait(200.0)
         left = {
             "calls": len(exchange.calls),

@@ -21,6 +21,7 @@ from pbx.office.branch import (
     Times,
 )
 from pbx.office.caller_id import CallerId
+from pbx.office.codes import Codes
 from pbx.office.credentials import make_ha1
 from pbx.office.device import Device
 from pbx.office.extension import Extension
@@ -275,7 +276,7 @@ def trunk_values(draw, name):
 
 
 @st.composite
-def settings_values(draw):
+def settings_values(draw, keys):
     return Settings(
         name=draw(labels),
         country=draw(st.sampled_from(["", "SG", "VN"])),
@@ -286,6 +287,9 @@ def settings_values(draw):
         voicemail_messages=draw(st.integers(1, 10_000)),
         voicemail_minutes=draw(st.integers(1, 10_000)),
         recording_days=draw(st.integers(0, 3650)),
+        hot_desk_keys=draw(some_of(keys)),
+        hot_desk_logout=draw(st.sampled_from(["never", "8h", "18:00"])),
+        codes=draw(st.builds(Codes, park=st.sampled_from(["", "*85", "#5"]), hot_desk=some_of(["00", "*0"]))),
     )
 
 
@@ -310,7 +314,7 @@ def offices(draw):
     ]
     server = st.just("sip:192.168.1.20")
     return Office(
-        settings=draw(settings_values()),
+        settings=draw(settings_values(keys)),
         members=members,
         extensions=tuple(
             draw(extensions(key, inside, members, ours, gateway_names, rule_names)) for key in inside

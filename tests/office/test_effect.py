@@ -21,12 +21,11 @@ def test_what_is_only_stored_is_listed_once_by_its_outermost_table():
         '[extension.no_answer]\naction = "hangup"\n[extension.no_answer.greeting]\ntext = "x"\npitch = 3\n'
         "[extension.incoming]\ndo_not_disturb = true\n"
         '[[extension]]\nkey = "101"\nrecord = "all"\n'
-        '[[trunk]]\nname = "a"\nserver = "sip:a.example"\n[[trunk]]\nname = "b"\nserver = "sip:b.example"\n'
+        '[[outbound_rule]]\nname = "a"\n[[outbound_rule]]\nname = "b"\n'
     ).office
     assert not_yet_in_effect(office) == [
-        "extension.passcode",
         "extension.incoming",
-        "trunk",
+        "outbound_rule",
     ]
 
 

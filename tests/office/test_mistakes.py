@@ -196,12 +196,40 @@ ADDED = {
         '"1234567"',
         "2 to 6 digits",
     ),
+    "a code that begins like a key": (
+        *('[office.codes]\npark = "85"', 1, "office.codes.park", '"85"'),
+        "the first * or #",
+    ),
+    "one code for two services": (
+        *('[office.codes]\npark = "*86"', 1, "office.codes.park", '"*86" a second time'),
+        "each code once",
+    ),
+    "a code for login that is another's": (
+        *('[office.codes]\nhot_desk = ["*85"]', 1, "office.codes.hot_desk", '"*85" a second time'),
+        "each code once",
+    ),
+    "a code that is an emergency number": (
+        *('[office]\nemergency = ["00"]', 0, "office.codes.hot_desk", '"00"'),
+        "no emergency number",
+    ),
+    "a code in a call that another hides": (
+        *('[office.codes]\ntransfer = "#*1"', 1, "office.codes.transfer", '"#*1"'),
+        'a code in which record = "*1" is not pressed',
+    ),
+    "a hot desk that may dial nobody": (
+        *('[office]\nhot_desk_keys = ["100", "199"]', 1, "office.hot_desk_keys[2]", '"199"'),
+        "the key of an extension, a group or a room",
+    ),
+    "a logout at no time": (
+        *('[office]\nhot_desk_logout = "25:00"', 1, "office.hot_desk_logout", '"25:00"'),
+        '"never", a time after the login',
+    ),
     "a feature code as a key": (
         '[[extension]]\nkey = "*97"',
         1,
         'extension "*97".key',
         '"*97"',
-        "this is the feature code for: own voicemail",
+        "is a code ([office.codes])",
     ),
     "an emergency number as a key": (
         '[[room]]\nkey = "112"',
@@ -437,20 +465,6 @@ ADDED = {
         'extension "102".no_answer.greeting.text',
         "mp3 and text",
         "one of the two",
-    ),
-    "a caller ID that is not ours": (
-        EXTENSION + '[extension.caller_id]\nnumber = "+6560001009"',
-        3,
-        'extension "102".caller_id.number',
-        '"+6560001009"',
-        "an office number, or the mobile of the assignee (+6560001000)",
-    ),
-    "a caller ID that is the mobile of somebody else": (
-        EXTENSION + '[extension.caller_id]\nassigned = ["+6598765432"]',
-        3,
-        'extension "102".caller_id.assigned[1]',
-        '"+6598765432"',
-        "an office number",
     ),
     "a caller ID that is not among the assigned": (
         EXTENSION + '[extension.caller_id]\nmode = "assigned"\nnumber = "+6560001000"',

@@ -59,7 +59,7 @@ MUFASA = Challenge(
     opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS",
 )
 BOB = Challenge(realm="biloxi.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093")
-RFC_2069 = Challenge(realm="testrealm@host.com", nonce=BOB.nonce, has_qop=False)
+RFC_2069 = Challenge(realm="testrealm@host.com", nonce=BOB.nonce, qop="")
 VECTORS = {
     "RFC 7616 §3.9.1, MD5": (
         (MUFASA, "Mufasa", "Circle of Life", "GET", "/dir/index.html"),
@@ -152,13 +152,17 @@ def test_settings_that_cannot_be_are_a_usage_error(settings):
 CHALLENGES = {
     "the topmost that we know": (
         ['Digest realm="a", nonce="1", algorithm=SHA-512-256', 'Digest realm="a", nonce="2", algorithm=MD5'],
-        Challenge("a", "2", has_qop=False),
+        Challenge("a", "2", qop=""),
     ),
     "no algorithm means MD5, and is not named in the answer": (
         ['Digest realm="a", nonce="n", qop="auth,auth-int"'],
         Challenge("a", "n", names_algorithm=False),
     ),
-    "qop without auth is none that we know": (['Digest realm="a", nonce="n", qop="auth-int"'], None),
+    "integrity only where nothing else is offered": (
+        ['Digest realm="a", nonce="n", algorithm=MD5, qop="auth-int"'],
+        Challenge("a", "n", qop="auth-int"),
+    ),
+    "no quality that we know": (['Digest realm="a", nonce="n", qop="auth-conf"'], None),
     "everything in another order and spelling": (
         ['DIGEST\tNONCE = "n" ,Stale=TRUE,opaque="",algorithm="sha-256",QOP="auth" , realm="x \\"y\\", z"'],
         Challenge('x "y", z', "n", "SHA-256", opaque="", is_stale=True),
@@ -177,7 +181,7 @@ def test_a_client_chooses(values, expected):
         value = answer(chosen, "u", "p", "BYE", "sip:x", nc=1, cnonce="c")
         assert ("algorithm=" in value) == chosen.names_algorithm
         assert ("opaque=" in value) == (chosen.opaque is not None)
-        assert ("qop=" in value) == chosen.has_qop
+        assert ("qop=" in value) == bool(chosen.qop)
 
 
 # --- the check ---------------------------------------------------------------------------------------------

@@ -42,11 +42,6 @@ def make_office(name: str = "Acme", text: str = OFFICE) -> Office:
     return replace(office, settings=replace(office.settings, name=name))
 
 
-def record(number: int, **changes: object) -> dict[str, object]:
-    row = {"id": f"call-{number}", "started_at": 1000.0 + number, "caller": "100", "callee": "101"}
-    return {**row, "state": "answered", "body": {"legs": [number]}, **changes}
-
-
 # --- the office --------------------------------------------------------------------------------------------
 
 
@@ -54,7 +49,6 @@ def test_a_new_database_holds_nothing(store):
     assert store.load() == (None, 0)
     assert store.revision() == 0
     assert store.load_bindings() == []
-    assert store.records() == []
 
 
 def test_the_migrations_make_the_tables_that_queries_are_built_from(store, url):
@@ -152,42 +146,6 @@ def test_bindings_of_a_device_that_is_removed_go_with_it(store):
     store.save_bindings({"100": [{"contact": "a"}], "101": [{"contact": "b"}]})
     store.save(make_office(text=OFFICE[: OFFICE.rindex("[[extension]]")]))
     assert store.load_bindings() == [{"contact": "a"}]
-
-
-def test_a_call_that_is_recorded_twice_is_there_once(store):
-    store.add_records([record(2), record(1)])
-    store.add_records([record(2, state="failed"), record(3), record(3, state="busy")])
-    assert [(row["id"], row["state"]) for row in store.records()] == [
-        ("call-1", "answered"),
-        ("call-2", "failed"),
-        ("call-3", "busy"),
-    ]
-    assert store.records()[0]["body"] == {"legs": [1]}
-
-
-def test_no_records_are_no_work(store):
-    store.add_records([])
-    assert store.records() == []
-
-
-@pytest.mark.parametrize(
-    ("callee", "kept"),
-    {
-        "a long one is cut": ("9" * 300, "9" * 255),
-        "a zero byte, which PostgreSQL refuses": ("1\0002", "1\ufffd2"),
-        "half a character": ("1\udc80", "1?"),
-        "no ASCII": ("日本", "日本"),
-    }.values(),
-)
-def test_whatever_a_stranger_dials_can_be_recorded(store, callee, kept):
-    store.add_records([record(1, callee=callee, body={"why": callee[:3]})])
-    assert [row["callee"] for row in store.records()] == [kept]
-
-
-def test_what_no_database_takes_is_unusable_which_is_not_the_same_as_gone(store):
-    with pytest.raises(UnusableError):
-        store.add_records([record(1, body={"what": object()})])
-    assert store.records() == []
 
 
 def test_passwords_are_replaced_and_go_with_their_member(store):

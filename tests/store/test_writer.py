@@ -8,6 +8,7 @@ from twisted.logger import globalLogPublisher
 from pbx.errors import StoreError
 from pbx.office.snapshot import Office
 from pbx.store.store import UnusableError
+from pbx.store.usage import ChargedLeg, OpenLeg
 from pbx.store.writer import BATCH, Writer
 
 SOON = 10.0
@@ -28,15 +29,24 @@ class FakeStore:
         self.hold.set()
         self.tried = threading.Semaphore(0)
         self.batches: list[int] = []
+        self.beats = threading.Semaphore(0)
 
     def save_bindings(self, bindings):
         self._enter(bindings)
         self.bindings.update(bindings)
 
-    def add_records(self, rows):
+    def add(self, rows):
         self._enter({row["id"] for row in rows})
         self.batches.append(len(rows))
         self.records += [row["id"] for row in rows]
+
+    def write(self, changes, alive_s):
+        self._enter({change.leg for change in changes})
+        self.records += [f"usage {each.leg}" for each in changes]
+
+    def beat(self, alive_s):
+        self._enter(())
+        self.beats.release()
 
     def revision(self):
         self._enter(())
@@ -72,12 +82,16 @@ def said():
     globalLogPublisher.removeObserver(observe)
 
 
+def make(store: FakeStore, **options: object) -> Writer:
+    return Writer(store, records=store, usage=store, **options)
+
+
 def row(name: str) -> dict[str, str]:
     return {"id": name}
 
 
 def test_everything_is_written_before_it_stops(store):
-    writer = Writer(store)
+    writer = make(store)
     for number in range(3 * BATCH):
         writer.write_record(row(f"call-{number}"))
     writer.save_bindings("100", [{"contact": "a"}])
@@ -88,14 +102,14 @@ def test_everything_is_written_before_it_stops(store):
 
 
 def test_a_phone_in_a_new_place_is_saved_without_waiting_for_others(store):
-    writer = Writer(store, gather_s=NEVER)
+    writer = make(store, gather_s=NEVER)
     writer.save_bindings("100", [{"contact": "a"}], is_urgent=True)
     assert store.tried.acquire(timeout=SOON)
     writer.stop()
 
 
 def test_what_is_urgent_takes_along_what_waits_for_others(store):
-    writer = Writer(store, gather_s=NEVER)
+    writer = make(store, gather_s=NEVER)
     writer.write_record(row("call-1"))
     writer.save_bindings("100", [{"contact": "refreshed"}])
     for number in range(2 * BATCH):
@@ -109,7 +123,7 @@ def test_what_is_urgent_takes_along_what_waits_for_others(store):
 
 def test_only_the_newest_bindings_of_a_device_wait(store):
     store.hold.clear()
-    writer = Writer(store)
+    writer = make(store)
     writer.write_record(row("busy with this"))
     assert store.tried.acquire(timeout=SOON)
     for number in range(50):
@@ -122,7 +136,7 @@ def test_only_the_newest_bindings_of_a_device_wait(store):
 
 def test_what_fails_is_tried_again_until_it_works_and_complained_of_once(store, said):
     store.gone = True
-    writer = Writer(store, retry_s=0.001, gather_s=0.0)
+    writer = make(store, retry_s=0.001, gather_s=0.0)
     writer.write_record(row("call-1"))
     writer.save_bindings("100", [{"contact": "old"}])
     for _ in range(5):
@@ -142,7 +156,7 @@ def test_what_fails_is_tried_again_until_it_works_and_complained_of_once(store, 
 def test_bindings_that_come_while_older_ones_fail_are_the_ones_that_are_kept(store):
     store.hold.clear()
     store.gone = True
-    writer = Writer(store, retry_s=0.001)
+    writer = make(store, retry_s=0.001)
     writer.save_bindings("100", [{"contact": "old"}])
     assert store.tried.acquire(timeout=SOON)  # it is being written
     writer.save_bindings("100", [{"contact": "new"}])
@@ -155,7 +169,7 @@ def test_bindings_that_come_while_older_ones_fail_are_the_ones_that_are_kept(sto
 
 def test_records_that_wait_are_limited_and_the_lost_ones_counted(store, said):
     store.gone = True
-    writer = Writer(store, retry_s=0.001, most_records=10)
+    writer = make(store, retry_s=0.001, most_records=10)
     writer.write_record(row("first"))
     assert store.tried.acquire(timeout=SOON)
     assert store.tried.acquire(timeout=SOON)
@@ -172,7 +186,7 @@ def test_records_that_wait_are_limited_and_the_lost_ones_counted(store, said):
 
 def test_a_database_that_is_gone_at_the_end_holds_nobody_up(store, said):
     store.gone = True
-    writer = Writer(store)
+    writer = make(store)
     writer.write_record(row("call-1"))
     writer.save_bindings("100", [])
     writer.stop()
@@ -181,7 +195,7 @@ def test_a_database_that_is_gone_at_the_end_holds_nobody_up(store, said):
 
 def test_a_database_that_hangs_at_the_end_is_left_behind(store, said):
     store.hold.clear()
-    writer = Writer(store)
+    writer = make(store)
     writer.write_record(row("call-1"))
     assert store.tried.acquire(timeout=SOON)
     writer.write_record(row("call-2"))
@@ -193,7 +207,7 @@ def test_a_database_that_hangs_at_the_end_is_left_behind(store, said):
 def test_one_row_that_cannot_be_written_does_not_hold_up_the_others(store, said):
     store.refused = {"call-2", "101"}
     store.hold.clear()
-    writer = Writer(store)
+    writer = make(store)
     writer.write_record(row("call-0"))
     assert store.tried.acquire(timeout=SOON)
     for name in ("call-1", "call-2", "call-3"):
@@ -224,7 +238,7 @@ def test_a_look_at_the_office(store, known, changes, expected):
     for name, value in changes.items():
         setattr(store, name, value)
     answers = []
-    writer = Writer(store)
+    writer = make(store)
     writer.look(known, answers.append)
     writer.stop()
     [answer] = answers
@@ -232,8 +246,64 @@ def test_a_look_at_the_office(store, known, changes, expected):
 
 
 def test_the_thread_survives_a_bug_of_who_asked(store):
-    writer = Writer(store)
+    writer = make(store)
     writer.look(1, lambda _answer: 1 / 0)
     writer.write_record(row("call-1"))
     writer.stop()
     assert store.records == ["call-1"]
+
+
+def opened(leg: str) -> OpenLeg:
+    return OpenLeg(leg, "call", "100", "2026-11", "+8490", "0.12", "0", 60, 1000.0, 5.0)
+
+
+def charged(leg: str) -> ChargedLeg:
+    return ChargedLeg(leg, "call", "100", "2026-11", "+8490", 1000.0, 60.0, "0.12")
+
+
+def test_what_a_call_cost_is_written_before_the_call(store):
+    writer = make(store)
+    for number in range(3 * BATCH):
+        writer.write_usage(charged(f"leg-{number}"))
+    writer.write_record(row("call-1"))
+    writer.stop()
+    assert store.records == [*(f"usage leg-{number}" for number in range(3 * BATCH)), "call-1"]
+
+
+def test_no_call_is_written_while_its_cost_cannot_be(store):
+    store.gone = True
+    writer = make(store, retry_s=0.001, gather_s=0.0)
+    writer.write_usage(charged("leg"))
+    writer.write_record(row("call-1"))
+    for _ in range(5):
+        assert store.tried.acquire(timeout=SOON)
+    assert store.records == []
+    store.gone = False
+    writer.stop()
+    assert store.records == ["usage leg", "call-1"]
+
+
+def test_a_charge_that_no_database_takes_is_complained_of_loudly(store, said):
+    store.refused = {"bad"}
+    writer = make(store)
+    writer.write_usage(charged("bad"))
+    writer.write_usage(charged("good"))
+    writer.stop()
+    assert store.records == ["usage good"]
+    assert said == ["leg bad is not charged to 100: database: no"]
+
+
+def test_signs_of_life_come_only_while_a_leg_is_up(store):
+    writer = make(store, gather_s=0.0)
+    writer.write_usage(opened("leg"))
+    assert store.beats.acquire(timeout=SOON)
+    assert store.beats.acquire(timeout=SOON)
+    writer.write_usage(charged("leg"))
+    writer.write_record(row("call-1"))
+    while writer.waiting:
+        assert store.tried.acquire(timeout=SOON)
+    writer.look(1, lambda _answer: None)
+    writer.stop()
+    while store.beats.acquire(blocking=False):
+        pass
+    assert not writer._open

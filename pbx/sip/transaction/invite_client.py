@@ -52,9 +52,9 @@ class InviteClientTransaction:
         self._interval = timers.a
         self._timer_a = self._timer_b = _NEVER
 
-    def start(self, now: float) -> list[Effect]:
-        """Send the INVITE for the first time."""
-        self._timer_b = now + self.timers.b
+    def start(self, now: float, give_up_s: float = _NEVER) -> list[Effect]:
+        """Send the INVITE for the first time; time out after a silence of `give_up_s`, at most timer B."""
+        self._timer_b = now + min(self.timers.b, give_up_s)
         self._timer_a = _NEVER if self.flow.is_reliable else now + self._interval
         self.deadline = min(self._timer_a, self._timer_b)
         return [Send(self._data, self.flow)]

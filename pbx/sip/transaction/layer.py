@@ -1,6 +1,7 @@
 """All transactions of one stack as one machine: matching, opening, ending (RFC 3261 §17, RFC 6026)."""
 
 from collections import Counter
+from math import inf
 from typing import Final
 
 from pbx.deadlines import Deadlines
@@ -72,11 +73,18 @@ class TransactionLayer:
         return self._open(message, key, flow, now)
 
     def send_request(
-        self, request: Request, flow: Flow, now: float, branch: str | None = None
+        self,
+        request: Request,
+        flow: Flow,
+        now: float,
+        branch: str | None = None,
+        *,
+        give_up_s: float = inf,
     ) -> tuple[TransactionKey, list[Effect]]:
         """Open a client transaction; the branch of the request's top Via must be a new one.
 
-        Whoever has just made the Via hands in its `branch`: it need not be read again.
+        Whoever has just made the Via hands in its `branch`: it need not be read again. `give_up_s` shortens
+        timers B and F.
 
         A CANCEL has the branch of its INVITE, which must have had a provisional response (§9.1). From then
         on the INVITE waits 64*T1 for its final response and then times out.
@@ -102,7 +110,7 @@ class TransactionLayer:
                 self._limit_invite(invite_key_of(key), now)
             client = NonInviteClientTransaction(key, request, flow, self._timers)
         self._clients[key] = client
-        effects += self._settle(client, client.start(now))
+        effects += self._settle(client, client.start(now, give_up_s))
         return key, effects
 
     def respond(self, key: TransactionKey, response: Response, now: float) -> list[Effect]:

@@ -39,9 +39,9 @@ class NonInviteClientTransaction:
         self._interval = timers.e
         self._timer_e = self._timer_f = _NEVER
 
-    def start(self, now: float) -> list[Effect]:
-        """Send the request for the first time."""
-        self._timer_f = now + self.timers.f
+    def start(self, now: float, give_up_s: float = _NEVER) -> list[Effect]:
+        """Send the request for the first time; time out after `give_up_s`, at the latest by timer F."""
+        self._timer_f = now + min(self.timers.f, give_up_s)
         self._timer_e = _NEVER if self.flow.is_reliable else now + self._interval
         self.deadline = min(self._timer_e, self._timer_f)
         return [Send(self._data, self.flow)]

@@ -34,6 +34,7 @@ url = "sqlite:///{data}/pbx.db"
 udp = ["127.0.0.1:{port}", "[::1]:{port}"]
 tcp = ["127.0.0.1:{port}", "[::1]:{port}"]
 tls = ["127.0.0.1:{tls_port}", "[::1]:{tls_port}"]
+trusted_ca = "{trusted_ca}"
 
 [rtp]
 ports = [{rtp_first}, {rtp_last}]
@@ -60,6 +61,7 @@ class PbxServer:
         failed_auth: how many wrong passwords an address has. Many, since all phones have the same one.
         rtp_ports: how many ports its audio has.
         limits: further lines of [limits].
+        trusted_ca: a PEM file with who may sign the certificates of trunks.
         kernel: "auto" only in a network namespace of its own: the kernel does it for all in it.
     """
 
@@ -71,6 +73,7 @@ class PbxServer:
         rtp_ports: int = RTP_PORTS,
         limits: str = "",
         kernel: str = "off",
+        trusted_ca: str = "",
     ) -> None:
         self.folder = folder
         self._rtp_ports = rtp_ports
@@ -84,6 +87,7 @@ class PbxServer:
         self._failed_auth = failed_auth
         self._limits = limits
         self._kernel = kernel
+        self._trusted_ca = trusted_ca
         self._rtp_ports = rtp_ports
         self._program: Program | None = None
         self._mark = 0
@@ -131,6 +135,7 @@ class PbxServer:
                 failed_auth=self._failed_auth,
                 limits=self._limits,
                 kernel=self._kernel,
+                trusted_ca=self._trusted_ca,
             )
         )
         self.apply(self._office)

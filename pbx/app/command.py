@@ -1,0 +1,89 @@
+"""What commands have in common: their options, how they fail, the database, the running server."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from pbx.app.client import ServerGoneError, ask
+from pbx.app.report import report_error
+from pbx.config import Config, load_config
+from pbx.errors import PbxError
+from pbx.office.snapshot import Office
+from pbx.store.store import Store, has_database, open_store
+
+DEFAULT_CONFIG: Final = "pbx.toml"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def command(function: F) -> F:
+    """Adds --config and --json, and turns errors into one clear message and exit code 2."""
+
+    @click.option("--config", "config_path", default=None, help="pbx.toml; all defaults without one.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @wraps(function)
+    def wrapped(*args: Any, config_path: str | None, as_json: bool, **kwargs: Any) -> Any:
+        group = click.get_current_context().parent  # `pbx mail --config x test` has them there
+        given: Mapping[str, Any] = group.params if group is not None else {}
+        config_path, as_json = config_path or given.get("config_path"), as_json or bool(given.get("as_json"))
+        try:
+            return function(*args, config=_config(config_path), as_json=as_json, **kwargs)
+        except PbxError as error:
+            report_error(error, as_json)
+            sys.exit(2)
+
+    return wrapped  # type: ignore[return-value]  # the decorated function takes the options too
+
+
+def _config(path: str | None) -> Config:
+    if path is None and not Path(DEFAULT_CONFIG).exists():
+        return load_config(None)
+    return load_config(path or DEFAULT_CONFIG)
+
+
+class NoOfficeError(PbxError):
+    """Nothing has been applied yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the database holds no office yet: `pbx apply office.toml` or `pbx serve` makes one")
+
+
+@contextmanager
+def opened(config: Config, make: bool = True) -> Iterator[Store]:
+    """The database, for as long as a command needs it; `make` makes one where there is none."""
+    store = open_store(config.database.url, make)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def load_office(config: Config) -> Office:
+    """The office in the database.
+
+    Raises:
+        NoOfficeError: there is none.
+    """
+    if not has_database(config.database.url):
+        raise NoOfficeError
+    with opened(config) as store:
+        office, _ = store.load()
+    if office is None:
+        raise NoOfficeError
+    return office
+
+
+def tell_server(config: Config) -> str:
+    """Have a running server act on the change at once; what became of that, in words."""
+    try:
+        ask(config.server.data, "reload")
+    except ServerGoneError:
+        return "no server answers here; one that runs notices within seconds"
+    except PbxError as error:
+        return f"but the running server said: {error}"
+    return "in force from the next call on"

@@ -1,0 +1,174 @@
+"""A request from a carrier: which trunk or gateway sends it, which number is called, and who calls.
+
+The rules are in docs/decisions/trunks.md.
+"""
+
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final, Literal
+
+from pbx.call.identity import ANONYMOUS_HOST, wants_privacy
+from pbx.call.outside import format_number
+from pbx.errors import PeerError
+from pbx.immutable import immutable
+from pbx.office.gateway import Gateway
+from pbx.office.snapshot import Office
+from pbx.office.trunk import Trunk
+from pbx.sip.fields import NameAddr, parse_name_addrs
+from pbx.sip.flow import Flow
+from pbx.sip.message import Request
+from pbx.sip.uri import OpaqueUri, SipUri
+
+NOBODY: Final = frozenset({"anonymous", "restricted", "unavailable", "unknown", "private", ""})
+
+Kind = Literal["trunk", "gateway"]
+Peer = tuple[str, int]  # address literal and port
+
+
+@immutable
+class TrunkSender:
+    """The trunk or gateway that a request comes from."""
+
+    to: Trunk | Gateway
+
+    @property
+    def name(self) -> str:
+        return self.to.name
+
+    @property
+    def is_gateway(self) -> bool:
+        return isinstance(self.to, Gateway)
+
+    @property
+    def kind(self) -> Kind:
+        return "gateway" if self.is_gateway else "trunk"
+
+
+@immutable
+class Calling:
+    """Who calls from outside.
+
+    Attributes:
+        number: as the carrier writes it, "" when it does not say.
+        is_private: it is not to be shown.
+    """
+
+    number: str
+    name: str = ""
+    is_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a trunk or gateway may send from: the places of its server, and the addresses it lists."""
+
+    to: Trunk | Gateway
+    servers: Set[Peer]
+    networks: Sequence[IPv4Network | IPv6Network] = ()
+
+    def rank(self, flow: Flow, *, is_device: bool, is_shared: bool) -> int:
+        """How surely a request that came by `flow` is from here: 0 = it is not, 3 = without a doubt.
+
+        Args:
+            is_device: it claims to come from a device of ours.
+            is_shared: a phone is registered from the same address.
+        """
+        address = flow.peer[0]
+        if flow.peer in self.servers:
+            return 3
+        if is_device:
+            return 0
+        if self.networks and any(ip_address(address) in network for network in self.networks):
+            return 2
+        return 1 if not is_shared and any(address == server for server, _ in self.servers) else 0
+
+
+def networks_of(to: Trunk | Gateway) -> Sequence[IPv4Network | IPv6Network]:
+    """What a trunk lists: addresses and networks."""
+    return () if isinstance(to, Gateway) else [ip_network(each) for each in to.addresses]
+
+
+def recognise(
+    request: Request,
+    flow: Flow,
+    sources: Iterable[Source],
+    office: Office,
+    is_ours: Callable[[str], bool],
+    is_shared: Callable[[str], bool],
+) -> TrunkSender | None:
+    """The trunk or gateway that sends a request outside of dialogs; None: whoever it is has to prove it.
+
+    Args:
+        is_ours: whether a host is the office's domain or an address of this server.
+        is_shared: whether a phone is registered from an address.
+    """
+    is_device = _claims_device(request, office, is_ours)
+    if is_device and not request.headers.first.keys().isdisjoint({"Authorization", "Proxy-Authorization"}):
+        return None
+    shared = is_shared(flow.peer[0])
+    ranked = [(each.rank(flow, is_device=is_device, is_shared=shared), each.to) for each in sources]
+    best = max((rank for rank, _ in ranked), default=0)
+    found = [to for rank, to in ranked if rank == best]
+    if not best:
+        return None
+    called = {user for value in (request.parsed_uri, request.to.uri) if (user := _number_in(value))}
+    named = [to for to in found if to.username and to.username in called]
+    fitting = [to for to in found if any(format_number(n.number, to) in called for n in office.numbers)]
+    return TrunkSender((named or fitting or found)[0])
+
+
+def called_number(request: Request, to: Trunk | Gateway) -> list[str]:
+    """What may be the number that is called, as the carrier writes it, the likeliest first.
+
+    In the Request-URI many carriers put the account that registered; the number is in To then, or in
+    P-Called-Party-ID (RFC 7315 §4.2). A number of digits alone is also tried as one that lacks its "+".
+    """
+    texts = [_number_in(request.parsed_uri), _number_in(request.to.uri)]
+    texts += [_number_in(each.uri) for each in _name_addrs(request, "P-Called-Party-ID")]
+    found = [text for text in texts if text and text != to.username]
+    return list(dict.fromkeys([*found, *(f"+{text}" for text in found if text.isascii() and text.isdigit())]))
+
+
+def calling_number(request: Request) -> Calling:
+    """Who calls, of a request from a trunk: by P-Asserted-Identity (RFC 3325 §9.1), else by From."""
+    asserted = next(iter(_name_addrs(request, "P-Asserted-Identity")), None)
+    shown = request.from_
+    from_ = _number_in(shown.uri)
+    is_anonymous = from_.lower() in NOBODY
+    number = _number_in(asserted.uri) if asserted is not None else from_
+    if number.lower() in NOBODY:
+        return Calling("", "", True)
+    name = (asserted.display if asserted is not None else "") or ("" if is_anonymous else shown.display)
+    return Calling(
+        number, "" if name.strip(" +") == number.strip("+") else name, is_anonymous or wants_privacy(request)
+    )
+
+
+# --- inside ------------------------------------------------------------------------------------------------
+
+
+def _claims_device(request: Request, office: Office, is_ours: Callable[[str], bool]) -> bool:
+    """From names a device or an extension of ours, at our domain."""
+    uri = request.from_.uri
+    if not isinstance(uri, SipUri) or not uri.user or not is_ours(uri.host):
+        return False
+    return office.device(uri.user) is not None or office.extension(uri.user) is not None
+
+
+def _number_in(uri: SipUri | OpaqueUri) -> str:
+    """The user of a SIP URI, the number of a tel URI, without parameters (RFC 3966 §3); "" for none."""
+    if isinstance(uri, SipUri):
+        if uri.host.lower() == ANONYMOUS_HOST:
+            return ""
+        return (uri.user or "").partition(";")[0]
+    return uri.rest.partition(";")[0] if uri.scheme == "tel" else ""
+
+
+def _name_addrs(request: Request, name: str) -> list[NameAddr]:
+    """The addresses in a header; a carrier that writes it wrong says nothing."""
+    lines = request.headers.get_all(name)
+    try:
+        return parse_name_addrs(lines, name) if lines else []
+    except PeerError:
+        return []

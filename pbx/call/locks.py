@@ -1,0 +1,39 @@
+"""Wrong passcodes and PINs in a row lock what they open (product §3).
+
+In memory only: a restart forgives, and nobody can cause one from a phone.
+"""
+
+from typing import Final
+
+FAILURES: Final = 5
+LOCKED_S: Final = 15 * 60.0
+MOST_SUBJECTS: Final = 10_000  # whose failures are counted
+
+
+class Locks:
+    """Failures of each subject, such as "passcode 100" or "mailbox 100"."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, tuple[int, float]] = {}  # how many in a row, and when the last was
+
+    def is_locked(self, subject: str, now: float) -> bool:
+        """Whether not even the right code counts now."""
+        count, last = self._failures.get(subject, (0, 0.0))
+        return count >= FAILURES and now - last < LOCKED_S
+
+    def begin(self, subject: str, now: float) -> bool:
+        """A code is about to be checked; False: it is locked, and nothing is to be checked.
+
+        It counts as wrong until `right` is called, so that many calls at once have no more tries than one.
+        """
+        if self.is_locked(subject, now):
+            return False
+        count, _ = self._failures.pop(subject, (0, 0.0))
+        self._failures[subject] = (count % FAILURES + 1, now)
+        if len(self._failures) > MOST_SUBJECTS:
+            del self._failures[next(iter(self._failures))]
+        return True
+
+    def right(self, subject: str) -> None:
+        """The code was right: failures are counted anew."""
+        self._failures.pop(subject, None)

@@ -1,0 +1,100 @@
+"""The legs that an extension pays for are counted, and end when its usage limit is reached (product §3)."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from pbx.call.effects import ChargeUsage, OpenUsage, UsageReached
+from pbx.call.leg import Leg
+from pbx.call.usage_ledger import Reached, UsageLedger, Warn
+from pbx.errors import PbxError
+from pbx.office.snapshot import Office
+from pbx.office.usage_limit import UsageLimit
+from pbx.rules.facts import Used
+from pbx.rules.usage import month_of, rate_of
+
+NO_LIMIT: Final = UsageLimit()
+
+
+class MeteringHost(Protocol):
+    """The exchange."""
+
+    office: Office
+
+    def order(self, order: Any) -> None: ...
+    def hurt(self, what: str, error: PbxError) -> None: ...
+    def time(self) -> float: ...
+
+
+class Metering:
+    """Opens and closes the accounts of legs.
+
+    Args:
+        calendar: tells the time, in UTC.
+    """
+
+    def __init__(self, host: MeteringHost, calendar: Callable[[], datetime]) -> None:
+        self.ledger = UsageLedger(self._limit_of)
+        self._host, self._calendar = host, calendar
+        self._legs: dict[str, Leg] = {}
+
+    @property
+    def month(self) -> str:
+        """Of a call that begins now."""
+        return month_of(self._calendar(), self._host.office.settings.timezone)
+
+    def used(self, key: str) -> Used:
+        """What an extension has used of this month."""
+        return self.ledger.used(key, self.month, self._host.time())
+
+    def answered(self, call_id: str, leg: Leg, began_s: float) -> None:
+        """A number outside has answered; it counts in the month in which its call began, `began_s` ago."""
+        outside = leg.outside.number if leg.outside is not None else None
+        if outside is None or not outside.payer or outside.is_emergency:
+            return
+        now, number = self._host.time(), outside.number
+        leg.account = f"{call_id}.{leg.name}"
+        self._legs[leg.account] = leg
+        rate = rate_of(self._host.office, number)
+        began = self._calendar() - timedelta(seconds=began_s)
+        month = month_of(began, self._host.office.settings.timezone)
+        self.ledger.open(leg.account, outside.payer, month, number, rate, now)
+        self._host.order(OpenUsage(leg.account, call_id, outside.payer, month, number, rate, now))
+
+    def ended(self, leg: Leg) -> str:
+        """A leg is over; what it cost, "" = nothing was counted."""
+        account, leg.account = leg.account, ""
+        closed = self.ledger.close(account, self._host.time()) if account else None
+        if closed is None:
+            return ""
+        del self._legs[account]
+        charge, reached = closed
+        self._host.order(ChargeUsage(charge))
+        self._tell(reached)
+        return str(charge.amount)
+
+    def expire(self, now: float) -> None:
+        """Warn, cut, and tell who has reached its limit."""
+        for event in self.ledger.expire(now):
+            if isinstance(event, Reached):
+                self._tell([event])
+                continue
+            leg = self._legs[event.leg]
+            call: Any = leg.user  # a Call
+            try:
+                if isinstance(event, Warn):
+                    call.warn_of_end(leg)
+                else:
+                    call.cut(leg)
+            except PbxError as error:
+                leg.broke(error)
+
+    def _tell(self, reached: list[Reached]) -> None:
+        for each in reached:
+            self._host.order(UsageReached(each))
+
+    def _limit_of(self, key: str) -> UsageLimit:
+        extension = self._host.office.extension(key)
+        if extension is None or extension.type != "normal":
+            return NO_LIMIT
+        return extension.usage_limit

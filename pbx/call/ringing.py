@@ -1,0 +1,279 @@
+"""Makes the B-legs of a decision: one for each place of each phone, and one for each number outside."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from pbx.call.authentication import Sender
+from pbx.call.from_outside import Kind
+from pbx.call.hunt import Hunt
+from pbx.call.identity import assert_identity, from_value
+from pbx.call.leg import Leg, OutsideLeg, Party
+from pbx.call.leg_media import LegMedia, MediaHost
+from pbx.call.outside import contact_user, make_invite, order_codecs
+from pbx.call.own_media import with_digits
+from pbx.call.trunks import GIVE_UP_S, Trunks
+from pbx.errors import MediaError
+from pbx.office.snapshot import Office
+from pbx.office.trunk import Trunk
+from pbx.rules.decision import Outside, Ring
+from pbx.sdp.content import Content
+from pbx.sdp.offer_answer import SrtpPolicy
+from pbx.sip.dialog import hop_to, next_hop
+from pbx.sip.flow import Flow
+from pbx.sip.headers import Headers
+from pbx.sip.location import Binding, LocationService
+from pbx.sip.message import Request, Response
+from pbx.sip.stack import Extra, SipStack
+
+MAX_FORWARDS: Final = 70
+
+
+def is_passing(status: int) -> bool:
+    """A carrier that answers so has not reached anybody: the next one is tried (product §3)."""
+    return status == 408 or 500 <= status < 600
+
+
+class RingingHost(MediaHost, Protocol):
+    """The exchange."""
+
+    office: Office
+    domain: str
+    has_to_see_keys: bool
+
+    @property
+    def calls(self) -> Mapping[str, Any]: ...
+    def note(self, text: str, **fields: object) -> None: ...
+    def party(self, sender: Sender) -> Party: ...
+    def shown_caller(self, caller: Party, decision: Ring) -> Party: ...
+
+
+class RingingCall(Protocol):
+    """The call."""
+
+    id: str
+
+    def next_name(self) -> str: ...
+    def add(self, leg: Leg) -> None: ...
+    def drop(self, leg: Leg, status: int = 0, why: str = "") -> None: ...
+
+
+class Ringing:
+    """What rings for somebody, and the way there.
+
+    Args:
+        shown: the address of ours that a flow's peer sees.
+    """
+
+    def __init__(
+        self,
+        host: RingingHost,
+        stack: SipStack,
+        location: LocationService,
+        trunks: Trunks,
+        srtp: SrtpPolicy,
+        shown: Callable[[Flow], tuple[str, int]],
+    ) -> None:
+        self._host, self._stack, self._location, self._trunks = host, stack, location, trunks
+        self._srtp, self._shown = srtp, shown
+
+    def ring(
+        self, call: RingingCall, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra
+    ) -> None:
+        """Ring everybody whom the decision names.
+
+        Raises:
+            MediaError: there is no port, and so nothing rings.
+        """
+        senders = [*self._senders(decision.devices)]
+        extensions = {sender.extension.key for sender in senders}
+        hunt.begin(decision.key, content, extra, is_shared=len(extensions) + len(decision.outside) > 1)
+        offered = with_digits(content) if content is not None else None
+        legs = [
+            (self._phone_leg(call, hunt, binding, sender), binding, sender)
+            for sender in senders
+            for binding in self._location.bindings(sender.device.username, self._stack.now)
+            if binding.flow.is_secure or not sender.device.tls
+        ]
+        failed = ""  # not the error itself: its traceback would keep this frame, and that the error
+        for leg, binding, sender in legs:
+            request = self._invite(hunt, binding, decision)
+            secure = self.policy(sender) == "required"
+            try:
+                leg.invite(request, hop(binding), binding.behind_nat, offered, secure)
+            except MediaError as error:
+                failed = str(error)
+                self._give_up(call, hunt, leg, failed)
+        for outside in decision.outside:
+            try:
+                self._dial(call, hunt, outside, self._ways(outside))
+            except MediaError as error:
+                failed = str(error)
+        if failed and not hunt.legs:
+            raise MediaError(failed)
+
+    def dial_next(self, call: RingingCall, hunt: Hunt, leg: Leg, response: Response) -> bool:
+        """A carrier could not take the call: is another one trying now?"""
+        if leg.outside is None or not leg.outside.others or not is_passing(response.status):
+            return False
+        self._host.note(
+            "call {call}: trunk {trunk} answers {status} {reason}: on to the next",
+            call=call.id,
+            trunk=leg.outside.way,
+            status=response.status,
+            reason=response.reason,
+        )
+        try:
+            return self._dial(call, hunt, leg.outside.number, leg.outside.others)
+        except MediaError as error:
+            self._host.note("call {call}: {why}", call=call.id, why=str(error))
+            return False
+
+    def heard(self, leg: Leg, response: Response) -> None:
+        """A carrier has answered an INVITE; that the next one is tried at once depends on it."""
+        if leg.outside is not None:
+            kind: Kind = "gateway" if leg.outside.number.gateway else "trunk"
+            self._trunks.answered(leg.outside.way, response, kind)
+
+    # --- phones --------------------------------------------------------------------------------------------
+
+    def _senders(self, usernames: Iterable[str]) -> Iterator[Sender]:
+        for username in usernames:
+            found = self._host.office.device(username)
+            if found is not None:
+                yield Sender(*found)
+
+    def _phone_leg(self, call: RingingCall, hunt: Hunt, binding: Binding, sender: Sender) -> Leg:
+        name = call.next_name()
+        media = self.media(call.id, name, binding.flow, self.policy(sender))
+        leg = Leg(self._stack, call, name, self._host.party(sender), media)  # type: ignore[arg-type]  # a Call
+        call.add(leg)
+        hunt.add(leg)
+        return leg
+
+    def _give_up(self, call: RingingCall, hunt: Hunt, leg: Leg, why: str) -> None:
+        hunt.legs.remove(leg)
+        leg.cancel()
+        call.drop(leg, 503, why)
+
+    def _invite(self, hunt: Hunt, binding: Binding, decision: Ring) -> Request:
+        shown = self._host.shown_caller(hunt.origin.party, decision)
+        request = self.request_to(
+            binding, "INVITE", shown, decision.key or decision.group, hunt.origin.opening
+        )
+        request.headers.extend((*assert_identity(shown, self._host.domain), *hunt.extra))
+        return request
+
+    def request_to(
+        self, binding: Binding, method: str, caller: Party, key: str, origin: Request | None
+    ) -> Request:
+        """A request outside of dialogs to one phone, on behalf of `caller`."""
+        domain, entropy = self._host.domain, self._host.entropy
+        headers = Headers(
+            [
+                ("Max-Forwards", str(forwards_after(origin))),
+                *(("Route", route) for route in binding.path),
+                ("From", f"{from_value(caller, domain)};tag={entropy.token()}"),
+                ("To", f"<sip:{key}@{domain}>"),
+                ("Call-ID", f"{entropy.token()}{entropy.token()}"),
+                ("CSeq", f"{1 + entropy.below(2**15)} {method}"),
+            ]
+        )
+        return Request(method, binding.contact, headers, b"")
+
+    # --- outside -------------------------------------------------------------------------------------------
+
+    def _dial(self, call: RingingCall, hunt: Hunt, number: Outside, ways: Sequence[str]) -> bool:
+        """Call a number by the first of these ways that can be used now; False: there is none."""
+        for at, way in enumerate(ways):
+            leg = self._outside_leg(call, number, way, tuple(ways[at + 1 :]))
+            if leg is not None:
+                call.add(leg)
+                hunt.add(leg)
+                self._invite_outside(call, hunt, leg, number)
+                return True
+        hunt.unreached = 503
+        return False
+
+    def _outside_leg(
+        self, call: RingingCall, number: Outside, way: str, others: tuple[str, ...]
+    ) -> Leg | None:
+        kind: Kind = "gateway" if number.gateway else "trunk"
+        flows = self._trunks.flows(way, kind)
+        if not flows or (kind == "trunk" and self._trunks.is_full(way, self.calls_over(way))):
+            why = "it is full" if flows else "where it is is not known"
+            self._host.note("call {call}: not over {way}: {why}", call=call.id, way=way, why=why)
+            return None
+        name = call.next_name()
+        media = self.media(call.id, name, flows[0], self._carrier_policy)
+        names = ("", way) if number.gateway else (way, "")
+        party = Party(number.number, number=number.number, trunk=names[0], gateway=names[1])
+        leg = Leg(self._stack, call, name, party, media)  # type: ignore[arg-type]  # a Call
+        leg.outside = OutsideLeg(number, way, others)
+        leg.credentials = self._trunks.credentials(way, kind)
+        return leg
+
+    def _invite_outside(self, call: RingingCall, hunt: Hunt, leg: Leg, number: Outside) -> None:
+        assert leg.outside is not None
+        office, way, origin = self._host.office, leg.outside.way, hunt.origin.opening
+        to = office.gateway(way) if number.gateway else office.trunk(way)
+        assert to is not None  # its flows are known
+        content = hunt.content
+        if content is not None and isinstance(to, Trunk):
+            content = order_codecs(content, to.codecs)
+        leg.contact_user = contact_user(to, number.shown)
+        hops = origin.max_forwards if origin is not None else None
+        request = make_invite(to, number, self._host.domain, self._host.entropy, hops)
+        flows = self._trunks.flows(way, "gateway" if number.gateway else "trunk")
+        secure = flows[0].is_secure and self._carrier_policy != "off"
+        try:
+            leg.invite(request, flows[0], False, content, secure, flows[1:], GIVE_UP_S)
+        except MediaError as error:
+            self._give_up(call, hunt, leg, str(error))
+            raise
+
+    def calls_over(self, way: str) -> int:
+        """How many calls use a trunk or gateway."""
+        return sum(
+            way in (leg.party.trunk, leg.party.gateway)
+            for call in self._host.calls.values()
+            for leg in call.legs
+        )
+
+    def _ways(self, number: Outside) -> Sequence[str]:
+        return (number.gateway,) if number.gateway else self._trunks.usable(number.trunks)
+
+    @property
+    def _carrier_policy(self) -> SrtpPolicy:
+        """Carriers choose: what phones of the office have to speak is another matter."""
+        return "off" if self._srtp == "off" else "optional"
+
+    # --- media ---------------------------------------------------------------------------------------------
+
+    def policy(self, sender: Sender) -> SrtpPolicy:
+        """Whether a phone has to speak SRTP."""
+        return "required" if sender.device.tls else self._srtp
+
+    def media(self, call: str, name: str, flow: Flow, policy: SrtpPolicy) -> LegMedia:
+        """The media of a new leg."""
+        media = LegMedia(
+            self._host,
+            call,
+            f"{call}.{name}",
+            bind=flow.local[0],
+            shown=self._shown(flow)[0],
+            policy=policy,
+            source=flow.peer[0],
+        )
+        media.has_digits = self._host.has_to_see_keys
+        return media
+
+
+def hop(binding: Binding) -> Flow:
+    """The way to a phone."""
+    return hop_to(next_hop(binding.path, binding.contact), binding.flow, binding.behind_nat)
+
+
+def forwards_after(origin: Request | None) -> int:
+    """Max-Forwards of what is sent on behalf of `origin`."""
+    hops = origin.max_forwards if origin is not None else None
+    return (MAX_FORWARDS if hops is None else min(hops, MAX_FORWARDS)) - 1

@@ -1,0 +1,123 @@
+"""The rules' answers for parties of calls: who they are to the rules, and what becomes of what they dial."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pbx.call.authentication import Sender
+from pbx.call.leg import Leg, Party
+from pbx.office.snapshot import Office
+from pbx.rules.decision import AskPasscode, AskPin, Decision, DialDecision, Reject, Ring, TakeMessage
+from pbx.rules.dialled import decide_dialled
+from pbx.rules.facts import Caller, World
+from pbx.rules.hot_desk import caller_of, extension_of
+from pbx.rules.inbound import decide_inbound, decide_number
+from pbx.rules.no_answer import decide_no_answer
+from pbx.rules.outbound import decide_outside
+from pbx.rules.redirect import decide_redirect
+
+
+class Router:
+    """What becomes of a call, now."""
+
+    def __init__(self, office: Callable[[], Office], world: World) -> None:
+        self._office, self._world = office, world
+
+    def party(self, sender: Sender, *, is_private: bool = False) -> Party:
+        """Who is behind a phone: its extension, or that of the member who is logged in there."""
+        caller = caller_of(self._office(), self._world, sender.extension, sender.device)
+        return Party(caller.key, caller.name, caller.device, is_private, member=caller.member)
+
+    def behind(self, gateway: str) -> Party:
+        """Who calls through a gateway: the first extension that is mapped to it."""
+        for extension in self._office().extensions:
+            if extension.incoming.gateway == gateway:
+                return Party(extension.key, extension.label, gateway=gateway)
+        return Party(gateway, gateway=gateway)
+
+    def visitor(self, party: Party, member: str) -> Party:
+        """The party at a phone for one call of `member`, who has given his PIN."""
+        extension = extension_of(self._office(), member)
+        if extension is None:
+            return party
+        return replace(party, key=extension.key, label=extension.label, member=member)
+
+    def dialled(self, party: Party, dialled: str) -> DialDecision:
+        """What becomes of what a phone or a gateway dials."""
+        office = self._office()
+        keys = office.settings.hot_desk_keys
+        return decide_dialled(office, self._world, caller(party), dialled, hot_desk_keys=keys)
+
+    def called(self, party: Party, key: str) -> Decision:
+        """What becomes of a call from anybody to a key."""
+        return decide_inbound(self._office(), self._world, caller(party), key)
+
+    def arrived(self, party: Party, numbers: Sequence[str]) -> tuple[Decision, str]:
+        """What becomes of a call from outside, and to which number of ours it is.
+
+        Args:
+            numbers: what it may be to, the likeliest first.
+        """
+        office, decision = self._office(), None
+        for text in numbers:
+            decision = decide_number(office, self._world, caller(party), text)
+            if not isinstance(decision, Reject) or decision.status != 404:
+                return decision, text
+        return decision or Reject(404, "Not Found", "no number is called"), ""
+
+    def transferred(self, by: Party, party: Party, dialled: str) -> Decision:
+        """What becomes of somebody whom `by` transfers: inside he comes as himself, outside it pays."""
+        office, world = self._office(), self._world
+        if by.trunk:
+            return Reject(403, "Forbidden", "who calls from outside may not transfer")
+        decision = decide_dialled(office, world, caller(by), dialled)
+        if not isinstance(decision, Ring):
+            if isinstance(decision, (Reject, TakeMessage)) and office.target(dialled) is not None:
+                return decide_inbound(office, world, caller(party), dialled)
+            return _unasked(decision)
+        if not decision.outside:
+            return decide_inbound(office, world, caller(party), dialled)
+        if decision.outside[0].is_emergency or decision.outside[0].gateway:
+            return decision
+        outside = decide_outside(
+            office, world, by.key, decision.outside[0].number, caller(party), cause="transfer"
+        )
+        if isinstance(outside, Reject):
+            return outside
+        return replace(decision, outside=(outside,))
+
+    def no_answer(self, party: Party, key: str, status: int, why: str) -> Decision:
+        """What becomes of a call to the extension `key` that nobody answered."""
+        return decide_no_answer(self._office(), self._world, caller(party), key, status, why)
+
+    def redirected(self, party: Party, key: str, target: str) -> Ring | Reject:
+        """What becomes of a call that a phone of the extension `key` sends on to `target` (302)."""
+        return decide_redirect(self._office(), self._world, caller(party), key, target)
+
+    def recorded(self, leg: Leg) -> str:
+        """The key of a leg's extension, if its calls of this direction are to be recorded; else ""."""
+        extension = self._office().extension(leg.party.key) if leg.party.device else None
+        directions = ("all", "outbound" if leg.is_caller else "inbound")
+        return extension.key if extension is not None and extension.record in directions else ""
+
+
+def caller(party: Party) -> Caller:
+    """A party as the rules see it."""
+    is_ours = bool(party.device or party.gateway)
+    return Caller(
+        key=party.key if is_ours else "",
+        device=party.device,
+        number=party.number,
+        name=party.label,
+        trunk=party.trunk,
+        gateway=party.gateway,
+        member=party.member,
+        is_private=party.is_private,
+    )
+
+
+def _unasked(decision: DialDecision) -> Decision:
+    """Nobody can be asked for a code in the middle of a transfer by REFER."""
+    if isinstance(decision, (AskPasscode, AskPin)):
+        why = f"{decision.why}; it cannot be asked for in a transfer"
+        return Reject(403, "Forbidden", why, because=decision.because)
+    return decision

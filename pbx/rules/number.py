@@ -1,0 +1,115 @@
+"""Outside numbers: E.164 of what carriers send and of what phones dial (product §2 and §3)."""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+import phonenumbers
+from phonenumbers import ValidationResult
+
+from pbx.office.outbound_rule import DialPlanRow, OutboundRule
+from pbx.office.settings import Settings
+
+SEPARATORS: Final = str.maketrans("", "", " -.()/")  # RFC 3966 §3, and what people write
+LONGEST: Final = 40
+CACHED: Final = 4096
+KEY_SHAPE: Final = re.compile(r"[1-9][0-9]{1,5}", re.ASCII)
+
+
+def to_e164(text: str, country: str) -> str:
+    """A caller's number as carriers write it: "+65...", "0065...", "65..." or as in the office's country.
+
+    Args:
+        country: ISO code of the office, "" = none.
+
+    Returns:
+        "+" and at most 15 digits; "" when it cannot be read, or its country has none of that length.
+    """
+    return _to_e164(text, country) if len(text) <= LONGEST else ""
+
+
+@lru_cache(CACHED)
+def _to_e164(text: str, country: str) -> str:
+    digits = text.translate(SEPARATORS)
+    if digits.startswith(("+", "00")):
+        return _international(digits)
+    if not _are_digits(digits):
+        return ""
+    here, abroad = _read(digits, country), _read(f"+{digits}", "")
+    if here is not None and phonenumbers.is_valid_number(here):
+        return _possible(here)
+    if abroad is not None and phonenumbers.is_valid_number(abroad):
+        return _possible(abroad)
+    return _possible(here) or _possible(abroad)
+
+
+def read_dialled(settings: Settings, rule: OutboundRule | None, dialled: str) -> tuple[str, str]:
+    """The number that somebody dials, by his dial plan.
+
+    A row makes the whole international number, with "+" or "00" before it or not. A number that is dialled
+    with "+" is whole, and no row concerns it.
+
+    Returns:
+        E.164 and how it was read; "" and why it is no number.
+    """
+    digits = dialled.translate(SEPARATORS)
+    plus = digits.startswith("+")
+    if len(digits) > LONGEST or not _are_digits(digits[plus:]):
+        return "", f"{dialled[:LONGEST]} is no number"
+    for at, row in enumerate(rule.dial_plan if rule is not None and not plus else (), 1):
+        if _matches(row, digits):
+            made = row.prepend + digits[row.remove :]
+            number = _international(made if made.startswith(("+", "00")) else f"+{made}")
+            how = f'row {at} of the dial plan of outbound rule "{rule.name if rule else ""}" makes'
+            return number, f"{how} {number or made} of {dialled}" + ("" if number else ", which is no number")
+    if digits.startswith(("+", "00")):
+        number = _international(digits)
+        return number, f"{dialled} is international" if number else f"{dialled} is no number of any country"
+    if not settings.country:
+        return "", f"{dialled} is not international, and the office has no country (office.country)"
+    number = _national(digits, settings.country)
+    if not number:
+        return "", f"{dialled} is no number of {settings.country} (office.country)"
+    return number, f"{dialled} is a number of {settings.country} (office.country): {number}"
+
+
+@lru_cache(CACHED)
+def _national(digits: str, country: str) -> str:
+    number = _read(digits, country)
+    # In some plans almost everything is possible; what looks like a key has to be a number that there is.
+    if number is None or (KEY_SHAPE.fullmatch(digits) and not phonenumbers.is_valid_number(number)):
+        return ""
+    return _possible(number)
+
+
+@lru_cache(CACHED)
+def _international(text: str) -> str:
+    digits = text[1:] if text.startswith("+") else text[2:]
+    return _possible(_read(f"+{digits}", "")) if _are_digits(digits) else ""
+
+
+def _matches(row: DialPlanRow, digits: str) -> bool:
+    return (not row.length or row.length == len(digits)) and (
+        not row.starts_with or digits[:1] in tuple(row.starts_with)
+    )
+
+
+def _read(text: str, country: str) -> phonenumbers.PhoneNumber | None:
+    try:
+        return phonenumbers.parse(text, country or None)
+    except phonenumbers.NumberParseException:
+        return None
+
+
+def _possible(number: phonenumbers.PhoneNumber | None) -> str:
+    """E.164; "" for a length that its country does not have, or has only without the area code."""
+    if number is None or (
+        phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE
+    ):
+        return ""
+    made = f"+{number.country_code}{phonenumbers.national_significant_number(number)}"
+    return made if len(made) <= 16 else ""
+
+
+def _are_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -1,0 +1,98 @@
+"""What outside calls cost and what is left of a usage limit: decimal arithmetic (product §3)."""
+
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from pbx.office.extension import Extension
+from pbx.office.rate import Rate
+from pbx.office.snapshot import Office
+from pbx.office.usage_limit import UsageLimit
+from pbx.rules.facts import Used
+
+FINEST: Final = Decimal("0.000001")
+FREE: Final = Rate("+")
+NO_LIMIT: Final = UsageLimit()
+THRESHOLDS: Final = (80, 100)  # percent of a limit that are mailed about
+
+
+def month_of(when: datetime, timezone: str) -> str:
+    """The month that a call counts in, "2026-11": the one in which it began, where the office is.
+
+    Args:
+        when: aware; the beginning of the call.
+        timezone: IANA name, of office.timezone.
+    """
+    return when.astimezone(ZoneInfo(timezone)).strftime("%Y-%m")
+
+
+def rate_of(office: Office, number: str) -> Rate:
+    """The rate of the longest prefix of an E.164 number; without one a call costs nothing."""
+    for length in range(len(number), 0, -1):
+        if (rate := office.rate(number[:length])) is not None:
+            return rate
+    return FREE
+
+
+def begun(rate: Rate, seconds: float) -> int:
+    """How many increments have begun after so much talk, to the millisecond: none after no time."""
+    return -(-max(0, round(seconds * 1000)) // (rate.increment * 1000))
+
+
+def price_of(rate: Rate, increments: int) -> Decimal:
+    """What so many increments cost, with the connection fee."""
+    talk = rate.per_minute * rate.increment * increments / 60
+    return (rate.connection + talk).quantize(FINEST, ROUND_HALF_UP)
+
+
+def price(rate: Rate, seconds: float) -> Decimal:
+    """What an answered call costs; one that is not answered costs nothing."""
+    return price_of(rate, begun(rate, seconds))
+
+
+def limit_of(extension: Extension) -> UsageLimit:
+    """The limit of an extension; only a normal one has any."""
+    return extension.usage_limit if extension.type == "normal" else NO_LIMIT
+
+
+def left_s(office: Office, extension: Extension, number: str, used: Used) -> float | None:
+    """How long an extension may still talk with a number.
+
+    Returns:
+        Seconds, for an amount whole increments that can be paid; 0.0 = nothing is left; None = no limit.
+    """
+    limit = limit_of(extension)
+    if limit.kind == "none":
+        return None
+    if limit.kind == "minutes":
+        return max(0.0, limit.minutes * 60 - used.seconds)
+    rest = limit.amount - used.amount
+    rate = rate_of(office, number)
+    rest -= rate.connection
+    if rest < 0 or limit.amount <= used.amount:
+        return 0.0
+    if not rate.per_minute:
+        return None
+    return float(rest * 60 // (rate.per_minute * rate.increment) * rate.increment)
+
+
+def crossed(limit: UsageLimit, before: Used, after: Used) -> tuple[int, ...]:
+    """The thresholds (80, 100 percent) that were reached between `before` and `after`."""
+    if limit.kind == "none":
+        return ()
+    if limit.kind == "amount":
+        whole, low, high = limit.amount, before.amount, after.amount
+    else:
+        whole = Decimal(limit.minutes * 60)
+        low, high = Decimal(before.seconds), Decimal(after.seconds)
+    return tuple(percent for percent in THRESHOLDS if low * 100 < whole * percent <= high * 100)
+
+
+def describe(limit: UsageLimit, used: Used) -> str:
+    """How much of a limit is used, in words; "" without one."""
+    if limit.kind == "amount":
+        return f"{used.amount} of {limit.amount} used this month"
+    if limit.kind == "minutes":
+        return f"{used.seconds / 60:.1f} of {limit.minutes} minutes used this month"
+    return ""

@@ -1,0 +1,92 @@
+"""Our credentials at a server: which challenges they answer, and when they give up (RFC 3261 §22)."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from pbx.sip.digest import ALGORITHMS, Challenge, answer, read_challenges
+from pbx.sip.message import Request, Response
+
+# Status -> the header with its challenges, and the one that answers (RFC 3261 §22.2, §22.3).
+HEADERS: Final = {
+    401: ("WWW-Authenticate", "Authorization"),
+    407: ("Proxy-Authenticate", "Proxy-Authorization"),
+}
+MOST_ANSWERS: Final = 4  # to one request: a server that calls every nonce stale is left alone then
+
+Answered = set[tuple[str, str, str]]  # header, realm, nonce
+
+
+class Credentials:
+    """A user name and its password, and the challenges that they have answered.
+
+    One object for all requests of one Call-ID, of a dialog or a registration: each then carries at once
+    what the last one was asked for (§22.3).
+    """
+
+    __slots__ = ("_known", "_password", "username")
+
+    def __init__(self, username: str, password: str) -> None:
+        self.username = username
+        self._password = password
+        # header, realm -> the last challenge, and how often its nonce was used
+        self._known: dict[tuple[str, str], tuple[Challenge, int]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Credentials of {self.username}>"
+
+    def take(self, response: Response, answered: Answered) -> bool:
+        """Take the challenges of a 401 or 407.
+
+        A realm that refuses what answered its challenge refuses the password, unless it says that its nonce
+        was stale.
+
+        Args:
+            answered: what has been answered on behalf of the request so far; is added to.
+
+        Returns:
+            Whether it is worth while to send the request again, `authorize`d anew.
+        """
+        challenge_header, answer_header = HEADERS[response.status]
+        chosen = _best(read_challenges(response.headers.get_all(challenge_header)))
+        before = {(header, realm) for header, realm, _ in answered}
+        for each in chosen:
+            realm = (answer_header, each.realm)
+            is_new = (*realm, each.nonce) not in answered
+            if realm in before and not (each.is_stale and is_new):
+                self._known.pop(realm, None)
+                return False
+        if not chosen or len(answered) + len(chosen) > MOST_ANSWERS:
+            return False
+        for each in chosen:
+            answered.add((answer_header, each.realm, each.nonce))
+            self._known[answer_header, each.realm] = (each, 0)
+        return True
+
+    def authorize(self, request: Request, cnonce: str) -> None:
+        """Give `request` what answers each known challenge, instead of what it has (RFC 7616 §3.4)."""
+        headers = request.headers
+        for _, name in HEADERS.values():
+            headers.remove(name)
+        for (name, realm), (challenge, used) in self._known.items():
+            self._known[name, realm] = (challenge, used + 1)
+            value = answer(
+                challenge,
+                self.username,
+                self._password,
+                request.method,
+                request.uri,
+                nc=used + 1,
+                cnonce=cnonce,
+                body=request.body,
+            )
+            headers.add(name, value)
+
+
+def _best(challenges: Iterable[Challenge]) -> list[Challenge]:
+    """One for each realm: the strongest algorithm, whatever comes first (RFC 8760 §2.4 leaves that to us)."""
+    chosen: dict[str, Challenge] = {}
+    for each in challenges:
+        known = chosen.get(each.realm)
+        if known is None or ALGORITHMS.index(each.algorithm) < ALGORITHMS.index(known.algorithm):
+            chosen[each.realm] = each
+    return list(chosen.values())

@@ -1,0 +1,366 @@
+"""Calls to and from carriers: trunks, forwarding, groups, usage limits (product §2, §3)."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pbx.call.exchange import Settings as ExchangeSettings
+from pbx.media.orders import Play
+from pbx.office.caller_id import CallerId
+from pbx.office.gateway import Gateway
+from pbx.office.group import Group
+from pbx.office.incoming import Forward, Incoming
+from pbx.office.member import Member
+from pbx.office.no_answer import NoAnswer
+from pbx.office.number import Number
+from pbx.office.outbound_rule import AllowedCountry, OutboundRule
+from pbx.office.rate import Rate
+from pbx.office.settings import Settings
+from pbx.office.snapshot import Office
+from pbx.office.trunk import Trunk
+from pbx.office.usage_limit import UsageLimit
+from tests.call.world import DOMAIN, Phone, World, hang_up, make_extension
+
+CARRIER = "198.51.100.1"
+SECOND = "198.51.100.2"
+OURS = "+6560001000"
+OUTSIDE = "+6531234567"
+
+
+def make_office(**changes: Any) -> Office:
+    """Extensions 100 to 102, each with a phone of its key, behind two trunks."""
+    extensions = tuple(
+        replace(make_extension(key, (key,)), outbound_rule="standard") for key in ("100", "101", "102")
+    )
+    made: dict[str, Any] = {
+        "settings": Settings(country="SG", timezone="Asia/Singapore", emergency=("999",)),
+        "extensions": extensions,
+        "numbers": (Number(OURS, "extension:100"), Number("+6560001001", "group:600")),
+        "trunks": (
+            Trunk("carrier", f"sip:{CARRIER}", register=False, addresses=(CARRIER,)),
+            Trunk("second", f"sip:{SECOND}", register=False, addresses=(SECOND,)),
+        ),
+        "outbound_rules": (
+            OutboundRule("standard", ("carrier", "second"), countries=(AllowedCountry("SG"),)),
+        ),
+        "realm": DOMAIN,
+    }
+    return Office(**{**made, **changes})
+
+
+def change(office: Office, key: str, **changes: Any) -> Office:
+    """The office with an extension changed."""
+    extensions = tuple(replace(each, **changes) if each.key == key else each for each in office.extensions)
+    return replace(office, extensions=extensions)
+
+
+class Carrier(Phone):
+    """The far side of a trunk."""
+
+    def call(self, number: str, caller: str = OUTSIDE, **headers: str) -> None:
+        """Bring a call to a number of the office."""
+        self.username = caller
+        body = self.sdp()
+        self.count += 1
+        invite = self.request("INVITE", f"sip:{number}@{DOMAIN}", body, call_id=f"in-{self.count}", **headers)
+        self.dialog = {"call_id": invite.call_id, "invite_seq": str(invite.cseq.number)}
+        self.sent_invite = invite
+        self.send(invite)
+
+
+def start(office: Office, *usernames: str) -> tuple[World, Carrier, Carrier, list[Phone]]:
+    world = World(office, ExchangeSettings(DOMAIN))
+    carriers = []
+    for host in (CARRIER, SECOND):
+        carrier = Carrier(world, "carrier", 5060, host=host)
+        world.phones[carrier.address] = carrier
+        carriers.append(carrier)
+    world.perform(world.exchange.start(world.now))
+    world.wait(0.0)
+    return world, *carriers, [world.phone(name) for name in usernames]
+
+
+def test_a_national_number_is_dialled_over_the_first_trunk():
+    world, carrier, second, (ann,) = start(make_office(), "100")
+    ann.invite("31234567")
+    invite = carrier.last("INVITE")
+    assert invite.uri == f"sip:{OUTSIDE}@{CARRIER}"
+    assert OURS in invite.headers.get("From")
+    carrier.ring()
+    assert ann.statuses()[-1] == 180
+    carrier.answer()
+    ann.ack()
+    assert not second.all("INVITE")
+    hang_up(world, ann, carrier)
+    record = world.records[-1]
+    assert (record.kind, record.state) == ("outbound", "answered")
+    assert [(leg.number, leg.trunk, leg.payer) for leg in record.legs] == [
+        ("", "", ""),
+        (OUTSIDE, "carrier", "100"),
+    ]
+
+
+@pytest.mark.parametrize("status", [408, 500, 503])
+def test_the_next_trunk_is_tried_when_one_cannot_take_the_call(status):
+    world, carrier, second, (ann,) = start(make_office(), "100")
+    ann.invite("31234567")
+    carrier.respond(carrier.last("INVITE"), status)
+    assert second.last("INVITE").uri == f"sip:{OUTSIDE}@{SECOND}"
+    second.answer()
+    ann.ack()
+    hang_up(world, ann, second)
+
+
+@pytest.mark.parametrize("status", [404, 486, 603])
+def test_who_was_reached_and_refuses_is_not_called_again(status):
+    world, carrier, second, (ann,) = start(make_office(), "100")
+    ann.invite("31234567")
+    carrier.respond(carrier.last("INVITE"), status)
+    assert ann.statuses()[-1] == status
+    assert not second.all("INVITE")
+    world.assert_nothing_left()
+
+
+def test_a_trunk_that_says_nothing_is_given_up_soon():
+    world, carrier, second, (ann,) = start(make_office(), "100")
+    ann.invite("31234567")
+    assert carrier.last("INVITE")
+    world.wait(6.0)
+    second.answer()
+    ann.ack()
+    hang_up(world, ann, second)
+
+
+def test_a_country_that_is_not_listed_is_refused_after_an_announcement():
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    ann.invite("+84912345678")
+    assert ann.statuses()[-1] == 183
+    world.finish()  # the information tone
+    world.finish()  # the words
+    assert ann.statuses()[-1] == 403
+    assert not carrier.all("INVITE")
+    world.assert_nothing_left()
+
+
+def test_a_call_to_a_number_of_ours_rings_its_extension():
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    carrier.call(OURS)
+    invite = ann.last("INVITE")
+    assert OUTSIDE in invite.headers.get("From")
+    ann.ring()
+    ann.answer()
+    assert carrier.statuses()[-1] == 200
+    assert not carrier.last(200).headers.get("P-Asserted-Identity")
+    carrier.ack()
+    hang_up(world, carrier, ann)
+    record = world.records[-1]
+    assert (record.kind, record.caller, record.number) == ("inbound", OUTSIDE, OURS)
+
+
+def test_a_number_that_is_not_ours_is_not_found():
+    world, carrier, _, _ = start(make_office(), "100")
+    carrier.call("+6569999999")
+    assert carrier.statuses()[-1] == 404
+    world.assert_nothing_left()
+
+
+def test_a_stranger_is_no_carrier():
+    world, _, _, _ = start(make_office(), "100")
+    stranger = Carrier(world, "carrier", 5060, host="203.0.113.9")
+    world.phones[stranger.address] = stranger
+    stranger.call(OURS)
+    assert stranger.statuses()[-1] == 401
+    world.assert_nothing_left()
+
+
+def forwarding() -> Office:
+    """The worked example: 100 forwards to 101 and 102 and to a number, except for two VIPs."""
+    forward = Forward(True, "+6565551111", ("101", "102"), (OUTSIDE, "105"))
+    return change(make_office(), "100", incoming=Incoming(forward=forward))
+
+
+def test_forwarding_rings_the_extensions_and_the_number_together_and_the_first_wins():
+    world, carrier, _, (ann, bob, cid) = start(forwarding(), "100", "101", "102")
+    carrier.call(OURS, caller="+6591111111")
+    assert not ann.all("INVITE")
+    outgoing = carrier.last("INVITE")
+    assert outgoing.uri.startswith("sip:+6565551111@")
+    assert bob.last("INVITE")
+    cid.ring()
+    carrier.ring()
+    bob.answer()
+    assert "Call completed elsewhere" in cid.last("CANCEL").headers.get("Reason")
+    assert carrier.last("CANCEL")
+    cid.respond(cid.last("INVITE"), 487)
+    carrier.respond(outgoing, 487)
+    carrier.ack()
+    hang_up(world, carrier, bob)
+
+
+def test_a_vip_rings_the_phones_of_the_extension():
+    world, carrier, _, (ann, bob, _cid) = start(forwarding(), "100", "101", "102")
+    carrier.call(OURS)
+    assert ann.last("INVITE")
+    assert not bob.all("INVITE")
+    ann.answer()
+    carrier.ack()
+    hang_up(world, carrier, ann)
+
+
+def test_a_forwarded_call_that_is_answered_outside_is_paid_by_who_forwards():
+    office = replace(forwarding(), rates=(Rate("+65", Decimal("0.60"), increment=60),))
+    world, carrier, _, _ = start(office, "100")
+    carrier.call(OURS, caller="+6591111111")
+    inbound = carrier.dialog
+    invite = carrier.last("INVITE")
+    assert OURS in invite.headers.get("From")
+    carrier.answer()
+    outbound = carrier.dialog
+    carrier.dialog = inbound
+    carrier.ack()
+    world.wait(61.0)
+    carrier.bye()
+    carrier.dialog = outbound
+    carrier.ok("BYE")
+    world.assert_nothing_left()
+    leg = world.records[-1].legs[-1]
+    assert (leg.payer, Decimal(leg.cost)) == ("100", Decimal("1.20"))
+
+
+def test_a_forwarded_phone_shows_the_extension_that_forwards():
+    world, carrier, _, (bob,) = start(forwarding(), "101")
+    carrier.call(OURS, caller="+6591111111")
+    assert "sip:100@" in bob.last("INVITE").headers.get("From")
+    carrier.cancel()
+    for phone in (bob, carrier):
+        phone.respond(phone.last("INVITE"), 487)
+    world.assert_nothing_left()
+
+
+def test_a_forwarded_phone_shows_the_caller_where_that_is_wanted():
+    office = change(forwarding(), "100", caller_id=CallerId(forwarded="caller"))
+    world, carrier, _, (bob,) = start(office, "101")
+    carrier.call(OURS, caller="+6591111111")
+    assert "sip:+6591111111@" in bob.last("INVITE").headers.get("From")
+    outside = carrier.last("INVITE")
+    assert OURS in outside.headers.get("From")
+    assert "+6591111111" in outside.headers.get("Diversion")
+    carrier.cancel()
+    for phone in (bob, carrier):
+        phone.respond(phone.last("INVITE"), 487)
+    world.assert_nothing_left()
+
+
+def test_nobody_answers_and_the_call_goes_to_a_number_outside():
+    office = change(make_office(), "100", no_answer=NoAnswer("forward", 10, "+6565551111"))
+    world, carrier, _, (ann,) = start(office, "100")
+    carrier.call(OURS, caller="+6591111111")
+    ann.ring()
+    world.wait(9.5)
+    assert not carrier.all("INVITE")
+    world.wait(0.6)
+    assert ann.last("CANCEL")
+    ann.respond(ann.last("INVITE"), 487)
+    assert carrier.last("INVITE").uri.startswith("sip:+6565551111@")
+    carrier.respond(carrier.last("INVITE"), 486)
+    assert carrier.statuses()[-1] == 486
+    world.assert_nothing_left()
+
+
+def test_a_group_that_rings_one_after_the_other():
+    group = Group("600", "Sales", ("100", "101"), "sequence", 15)
+    world, carrier, _, (ann, bob) = start(replace(make_office(), groups=(group,)), "100", "101")
+    carrier.call("+6560001001")
+    assert ann.last("INVITE")
+    assert not bob.all("INVITE")
+    world.wait(15.1)
+    ann.respond(ann.last("INVITE"), 487)
+    bob.answer()
+    carrier.ack()
+    hang_up(world, carrier, bob)
+
+
+def test_one_of_a_group_declines_and_the_others_go_on_ringing():
+    group = Group("600", "Sales", ("100", "101"), "all", 15)
+    world, carrier, _, (ann, bob) = start(replace(make_office(), groups=(group,)), "100", "101")
+    carrier.call("+6560001001")
+    ann.respond(ann.last("INVITE"), 603)
+    assert not bob.all("CANCEL")
+    bob.answer()
+    carrier.ack()
+    hang_up(world, carrier, bob)
+
+
+def test_an_extension_with_as_many_calls_as_it_may_have_is_busy():
+    office = change(make_office(), "100", call_waiting=1)
+    world, carrier, _, (ann, bob) = start(office, "100", "101")
+    ann.invite("101")
+    bob.answer()
+    ann.ack()
+    carrier.call(OURS)
+    assert carrier.statuses()[-1] in (480, 486)
+    hang_up(world, ann, bob)
+
+
+def test_an_emergency_number_is_dialled_whatever_the_rules_say():
+    office = change(make_office(), "100", outbound_rule="")
+    world, carrier, _, (ann,) = start(office, "100")
+    ann.invite("999")
+    assert carrier.last("INVITE").uri.startswith("sip:999@")
+    carrier.answer()
+    ann.ack()
+    hang_up(world, ann, carrier)
+
+
+def limited(**limit: Any) -> Office:
+    office = change(make_office(), "100", usage_limit=UsageLimit(**limit))
+    return replace(office, rates=(Rate("+65", Decimal("0.60"), increment=60),))
+
+
+def test_a_call_is_warned_of_and_cut_when_the_limit_is_reached():
+    world, carrier, _, (ann,) = start(limited(kind="minutes", minutes=2), "100")
+    ann.invite("31234567")
+    carrier.answer()
+    ann.ack()
+    world.wait(59.0)
+    plays = [each for each in world.orders if isinstance(each, Play)]
+    world.wait(2.0)
+    assert len([each for each in world.orders if isinstance(each, Play)]) == len(plays) + 1
+    world.wait(58.0)
+    assert not carrier.all("BYE")
+    world.wait(2.0)
+    assert carrier.last("BYE")
+    assert ann.last("BYE")
+    for phone in (carrier, ann):
+        phone.ok("BYE")
+    world.assert_nothing_left()
+    ann.invite("31234567")
+    world.finish()
+    world.finish()
+    assert ann.statuses()[-1] == 403
+    world.assert_nothing_left()
+
+
+def test_a_gateway_takes_all_calls_of_the_extension():
+    office = replace(make_office(), gateways=(Gateway("warehouse", f"sip:{SECOND}"),))
+    office = change(office, "100", incoming=Incoming(do_not_disturb=True, gateway="warehouse"))
+    world, carrier, second, _ = start(office, "100")
+    carrier.call(OURS)
+    assert second.last("INVITE").headers.get("To").startswith("<sip:")
+    second.answer()
+    carrier.ack()
+    hang_up(world, carrier, second)
+
+
+def test_the_office_members_mobile_may_be_shown():
+    office = replace(
+        make_office(), members=(Member("ann@acme.example", "Ann", "owner", mobile="+6598765432"),)
+    )
+    office = change(office, "100", assignee="ann@acme.example", caller_id=CallerId("fixed", "+6598765432"))
+    world, carrier, _, (ann,) = start(office, "100")
+    ann.invite("31234567")
+    assert "+6598765432" in carrier.last("INVITE").headers.get("From")
+    carrier.respond(carrier.last("INVITE"), 486)
+    world.assert_nothing_left()

@@ -1,0 +1,68 @@
+"""What may be kept of a message."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbx.sip.censor import censor
+
+CASES = {
+    "proof of the password": (
+        'Authorization: Digest username="100", realm="r", nonce="n", response="0123", cnonce="ab", qop=auth',
+        'Authorization: Digest username="100", realm="r", nonce="n", response="****", cnonce="**", qop=auth',
+    ),
+    "a proxy's, folded, in capitals": (
+        'PROXY-AUTHORIZATION:Digest username="100",\r\n RESPONSE = "0123"\r\nTo: <sip:a@b>',
+        'PROXY-AUTHORIZATION:Digest username="100",\r\n RESPONSE = "****"\r\nTo: <sip:a@b>',
+    ),
+    "another scheme is cut whole": ("Authorization: Basic abc=", "Authorization: ***** ****"),
+    "the server's proof": (
+        'Authentication-Info: rspauth="0123", nextnonce="n"',
+        'Authentication-Info: rspauth="****", nextnonce="n"',
+    ),
+    "a challenge proves nothing": (
+        'WWW-Authenticate: Digest realm="r", nonce="response=1"',
+        'WWW-Authenticate: Digest realm="r", nonce="response=1"',
+    ),
+    "a password in a URI": ("To: <sip:ann:secret@b>", "To: <sip:ann:******@b>"),
+    "a port is no password": ("Contact: <sip:ann@b:5060>", "Contact: <sip:ann@b:5060>"),
+}
+BODIES = {
+    "media keys": (
+        "application/sdp",
+        "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abcd|2^20|1:4;inline:efg FEC\r\na=sendrecv",
+        "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:****|2^20|1:4;inline:*** FEC\r\na=sendrecv",
+    ),
+    "MIKEY": ("application/sdp", "a=key-mgmt:mikey AQAF", "a=key-mgmt:mikey ****"),
+    "a key of old": ("application/sdp", "k=clear:key", "k=clear:***"),
+    "a key that is pressed": (
+        "application/dtmf-relay",
+        "Signal= 5\r\nDuration=160",
+        "Signal= *\r\nDuration=160",
+    ),
+    "a key alone": ("application/dtmf", "5", "*"),
+    "text": ("text/plain", "5 * 5", "5 * 5"),
+}
+
+
+@pytest.mark.parametrize(("header", "expected"), CASES.values(), ids=CASES)
+def test_headers(header, expected):
+    around = "INVITE sip:101@pbx.local SIP/2.0\r\n{}\r\nCSeq: 1 INVITE\r\n\r\n"
+    assert censor(around.format(header).encode()) == around.format(expected)
+
+
+@pytest.mark.parametrize(("kind", "body", "expected"), BODIES.values(), ids=BODIES)
+def test_bodies(kind, body, expected):
+    head = f"INFO sip:101@pbx.local SIP/2.0\r\nContent-Type: {kind}\r\n\r\n"
+    assert censor((head + body).encode()) == head + expected
+
+
+@given(st.text(), st.sampled_from(["Authorization: Digest response=", "a=crypto:1 x inline:", "sip:a:"]))
+def test_the_length_stays_and_nothing_raises(text, before):
+    data = f"INVITE sip:x SIP/2.0\r\n{before}{text}@b\r\n\r\n{before}{text}".encode("utf-8", "replace")
+    assert len(censor(data).encode()) == len(data)
+
+
+@given(st.binary())
+def test_any_octets_have_a_text(data):
+    assert isinstance(censor(data), str)
