@@ -50,7 +50,11 @@ CASES = {
     "assigned: not of the list": ((CallerId("assigned", OURS, (OURS_TOO,)),), {}, OURS_TOO),
     "assigned: nothing is assigned": ((CallerId("assigned"),), {}, OURS),
     "assigned: foreign ones are left out": ((CallerId("assigned", "", (FOREIGN, THIRD)),), {}, THIRD),
-    "random: of the assigned": ((CallerId("random", "", (OURS, THIRD)), FAR, FakeWorld(chance=0.5)), {}, THIRD),
+    "random: of the assigned": (
+        (CallerId("random", "", (OURS, THIRD)), FAR, FakeWorld(chance=0.5)),
+        {},
+        THIRD,
+    ),
     "random: of all numbers": ((CallerId("random"), FAR, FakeWorld(chance=0.4)), {}, OURS_TOO),
     "random: foreign ones are left out": (
         (CallerId("random", "", (FOREIGN, THIRD)), FAR, FakeWorld(chance=0.0)),
@@ -60,7 +64,11 @@ CASES = {
     "the plan by country": ((CallerId("fixed", OURS), "+84241234567"), {}, OURS_TOO),
     "the plan by its longest prefix": ((CallerId("fixed", OURS), VIETNAM), {}, THIRD),
     "the plan is for its country alone": ((CallerId("fixed", OURS), FAR), {}, OURS),
-    "a foreign number in the plan is not shown": ((CallerId("fixed", OURS_TOO), "+66812345678"), {}, OURS_TOO),
+    "a foreign number in the plan is not shown": (
+        (CallerId("fixed", OURS_TOO), "+66812345678"),
+        {},
+        OURS_TOO,
+    ),
     "plan before random": ((CallerId("random"), VIETNAM, FakeWorld(chance=0.9)), {}, THIRD),
     "an approved request": (
         (CallerId("fixed", REQUESTED), FAR, FakeWorld(approved={"100": frozenset({REQUESTED})})),
@@ -82,7 +90,9 @@ def test_the_number_that_is_shown(arguments, settings, number):
 
 
 def test_random_is_another_one_each_time():
-    assert {shown_by(CallerId("random"), FAR, FakeWorld(chance=each / 100)) for each in range(100)} == set(ALL)
+    assert {shown_by(CallerId("random"), FAR, FakeWorld(chance=each / 100)) for each in range(100)} == set(
+        ALL
+    )
 
 
 def test_nobody_shows_nothing():
@@ -95,9 +105,17 @@ PASSED_ON = {
     "extension": ("extension", OUTSIDE, Shown(OURS_TOO)),
     "extension, and the caller hides": ("extension", replace(OUTSIDE, is_private=True), Shown(OURS_TOO)),
     "caller: a number outside": ("caller", OUTSIDE, Shown(OURS_TOO, original="+6561112222")),
-    "caller: as his carrier writes him": ("caller", Caller(number="61112222"), Shown(OURS_TOO, original="+6561112222")),
+    "caller: as his carrier writes him": (
+        "caller",
+        Caller(number="61112222"),
+        Shown(OURS_TOO, original="+6561112222"),
+    ),
     "caller: an extension shows its own": ("caller", inside("102"), Shown(THIRD)),
-    "caller: an extension that hides": ("caller", inside("102", is_private=True), Shown(THIRD, is_hidden=True)),
+    "caller: an extension that hides": (
+        "caller",
+        inside("102", is_private=True),
+        Shown(THIRD, is_hidden=True),
+    ),
     "caller: he hides": ("caller", replace(OUTSIDE, is_private=True), Shown(OURS_TOO, is_hidden=True)),
     "caller: he has no number": ("caller", Caller(trunk="carrier"), Shown(OURS_TOO, is_hidden=True)),
     "caller: his number cannot be read": ("caller", Caller(number="12"), Shown(OURS_TOO)),

@@ -66,7 +66,11 @@ CASES = {
     "emergency with nothing left": (office(SPENT), "995", ["995"]),
     "emergency in an office without countries": (office(rules=(OutboundRule("standard"),)), "112", ["112"]),
     "emergency by who is on the block list": (office(blocked=Blocked(("100",))), "995", ["995"]),
-    "emergency at a hot desk where nobody is logged in": (office(ext("100", hot_desking=True)), "995", ["995"]),
+    "emergency at a hot desk where nobody is logged in": (
+        office(ext("100", hot_desking=True)),
+        "995",
+        ["995"],
+    ),
     "emergency with the code that hides": (office(), "*67995", ["995"]),
     "emergency with a separator": (office(), "9-95", ["995"]),
     "emergency before the dial plan": (
@@ -122,7 +126,11 @@ CASES = {
     "with plus": (office(), FAR, [FAR]),
     "with 00": (office(), "006531112222", [FAR]),
     "impossible": (office(), "123456789012345678", NOT_ALLOWED),
-    "impossible by a row": (office(rules=(replace(STANDARD, dial_plan=(DialPlanRow(remove=20),)),)), "31112222", NOT_ALLOWED),
+    "impossible by a row": (
+        office(rules=(replace(STANDARD, dial_plan=(DialPlanRow(remove=20),)),)),
+        "31112222",
+        NOT_ALLOWED,
+    ),
     "no key and no number": (office(), "199", UNKNOWN),
     "no key, and no outbound rule": (BARE, "199", UNKNOWN),
     "a name": (office(), "ann", NOT_ALLOWED),
@@ -153,7 +161,11 @@ CASES = {
     "no passcode: connect": (office(), VIETNAM, [VIETNAM]),
     "no passcode: refuse": (office(settings=REFUSES), VIETNAM, NOT_ALLOWED),
     "no passcode needed: refuse is not meant": (office(settings=REFUSES), FAR, [FAR]),
-    "usage limit before passcode": (office(replace(SPENT, passcode_hash="hash")), VIETNAM, (403, "call-limit-reached")),
+    "usage limit before passcode": (
+        office(replace(SPENT, passcode_hash="hash")),
+        VIETNAM,
+        (403, "call-limit-reached"),
+    ),
     # trunks
     "without a trunk": (NO_WAY, FAR, (503, "call-try-later")),
     "nobody is asked for a passcode in vain": (
@@ -256,7 +268,11 @@ GATEWAYS = {
     "an internal key": (office(MAPPED), "102", ["102"]),
     "outside, by the gateway's own rule": (office(MAPPED), FAR, [FAR]),
     "an extension is mapped: its passcode": (office(MAPPED), VIETNAM, "passcode of 101"),
-    "its limit": (office(replace(MAPPED, usage_limit=UsageLimit("minutes"))), FAR, (403, "call-limit-reached")),
+    "its limit": (
+        office(replace(MAPPED, usage_limit=UsageLimit("minutes"))),
+        FAR,
+        (403, "call-limit-reached"),
+    ),
     "no extension is mapped": (office(), FAR, [FAR]),
     "no extension is mapped: no passcode": (office(settings=REFUSES), VIETNAM, NOT_ALLOWED),
     "a gateway without a rule": (office(ext("101", gateway="warehouse"), gateways=()), FAR, NOT_ALLOWED),
@@ -363,7 +379,8 @@ REASONS = {
         "*67995",
         [
             "+6560001000 is shown: the office's first number",
-            "995 is an emergency number (office.emergency): it is called over carrier, then backup, then third",
+            "995 is an emergency number (office.emergency):"
+            " it is called over carrier, then backup, then third",
         ],
     ),
     "no key": (office(), "199", ["nobody has the key 199, and 199 is no number of SG (office.country)"]),

@@ -53,7 +53,11 @@ def outcome(decision):
 
 
 WORKED = {
-    "forwarding is off: the phones ring": (replace(TO_OTHERS, enabled=False), VIP_CALLER, ["100", "100-mobile"]),
+    "forwarding is off: the phones ring": (
+        replace(TO_OTHERS, enabled=False),
+        VIP_CALLER,
+        ["100", "100-mobile"],
+    ),
     "off, anybody calls": (replace(TO_OTHERS, enabled=False), OUTSIDE, ["100", "100-mobile"]),
     "on, the first VIP calls": (TO_OTHERS, VIP_CALLER, ["100", "100-mobile"]),
     "on, the second VIP calls": (TO_OTHERS, Caller(number="+6569876543"), ["100", "100-mobile"]),
@@ -84,9 +88,17 @@ CASES = {
         Caller(number="+61412345678"),
         ["100", "100-mobile"],
     ),
-    "another number is not blocked": (office(blocked=Blocked(("+65611122",))), OUTSIDE, ["100", "100-mobile"]),
+    "another number is not blocked": (
+        office(blocked=Blocked(("+65611122",))),
+        OUTSIDE,
+        ["100", "100-mobile"],
+    ),
     "an extension by its key": (office(blocked=Blocked(("105", "101"))), inside("101"), 603),
-    "an extension not by first digits": (office(blocked=Blocked(("1*",))), inside("101"), ["100", "100-mobile"]),
+    "an extension not by first digits": (
+        office(blocked=Blocked(("1*",))),
+        inside("101"),
+        ["100", "100-mobile"],
+    ),
     "a number is not blocked by a key": (office(blocked=Blocked(("101",))), OUTSIDE, ["100", "100-mobile"]),
     "a caller without number is on no list": (
         office(blocked=Blocked(("+6561*",))),
@@ -106,7 +118,11 @@ CASES = {
     "a mapped extension's calls go to its gateway": (office(MAPPED), OUTSIDE, ["warehouse"]),
     "gateway and do not disturb": (office(ext("100", gateway="warehouse", dnd=True)), OUTSIDE, ["warehouse"]),
     "gateway and forwarding": (office(ext("100", gateway="warehouse", forward=BOTH)), OUTSIDE, ["warehouse"]),
-    "gateway and a VIP": (office(ext("100", gateway="warehouse", forward=TO_OTHERS)), VIP_CALLER, ["warehouse"]),
+    "gateway and a VIP": (
+        office(ext("100", gateway="warehouse", forward=TO_OTHERS)),
+        VIP_CALLER,
+        ["warehouse"],
+    ),
     "a call does not go back to its gateway": (office(MAPPED), Caller("100", gateway="warehouse"), 482),
     # 3: do not disturb
     "do not disturb": (office(QUIET), OUTSIDE, 486),
@@ -147,7 +163,11 @@ CASES = {
         OUTSIDE,
         [FAR],
     ),
-    "all targets are busy": (office(ext("100", forward=Forward(True, "", ("101",))), ext("101", dnd=True)), OUTSIDE, 486),
+    "all targets are busy": (
+        office(ext("100", forward=Forward(True, "", ("101",))), ext("101", dnd=True)),
+        OUTSIDE,
+        486,
+    ),
     "an extension does not forward to itself": (
         office(ext("100", forward=Forward(True, FAR, ("100",)))),
         OUTSIDE,
@@ -213,7 +233,11 @@ CASES = {
     ),
     # 5: phones
     "all phones ring together": (office(), OUTSIDE, ["100", "100-mobile"]),
-    "a phone without a tick does not ring": (office(ext("100", ring=False, mobile=True)), OUTSIDE, ["100-mobile"]),
+    "a phone without a tick does not ring": (
+        office(ext("100", ring=False, mobile=True)),
+        OUTSIDE,
+        ["100-mobile"],
+    ),
     "the caller's own phone does not ring": (office(), inside("100"), ["100-mobile"]),
     "it has no other": (office(), inside("101"), None),
     "no phone has a tick": (office(ext("100", ring=False)), OUTSIDE, 480),
@@ -221,7 +245,11 @@ CASES = {
     "nobody has the key": (office(), OUTSIDE, 404),
     "a conference room": (office(), OUTSIDE, Serve("room", "700", "700 is a conference room")),
 }
-KEYS = {"it has no other": ("101", 486), "nobody has the key": ("199", 404), "a conference room": ("700", None)}
+KEYS = {
+    "it has no other": ("101", 486),
+    "nobody has the key": ("199", 404),
+    "a conference room": ("700", None),
+}
 
 
 @pytest.mark.parametrize(("case", "row"), CASES.items(), ids=CASES)
@@ -261,7 +289,12 @@ def test_call_waiting_meets_the_others(extension, caller, busy, expected):
 AWAY = {
     "a target is away": (ext("100", forward=BOTH), {"101"}, OUTSIDE, [FAR]),
     "all targets are away": (ext("100", forward=Forward(True, "", ("101",))), {"101"}, OUTSIDE, 480),
-    "the own phones are away, and the targets are not": (ext("100", forward=BOTH), {"100"}, OUTSIDE, ["101", FAR]),
+    "the own phones are away, and the targets are not": (
+        ext("100", forward=BOTH),
+        {"100"},
+        OUTSIDE,
+        ["101", FAR],
+    ),
     "a VIP, and nobody is there": (ext("100", forward=TO_OTHERS), {"100"}, VIP_CALLER, 480),
     "mapped, and nobody is there": (MAPPED, {"100"}, OUTSIDE, ["warehouse"]),
     "do not disturb, and nobody is there": (QUIET, {"100"}, OUTSIDE, 486),
@@ -290,7 +323,9 @@ def test_no_answer_at_once(extension):
     assert decide_inbound(office(extension), WORLD, OUTSIDE, "100", has_next=True).key == ""
 
 
-@pytest.mark.parametrize("extension", [ext("100", type="call_centre"), ext("100", type="call_centre", dnd=True)])
+@pytest.mark.parametrize(
+    "extension", [ext("100", type="call_centre"), ext("100", type="call_centre", dnd=True)]
+)
 def test_a_call_centre_has_no_no_answer_settings(extension):
     assert decide_inbound(office(extension), WORLD, OUTSIDE, "100").key == ""
 
@@ -332,7 +367,9 @@ def test_a_gateway_is_told_who_calls_and_whom():
 
 
 def test_a_phone_rings_once_however_often_it_is_a_target():
-    place = office(ext("100", forward=Forward(True, OURS, ("102",))), numbers=(Number(OURS, "extension:102"),))
+    place = office(
+        ext("100", forward=Forward(True, OURS, ("102",))), numbers=(Number(OURS, "extension:102"),)
+    )
     assert outcome(decide_inbound(place, WORLD, OUTSIDE, "100")) == ["102"]
 
 
@@ -343,7 +380,10 @@ REASONS = {
     "a VIP": (
         office(ext("100", mobile=True, forward=TO_OTHERS)),
         VIP_CALLER,
-        ["forwarding of 100 is on, and +6531234567 is on its VIP list", "the phones of 100 ring: 100, 100-mobile"],
+        [
+            "forwarding of 100 is on, and +6531234567 is on its VIP list",
+            "the phones of 100 ring: 100, 100-mobile",
+        ],
     ),
     "a VIP inside": (
         office(ext("100", forward=replace(TO_OTHERS, vip=("101",)))),

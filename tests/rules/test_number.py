@@ -46,10 +46,18 @@ DIALLED = {
     "rows go top-down": ((DialPlanRow("6", 8, 0, "84"), EIGHT), "61234567", "+8461234567"),
     "a row of another length is not meant": ((DialPlanRow("6", 7, 0, "1"), EIGHT), "61234567", "+6561234567"),
     "a row of other first digits is not meant": ((DialPlanRow("5", 8, 0, "1"),), "61234567", "+6561234567"),
-    "a row without digits and length takes everything": ((DialPlanRow(prepend="65"),), "61234567", "+6561234567"),
+    "a row without digits and length takes everything": (
+        (DialPlanRow(prepend="65"),),
+        "61234567",
+        "+6561234567",
+    ),
     "a row may take off the 00": ((DialPlanRow("0", 0, 2),), "006561234567", "+6561234567"),
     "a row may make an impossible number": ((DialPlanRow(remove=20),), "61234567", ""),
-    "the row that matches decides, also for nothing": ((DialPlanRow("6", 8, 0, "999"), EIGHT), "61234567", ""),
+    "the row that matches decides, also for nothing": (
+        (DialPlanRow("6", 8, 0, "999"), EIGHT),
+        "61234567",
+        "",
+    ),
     "no row concerns a number with plus": ((DialPlanRow(prepend="84"),), "+6561234567", "+6561234567"),
     "no row: +": ((), "+84912345678", "+84912345678"),
     "no row: 00": ((), "0084912345678", "+84912345678"),
@@ -73,10 +81,20 @@ def test_what_is_dialled(rows, dialled, expected):
 
 
 REASONS = {
-    "a row": ("SG", (EIGHT,), "61234567", 'row 1 of the dial plan of outbound rule "r" makes +6561234567 of 61234567'),
+    "a row": (
+        "SG",
+        (EIGHT,),
+        "61234567",
+        'row 1 of the dial plan of outbound rule "r" makes +6561234567 of 61234567',
+    ),
     "national": ("SG", (), "61234567", "61234567 is a number of SG (office.country): +6561234567"),
     "international": ("SG", (), "+6561234567", "+6561234567 is international"),
-    "no country": ("", (), "61234567", "61234567 is not international, and the office has no country (office.country)"),
+    "no country": (
+        "",
+        (),
+        "61234567",
+        "61234567 is not international, and the office has no country (office.country)",
+    ),
     "impossible": ("SG", (), "1", "1 is no number of SG (office.country)"),
 }
 
@@ -168,7 +186,12 @@ def test_the_digits_in_the_country():
 
 LISTED = OutboundRule(
     "r",
-    countries=(AllowedCountry("DE"), AllowedCountry("+870"), AllowedCountry("+49900", True), AllowedCountry("+4990012")),
+    countries=(
+        AllowedCountry("DE"),
+        AllowedCountry("+870"),
+        AllowedCountry("+49900", True),
+        AllowedCountry("+4990012"),
+    ),
 )
 ROWS = {
     "a country": ("+4930123456", "DE"),
@@ -195,7 +218,11 @@ PRESETS = {
     "SG": [("61234567", "+6561234567"), ("91234567", "+6591234567"), ("18001234567", "+6518001234567")],
     "TH": [("021234567", "+6621234567"), ("0812345678", "+66812345678"), ("1800123456", "+661800123456")],
     "VN": [("0912345678", "+84912345678"), ("02438123456", "+842438123456"), ("18001234", "+8418001234")],
-    "ID": [("02112345678", "+622112345678"), ("0811123456", "+62811123456"), ("81234567890", "+6281234567890")],
+    "ID": [
+        ("02112345678", "+622112345678"),
+        ("0811123456", "+62811123456"),
+        ("81234567890", "+6281234567890"),
+    ],
 }
 
 

@@ -17,7 +17,11 @@ MONTHS = {
     "and before its midnight": (datetime(2026, 10, 31, 15, 59, 59, tzinfo=UTC), "Asia/Singapore", "2026-10"),
     "behind UTC": (datetime(2026, 11, 1, 4, 59, tzinfo=UTC), "America/Chicago", "2026-10"),
     "behind UTC, in summer": (datetime(2026, 7, 1, 4, 59, tzinfo=UTC), "America/Chicago", "2026-06"),
-    "summer time moves the border by an hour": (datetime(2026, 7, 1, 5, 0, tzinfo=UTC), "America/Chicago", "2026-07"),
+    "summer time moves the border by an hour": (
+        datetime(2026, 7, 1, 5, 0, tzinfo=UTC),
+        "America/Chicago",
+        "2026-07",
+    ),
     "winter time does not": (datetime(2026, 12, 1, 5, 0, tzinfo=UTC), "America/Chicago", "2026-11"),
     "a year": (datetime(2026, 12, 31, 23, tzinfo=UTC), "Europe/Berlin", "2027-01"),
 }
@@ -49,7 +53,11 @@ PRICES = {
     "half minutes and a connection": (MOBILES, 45.0, "0.35"),
     "nothing": (FREE, 3600.0, "0"),
     "a clock that went back": (MOBILES, -5.0, "0.05"),
-    "a third of a cent is rounded to millionths": (Rate("+1", Decimal("0.01"), increment=20), 1.0, "0.003333"),
+    "a third of a cent is rounded to millionths": (
+        Rate("+1", Decimal("0.01"), increment=20),
+        1.0,
+        "0.003333",
+    ),
 }
 
 
@@ -113,7 +121,9 @@ def test_thresholds(limit, before, after, percents):
 
 def test_in_words():
     assert describe(TEN, Used(Decimal("2.50"))) == "2.50 of 10 used this month"
-    assert describe(UsageLimit("minutes", minutes=300), Used(seconds=90)) == "1.5 of 300 minutes used this month"
+    assert (
+        describe(UsageLimit("minutes", minutes=300), Used(seconds=90)) == "1.5 of 300 minutes used this month"
+    )
     assert describe(UsageLimit(), Used()) == ""
 
 

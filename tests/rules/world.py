@@ -95,12 +95,17 @@ def office(*extensions, settings=None, rules=(STANDARD,), groups=(), numbers=(OU
         given.setdefault(key, ext(key, mobile=key == "100"))
     defaults = {
         "members": (Member("ann@acme.example", "Ann", "owner", mobile=MOBILE),),
-        "trunks": (Trunk("carrier", "sip:carrier"), Trunk("backup", "sip:backup"), Trunk("third", "sip:third")),
+        "trunks": (
+            Trunk("carrier", "sip:carrier"),
+            Trunk("backup", "sip:backup"),
+            Trunk("third", "sip:third"),
+        ),
         "gateways": (Gateway("warehouse", "sip:192.168.1.20", outbound_rule="standard"),),
         "rooms": (Room("700"),),
     }
     return Office(
-        settings=settings or Settings(country="SG", timezone="Asia/Singapore", emergency=("995", "999", "112")),
+        settings=settings
+        or Settings(country="SG", timezone="Asia/Singapore", emergency=("995", "999", "112")),
         extensions=tuple(sorted(given.values(), key=lambda each: each.key)),
         numbers=tuple(Number(each) if isinstance(each, str) else each for each in numbers),
         outbound_rules=tuple(rules),
