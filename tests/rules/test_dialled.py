@@ -57,7 +57,7 @@ BARE = office(ext("100", outbound_rule=""))
 TO_VIETNAM = office(CODED)
 NO_WAY = office(rules=(replace(STANDARD, trunks=()),))
 NOT_ALLOWED, NOT_LISTED = (403, "call-not-allowed"), (403, "call-country-not-allowed")
-UNKNOWN = (404, "")
+UNKNOWN = (404, "call-number-unknown")
 
 CASES = {
     # emergency
@@ -81,7 +81,7 @@ CASES = {
     "emergency in an office without trunks": (
         office(rules=(OutboundRule("standard"),), trunks=()),
         "995",
-        (404, ""),
+        (503, ""),
     ),
     # internal keys and codes
     "an extension": (office(), "101", ["101"]),
@@ -379,8 +379,8 @@ REASONS = {
         "*67995",
         [
             "+6560001000 is shown: the office's first number",
-            "995 is an emergency number (office.emergency): it is called over "
-            "carrier, then backup, then third",
+            "995 is an emergency number (office.emergency):"
+            " it is called over carrier, then backup, then third",
         ],
     ),
     "no key": (office(), "199", ["nobody has the key 199, and 199 is no number of SG (office.country)"]),
