@@ -264,7 +264,7 @@ def test_an_error_names_no_values(store, url):
 COUNTING = """
 import sys
 from dataclasses import replace
-from pbx.store.store import ConflictError, UnusableError, open_store
+from pbx.store.store import ConflictError, open_store
 store = open_store(sys.argv[1])
 for _ in range(15):
     while True:
