@@ -27,7 +27,7 @@ class World:
 
 def perform(*effects):
     world = World()
-    performer = Performer(world, world.perform, world.perform, world.perform)
+    performer = Performer(world, world.perform, world.perform, world.perform, world.perform)
     performer.wire = world
     for effect in effects:
         performer(effect)

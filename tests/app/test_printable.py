@@ -30,7 +30,7 @@ def test_a_note_is_one_printable_line_whatever_its_level(level):
     events = []
     globalLogPublisher.addObserver(events.append)
     try:
-        perform = Performer(MediaControl(None, 0, print), print, print, print)
+        perform = Performer(MediaControl(None, 0, print), print, print, print, print)
         perform(Note(level, "{user} from {port}", {"user": "\x1b[31m\nroot", "port": 5060}))
     finally:
         globalLogPublisher.removeObserver(events.append)

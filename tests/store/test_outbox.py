@@ -3,8 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import create_engine, text
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
 
+from pbx.store.migrate import MIGRATIONS
 from pbx.store.outbox import KEEP_REFUSED_S, KEEP_SENT_S, Outbox, OutboxRow
 from pbx.store.store import open_store
 
@@ -134,13 +137,12 @@ def test_what_ended_long_ago_is_forgotten(outbox):
 
 
 def test_a_database_of_the_first_version_gets_an_outbox(url):
-    open_store(url).close()
     engine = create_engine(url)
     with engine.begin() as connection:
-        later = ("outbox_mail", "voicemail", "mailbox", "recording", "hot_desk_login", "caller_id_request")
-        for table in later:
-            connection.execute(text(f"DROP TABLE {table}"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
     engine.dispose()
     store = open_store(url)
     assert Outbox(store).counts()["waiting"] == 0
