@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pbx.app.printable import printable
 
-GAP: Final = 28  # characters between two columns
+GAP: Final = 34  # characters between two columns
 MARGIN: Final = 12  # for the time
 
 

@@ -38,8 +38,11 @@ def show_status(status: dict[str, Any]) -> None:
             _text(row["user_agent"]),
         )
     console.print(phones)
-    if status["trunks"]:
+    if status.get("trunks"):
         console.print(_trunks(status["trunks"]))
+        for row in status["trunks"]:
+            if row["error"]:
+                console.print(_text(f"{row['kind']} {row['name']}: {row['error']}"))
     calls = Table(title=f"{len(status['calls'])} calls", title_justify="left")
     for column in ("id", "caller", "callee", "state", "since", "audio"):
         calls.add_column(column, overflow="fold")
@@ -53,12 +56,12 @@ def show_status(status: dict[str, Any]) -> None:
 
 def _trunks(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="trunks and gateways", title_justify="left")
-    for column in ("name", "kind", "address", "state", "since", "expires", "calls", "last error"):
+    for column in ("name", "kind", "address", "state", "since", "expires", "calls"):
         table.add_column(column, overflow="fold")
     for row in rows:
         expires = "" if row["expires_s"] is None else f"{row['expires_s']} s"
         words = (row["name"], row["kind"], row["address"] or row["server"], row["state"])
-        table.add_row(*words, _time(row["since_s"]), expires, str(row["calls"]), _text(row["error"]))
+        table.add_row(*words, _time(row["since_s"]), expires, str(row["calls"]))
     return table
 
 

@@ -51,7 +51,7 @@ def standings(office: Office, usage: Usage, month: str) -> list[Standing]:
         key, limit = extension.key, limit_of(extension)
         spent, reset, topup = (totals.get(key, NOTHING) for totals in (charged, resets, topups))
         used = Used(spent.amount + reset.amount, spent.seconds + reset.seconds)
-        extra = Used(-topup.amount, -topup.seconds)
+        extra = Used(abs(topup.amount), abs(topup.seconds))
         if limit.kind != "none" or used != NOTHING:
             found.append(Standing(key, extension.label, limit, used, extra))
     return found

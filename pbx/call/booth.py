@@ -33,6 +33,10 @@ class BoothHost(Protocol):
     """The call."""
 
     def order(self, order: Any) -> None: ...
+    def number_step(self) -> int:
+        """A number that no step of any booth in this call has had."""
+        ...
+
     def render(self, prompt: Prompt, done: Callable[[str | None], None]) -> None:
         """`done` gets the stem of the rendered sound, None when it cannot be made."""
         ...
@@ -55,7 +59,7 @@ class Booth:
         self._host: BoothHost | None = host
         self._dialogue = dialogue
         self._step: Step | None = None
-        self._number = 0
+        self._number = 0  # of the step: what comes of an earlier one, of another booth as well, is late
         self._typed: deque[str] = deque()
         self._digits = ""
         self._is_playing = False
@@ -155,7 +159,7 @@ class Booth:
             host.set_booth_timer(None)
             self._quiet(host)
         self._step = None
-        self._number += 1
+        self._number = host.number_step()
         self._digits = self._ended_by = ""
         self._is_recording = False
 

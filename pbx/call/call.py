@@ -129,8 +129,10 @@ class Call:
         self._is_ending = False
         self._count = 0
         self.booth: Booth | None = None  # where the PBX talks with a leg
+        self._steps = 0  # of all its dialogues
         self._after: Callable[[Any], None] | None = None  # gets what comes of its dialogue
         self._at_end: Callable[[], None] | None = None
+        self._alarm: Callable[[], None] | None = None
         self.consult: Consultation | None = None  # a transfer by keys
         self._keys: dict[Leg, Keys] = {}
         self._loops: dict[Leg, Prompt] = {}  # what a leg that waits hears again and again
@@ -180,6 +182,7 @@ class Call:
             self.host.occupancy.ended(leg.party.key, self.id, self.host.stack.now)
         if leg.outside is not None and not leg.is_up:
             row.cost = self.host.metering.ended(leg)
+        row.codec = leg.media.codec
         row.call_id = leg.opening.call_id if leg.opening is not None else ""
         self._silent.discard(leg)
         self._loops.pop(leg, None)
@@ -366,6 +369,7 @@ class Call:
             return
         self.is_over = True
         self._plays.clear()
+        self._alarm = None
         for timer in self._timers:
             self.host.stack.timers.set((self, timer), None)
         self.record.state = state
@@ -386,8 +390,16 @@ class Call:
                     self.drop(leg, 200, "transferred the call")
         elif timer == "silence":
             self._check_silence()
+        elif timer == "alarm" and self._alarm is not None:
+            action, self._alarm = self._alarm, None
+            action()
         elif timer == BOOTH_TIMER and self.booth is not None:
             self.booth.expire()
+
+    def set_alarm(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something later, in place of what was to be done before, if the call is not over by then."""
+        self._alarm = action
+        self._set_timer("alarm", seconds)
 
     def _set_timer(self, timer: str, seconds: float | None) -> None:
         """Let it expire after so many seconds, or never."""
@@ -483,6 +495,15 @@ class Call:
     def fail(self, leg: Leg, status: int, why: str, announcement: str = "") -> None:
         """A leg that is up cannot be connected: it hears that, and then the call ends."""
         self.host.services.fail(self, leg, status, announcement, lambda: self.end(why, status))
+
+    def recall(self, leg: Leg, key: str) -> None:
+        """Ring `key` for a leg that waits with its music, and waits on when nobody answers."""
+        decision = self.host.router.called(leg.party, key)
+        if isinstance(decision, Ring) and self.hunt is None:
+            self.explain(decision)
+            hunt = self.hunt = Hunt(self, leg, decision, self.host.stack.now)
+            hunt.is_recall = True
+            self.ring(hunt, decision, offer_of(leg))
 
     def hand_over(self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]) -> None:
         """A leg talks with the PBX from now on, no more with its peer `by`, who is told when that is done."""
@@ -675,6 +696,11 @@ class Call:
         """From the booth."""
         self.host.order(order)
 
+    def number_step(self) -> int:
+        """From the booth."""
+        self._steps += 1
+        return self._steps
+
     def render(self, prompt: Prompt, done: Callable[[str | None], None]) -> None:
         """From the booth."""
         self.host.sound.render(prompt, done)
@@ -778,6 +804,8 @@ class Call:
         self.hunt = None
         self._set_timer("no answer", None)
         origin = hunt.origin
+        if hunt.is_recall:
+            return
         if hunt.after:
             self._ring_next(hunt)
             return
@@ -1105,7 +1133,7 @@ class Call:
             return
         if status < 300 and answer is not None:
             leg.acknowledge(answer)  # where the target was called without an offer
-            self.join(origin, leg)
+            self.connect(origin, leg)
         elif leg.is_opening:
             self.end(f"the offer of a transfer's target was answered {status}", 488)
         else:  # it takes not what the target chose: let both find something else

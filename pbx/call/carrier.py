@@ -98,9 +98,7 @@ class Carrier:
         best = self._answered_by
         if registration is not None and registration.expires_at > self._stack.now:
             best = registration.flow
-        if best is None:
-            return self._flows
-        return sorted(self._flows, key=lambda each: each[:2] != best[:2])
+        return _with_first(best, self._flows)
 
     def status(self, calls: int) -> dict[str, Any]:
         """What `pbx status` shows of it; times in seconds."""
@@ -277,7 +275,9 @@ class Carrier:
 
     def _ask(self) -> None:
         """OPTIONS to its targets, one after the other (RFC 3261 §11)."""
-        stack, flows = self._stack, self.flows
+        stack, registration = self._stack, self.registration
+        # First where we are registered, else what the DNS lists first: it may have come back.
+        flows = _with_first(registration.flow if registration is not None else None, self._flows)
         if not flows:
             return
         server = server_of(self.to)
@@ -362,3 +362,8 @@ class Carrier:
         peers: set[Peer] = {each.peer for each in self._flows}
         peers.add((server.host, server.port or DEFAULT_PORT.get(transport, 5060)))
         return Source(self.to, frozenset(peers), networks_of(self.to))
+
+
+def _with_first(best: Flow | None, flows: Sequence[Flow]) -> Sequence[Flow]:
+    """The ways in their order, but the one to the place of `best` before all others."""
+    return flows if best is None else sorted(flows, key=lambda each: each[:2] != best[:2])

@@ -306,6 +306,7 @@ class Exchange:
         self.trunks.swap_office()
         self.occupancy.swap_office({extension.key for extension in office.extensions})
         self.tracer.watch(_debugged(office))
+        self.metering.ledger.refresh(now)  # limits may have changed
         self._logged_out(self.logins.swap_office(office), "the office does not allow it any more")
         return self._take()
 

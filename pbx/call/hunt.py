@@ -64,6 +64,7 @@ class Hunt:
         self.content: Content | None = None  # what is offered, and the headers that go with it
         self.extra: Extra = ()
         self.unreached = 0  # the status for a number outside that no trunk can take
+        self.is_recall = False  # the origin waits, whether anybody answers or not
         self._refusals: list[Response] = []
 
     def begin(self, key: str, content: Content | None, extra: Extra, *, is_shared: bool) -> None:

@@ -123,6 +123,14 @@ class LegMedia:
         return self.side.remote_content
 
     @property
+    def codec(self) -> str:
+        """The audio codec that was agreed on, "PCMA", the first of several; "" = none."""
+        for stream in self.side.streams():
+            if stream.kind == "audio" and stream.active and stream.sound_codecs:
+                return stream.sound_codecs[0][1]
+        return ""
+
+    @property
     def sound_endpoint(self) -> str | None:
         """The endpoint of the first audio line that is on."""
         for stream in self.side.streams():

@@ -1,11 +1,14 @@
-"""Parked calls: somebody waits in a numbered slot, with music, until anybody fetches him."""
+"""Parked calls: somebody waits in a numbered slot, with music, until anybody fetches him.
+
+Whom nobody fetches rings, every three minutes, with who parked him; after half an hour his call is over.
+"""
 
 from typing import Any, Final, Protocol
 
 from pbx.call.call import Call
 from pbx.call.dialogue import Dialogue, Say, Wait
 from pbx.call.failure import say_failure
-from pbx.call.leg import CALLING, Leg
+from pbx.call.leg import CALLING, Leg, Party
 from pbx.call.phrases import Phrases
 from pbx.call.transfer import bridge
 from pbx.immutable import immutable
@@ -13,6 +16,8 @@ from pbx.media.prompt import Digits
 
 FIRST: Final = 71
 LAST: Final = 99
+RECALL_S: Final = 180.0
+MOST_S: Final = 1800.0
 
 
 class LotHost(Protocol):
@@ -24,10 +29,11 @@ class LotHost(Protocol):
 
 @immutable
 class Place:
-    """Who waits."""
+    """Who waits, and who put him there; None: he came by himself."""
 
     call: Call
     leg: Leg
+    parker: Party | None
 
 
 class Lot:
@@ -46,20 +52,49 @@ class Lot:
         """Where somebody of a call waits."""
         return next((slot for slot, place in self._places.items() if place.call is call), None)
 
+    def waiting(self, slot: str) -> Party:
+        """Who waits in a slot that is taken."""
+        return self._places[slot].leg.party
+
     def reserve(self, call: Call, leg: Leg, phrases: Phrases) -> None:
         """Who dials the code hears a slot and waits there, until he is fetched or puts somebody there."""
         slot = self.free_slot()
         if slot is None:
             call.serve(leg, say_failure(phrases, 503, "park-no-slot"))
             return
-        self.put(call, leg, slot, phrases, is_told=True)
+        self.put(call, leg, slot, phrases, None, is_told=True)
 
-    def put(self, call: Call, leg: Leg, slot: str, phrases: Phrases, *, is_told: bool = False) -> None:
+    def put(
+        self,
+        call: Call,
+        leg: Leg,
+        slot: str,
+        phrases: Phrases,
+        parker: Party | None,
+        *,
+        is_told: bool = False,
+    ) -> None:
         """Let somebody wait in a slot."""
-        self._places[slot] = Place(call, leg)
+        place = self._places[slot] = Place(call, leg, parker)
         self._host.note("call {call}: {who} is parked in {slot}", call=call.id, who=leg.party.key, slot=slot)
         call.serve(leg, _wait(phrases, slot, is_told))
         call.at_end(lambda: self._left(call, slot))
+        self._watch(slot, place, RECALL_S)
+
+    def _watch(self, slot: str, place: Place, until_s: float) -> None:
+        """Look after a place when somebody has waited there for so long."""
+
+        def waited() -> None:
+            if self._places.get(slot) is not place:
+                return
+            if until_s >= MOST_S:
+                place.call.end("nobody fetched the parked call")
+                return
+            if place.parker is not None:
+                place.call.recall(place.leg, place.parker.key)
+            self._watch(slot, place, until_s + RECALL_S)
+
+        place.call.set_alarm(RECALL_S, waited)
 
     def _left(self, call: Call, slot: str) -> None:
         place = self._places.get(slot)

@@ -47,6 +47,10 @@ class Router:
         keys = office.settings.hot_desk_keys
         return decide_dialled(office, self._world, caller(party), dialled, hot_desk_keys=keys)
 
+    def called(self, party: Party, key: str) -> Decision:
+        """What becomes of a call from anybody to a key."""
+        return decide_inbound(self._office(), self._world, caller(party), key)
+
     def arrived(self, party: Party, numbers: Sequence[str]) -> tuple[Decision, str]:
         """What becomes of a call from outside, and to which number of ours it is.
 

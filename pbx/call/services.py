@@ -107,7 +107,7 @@ class Services:
             call.join(by, leg)
             call.play(by, self.phrases.say("park-no-slot"))
             return
-        self.lot.put(call, leg, slot, self.phrases)
+        self.lot.put(call, leg, slot, self.phrases, by.party)
         call.play(by, self.phrases.fill("park-parked", Digits(slot)), done)
 
     def take_place(self, call: Call, leg: Leg, other: Call) -> bool:
@@ -117,7 +117,7 @@ class Services:
             return False
         call.talk = None
         leg.media.part()
-        self.lot.put(call, leg, slot, self.phrases)
+        self.lot.put(call, leg, slot, self.phrases, self.lot.waiting(slot))
         return True
 
     def announce(self, call: Call, leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None:

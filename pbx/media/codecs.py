@@ -5,6 +5,7 @@ G.722 and Opus work at 8,000 Hz as well as at 16,000 by themselves (G.722's lowe
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 import numpy as np
@@ -92,11 +93,7 @@ def make_encoder(name: str, rate_hz: int) -> Encoder:
         UsageError: no such codec or rate.
     """
     _check(name, rate_hz)
-    if name == "OPUS":
-        return OpusEncoder(rate_hz)
-    if name == "G722":
-        return _G722Encoder(rate_hz)
-    return _G711Encoder(lin2ulaw if name == "PCMU" else lin2alaw, rate_hz)
+    return _ENCODERS[name](rate_hz)
 
 
 def make_decoder(name: str, rate_hz: int) -> Decoder:
@@ -106,11 +103,7 @@ def make_decoder(name: str, rate_hz: int) -> Decoder:
         UsageError: no such codec or rate.
     """
     _check(name, rate_hz)
-    if name == "OPUS":
-        return OpusDecoder(rate_hz)
-    if name == "G722":
-        return _G722Decoder(rate_hz)
-    return _G711Decoder(ulaw2lin if name == "PCMU" else alaw2lin, rate_hz)
+    return _DECODERS[name](rate_hz)
 
 
 def _check(name: str, rate_hz: int) -> None:
@@ -188,3 +181,17 @@ class _G722Decoder:
 
     def conceal(self, count: int) -> Samples:
         return self._concealer.conceal(count)
+
+
+_ENCODERS: Final[dict[str, Callable[[int], Encoder]]] = {
+    "PCMU": partial(_G711Encoder, lin2ulaw),
+    "PCMA": partial(_G711Encoder, lin2alaw),
+    "G722": _G722Encoder,
+    "OPUS": OpusEncoder,
+}
+_DECODERS: Final[dict[str, Callable[[int], Decoder]]] = {
+    "PCMU": partial(_G711Decoder, ulaw2lin),
+    "PCMA": partial(_G711Decoder, alaw2lin),
+    "G722": _G722Decoder,
+    "OPUS": OpusDecoder,
+}

@@ -1,7 +1,7 @@
 """WAV files that grow (RIFF, 16-bit PCM): whatever stops the process, what was flushed can be played.
 
 The sound is written first, its length in the header after it, once a second. So the header never says more
-than there is; `repair` makes it say all of it.
+than there is; `store.sound_files.repair` makes it say all of it.
 """
 
 import os
@@ -22,7 +22,7 @@ STEREO: Final = 2
 
 
 class WavError(MediaError):
-    """A file that cannot be written, or is not what this module writes."""
+    """A file that cannot be written."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path}: {why}")
@@ -152,59 +152,3 @@ class WavWriter:
                 data, at = data[written:], at + written
         except OSError as error:
             raise WavError(self.path, error.strerror or repr(error)) from error
-
-
-def repair(path: Path) -> float:
-    """Make the header of a file that a `WavWriter` left tell its true length.
-
-    Returns:
-        Its seconds of sound.
-
-    Raises:
-        WavError: no file of a `WavWriter`, or it cannot be read or written.
-    """
-    try:
-        with path.open("r+b") as file:
-            rate_hz, channels, said = _read_header(path, file.read(HEADER.size))
-            block = channels * SAMPLE_BYTES
-            there = min(path.stat().st_size - HEADER.size, MAX_DATA) // block * block
-            if there != said:
-                file.seek(0)
-                file.write(make_header(rate_hz, channels, there))
-            file.truncate(HEADER.size + there)
-    except OSError as error:
-        raise WavError(path, error.strerror or repr(error)) from error
-    return there / (rate_hz * block)
-
-
-def _read_header(path: Path, data: bytes) -> tuple[int, int, int]:
-    if len(data) < HEADER.size:
-        raise WavError(path, f"{len(data)} bytes are no WAV header")
-    riff, _, wave, fmt, _, kind, channels, rate_hz, _, _, bits, word, size = HEADER.unpack(data)
-    if (riff, wave, fmt, kind, bits, word) != (b"RIFF", b"WAVE", b"fmt ", 1, 16, b"data") or not (
-        channels in (MONO, STEREO) and rate_hz
-    ):
-        raise WavError(path, "not a 16-bit PCM file with a header of 44 bytes")
-    return rate_hz, channels, size
-
-
-def finish(part: Path, final: Path) -> None:
-    """Put a closed file on the disk for good and give it its name; call it in a thread, for it waits.
-
-    Raises:
-        WavError: it cannot be done; then `part` is still there.
-    """
-    try:
-        _sync(part)
-        part.replace(final)
-        _sync(final.parent)
-    except OSError as error:
-        raise WavError(part, error.strerror or repr(error)) from error
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -175,6 +175,40 @@ def test_only_names_are_looked_up(folder):
     assert found["gateway shop"][0]
 
 
+def row(state, error="", kind="trunk", name="carrier"):
+    """What the running server says of a trunk or gateway."""
+    place = {"server": "sip:sip.carrier.example", "address": "UDP 198.51.100.1:5060", "expires_s": None}
+    return {"kind": kind, "name": name, "state": state, "error": error, "since_s": 90, "calls": 0, **place}
+
+
+TRUNKS = {
+    "registered": (row("registered"), True, "registered at UDP 198.51.100.1:5060"),
+    "reachable": (row("reachable"), True, "UDP 198.51.100.1:5060 answers"),
+    "not asked yet": (row("unknown"), True, "sip:sip.carrier.example has not been asked yet"),
+    "on its way": (row("registering"), True, "about to register at UDP 198.51.100.1:5060"),
+    "refused": (
+        row("refused", "REGISTER was answered by 403 Forbidden"),
+        False,
+        "the carrier refuses the registration for 90 s: REGISTER was answered by 403 Forbidden; "
+        "are username and password right?",
+    ),
+    "not registered": (
+        row("unregistered", "no answer to REGISTER"),
+        False,
+        "not registered for 90 s: no answer to REGISTER; it is tried again and again",
+    ),
+    "down": (row("down", "no answer to OPTIONS"), False, "down for 90 s: no answer to OPTIONS"),
+}
+
+
+@pytest.mark.parametrize(("said", "ok", "says"), TRUNKS.values(), ids=TRUNKS)
+def test_what_the_running_server_knows_of_a_trunk(folder, monkeypatch, said, ok, says):
+    monkeypatch.setattr("pbx.app.doctor._status", lambda config: {"trunks": [said]})
+    found = look(folder, "", parse(OFFICE).office, lambda *_: ({}, ""))
+    assert found["trunk carrier"] == (ok, says)
+    assert found["gateway shop"] == (True, "sip:192.0.2.20:5080 can be found; that it answers is not tried")
+
+
 def test_an_office_for_another_domain(folder):
     found = wrong(look(folder, PLAIN + "[server]\ndomain = 'other.example'\n", Office(realm="pbx.local")))
     assert "for the domain pbx.local" in found["database"]

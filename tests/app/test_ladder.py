@@ -2,6 +2,7 @@
 
 import pytest
 
+from pbx.app import ladder
 from pbx.app.ladder import describe, draw
 
 INVITE = "INVITE sip:101@pbx.local SIP/2.0\r\nCSeq: 1 INVITE\r\n\r\nv=0\r\n"
@@ -14,7 +15,8 @@ def message(leg: str, text: str, is_sent: bool, at: float) -> dict[str, object]:
     return {"leg": leg, "text": text, "is_sent": is_sent, "at": 1000.0 + at, **where}
 
 
-def test_a_call_to_two_phones():
+def test_a_call_to_two_phones(monkeypatch):
+    monkeypatch.setattr(ladder, "GAP", 28)
     lines = draw(
         [
             message("A", INVITE, False, 0.0),

@@ -49,3 +49,13 @@ def test_a_phone_draws_nothing_into_the_status(capsys):
     assert "\x1b[2J" not in out
     assert "\x1b[31m" not in out
     assert "[/red]" in out
+
+
+def test_nor_does_a_carrier(capsys):
+    trunk = {"kind": "trunk", "name": "carrier", "server": "sip:h", "address": "", "state": "refused"}
+    trunk |= {"since_s": 90, "expires_s": None, "calls": 2, "error": "403 \x1b[2J[/red]"}
+    show_status({"up_s": 1, "listening": [], "registrations": [], "calls": [], "trunks": [trunk]})
+    out = capsys.readouterr().out
+    assert "\x1b[2J" not in out
+    for shown in ("carrier", "sip:h", "refused", "0:01:30", "[/red]"):
+        assert shown in out

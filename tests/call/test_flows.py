@@ -20,7 +20,10 @@ def test_3_1_successful_call(world, ann, bob):
     assert bob.summary()[-1] == "ACK"
     assert sum(isinstance(order, Join) for order in world.orders) == 1
     hang_up(world, ann, bob)
-    assert [record.state for record in world.records] == ["answered"]
+    [record] = world.records
+    assert record.state == "answered"
+    assert [(leg.party, leg.codec) for leg in record.legs] == [("100", "PCMA"), ("101", "PCMA")]
+    assert record.legs[0].call_id == ann.last(200).call_id
 
 
 def test_the_callee_hangs_up(world, ann, bob):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pbx.media.files import STOP_S, Files
-from pbx.media.wav import repair
+from pbx.store.sound_files import repair
 
 PATIENCE_S = 10.0
 SECOND = np.arange(8_000, dtype=np.int16)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbx.errors import UsageError
-from pbx.media.wav import HEADER, STEREO, WavError, WavWriter, finish, make_header, repair
+from pbx.media.wav import HEADER, STEREO, WavError, WavWriter
+from pbx.store.sound_files import repair
 from tests.support.sound import frames, tone
 
 
@@ -85,49 +86,6 @@ def test_cut(tmp_path_factory, seconds):
     left = max(0, 16_000 - int(seconds * 8_000))
     assert np.array_equal(heard[:, 0], np.concatenate((sent[:left], sent[:10])))
     assert path.stat().st_size == HEADER.size + 4 * len(heard)
-
-
-@pytest.mark.parametrize("said", [0, 100, 4_000, 1 << 31])
-@pytest.mark.parametrize("tail", [b"", b"\x01"])
-def test_repair_believes_the_length_of_the_file(tmp_path, said, tail):
-    path = tmp_path / "a.wav"
-    path.write_bytes(make_header(8_000, 1, said) + bytes(4_000) + tail)
-    assert repair(path) == 0.25
-    assert path.read_bytes() == make_header(8_000, 1, 4_000) + bytes(4_000)
-
-
-NO_WAVS = {
-    "empty": b"",
-    "short": make_header(8_000, 1, 0)[:-1],
-    "other words": b"ID3" + bytes(60),
-    "8 bits": make_header(8_000, 1, 0).replace(b"\x10\x00data", b"\x08\x00data"),
-    "no channels": make_header(8_000, 0, 0),
-    "no rate": make_header(0, 1, 0),
-}
-
-
-@pytest.mark.parametrize("content", NO_WAVS.values(), ids=NO_WAVS)
-def test_repair_leaves_other_files_alone(tmp_path, content):
-    path = tmp_path / "a.wav"
-    path.write_bytes(content)
-    with pytest.raises(WavError, match=r"a\.wav"):
-        repair(path)
-    assert path.read_bytes() == content
-
-
-def test_repair_of_nothing(tmp_path):
-    with pytest.raises(WavError, match="No such file"):
-        repair(tmp_path / "a.wav")
-
-
-def test_finish(tmp_path):
-    part, final = tmp_path / "a.part", tmp_path / "a.wav"
-    part.write_bytes(b"x")
-    finish(part, final)
-    assert final.read_bytes() == b"x"
-    assert not part.exists()
-    with pytest.raises(WavError, match="No such file"):
-        finish(part, final)
 
 
 def test_misuse(tmp_path):

@@ -29,11 +29,12 @@ from pbx.media.orders import (
     StopRecord,
 )
 from pbx.media.samples import frame_size, silence
-from pbx.media.wav import HEADER, repair
+from pbx.media.wav import HEADER
 from pbx.rtp.packet import Packet, unpack
 from pbx.rtp.srtp import Srtp
 from pbx.rtp.telephone_event import TelephoneEvent
 from pbx.rtp.telephone_event import unpack as unpack_event
+from pbx.store.sound_files import repair
 from tests.support.rtp_phone import PATIENCE_S, V4, Phone, free_pair
 from tests.support.sound import likeness, strength, tone, voice
 from tests.support.stage import EVENTS, TYPES, write_sound

@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from tests.phones.support.baresip_phone import BaresipPhone
+from tests.phones.support.kamailio import find_kamailio
 from tests.phones.support.linphone_phone import LinphonePhone
 from tests.phones.support.phone import TONES, Account, Phone
 from tests.phones.support.pjsua_phone import PjsuaPhone
@@ -33,6 +34,7 @@ INSTALL: Final = {
     "baresip": "baresip (Debian: apt install baresip-core)",
     "linphone": "linphonec (Debian: apt install linphone-cli)",
     "sipp": "sipp (Debian: apt install sip-tester)",
+    "kamailio": "kamailio (Debian: apt install kamailio)",
     "pjsua": "pjsua2 (PyPI: pip install pjsua2-python)",
 }
 
@@ -63,6 +65,8 @@ EVIDENCE = pytest.StashKey[Callable[[], list[tuple[str, str]]]]()
 def is_installed(program: str) -> bool:
     if program == "pjsua":
         return importlib.util.find_spec("pjsua2") is not None
+    if program == "kamailio":
+        return find_kamailio() is not None
     return shutil.which({"linphone": "linphonec"}.get(program, program)) is not None
 
 
@@ -172,6 +176,18 @@ def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Worksho
     request.node.stash[EVIDENCE] = shop.evidence
     yield shop
     shop.close()
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, server: PbxServer, tmp_path: Path) -> Iterator[Workshop]:
+    """Phones against the `server` of a module."""
+    server.mark()
+    made = Workshop(tmp_path, server)
+    request.node.stash[EVIDENCE] = made.evidence
+    yield made
+    made.close()
+    server.assert_well()
+    server.assert_nothing_left()
 
 
 @pytest.fixture

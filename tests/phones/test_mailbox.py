@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from tests.phones.conftest import EVIDENCE, Workshop
+from tests.phones.conftest import Workshop
 from tests.phones.support.letters import Letterbox
-from tests.phones.support.office import TestDevice
-from tests.phones.support.phone import Account, Answering, Phone
-from tests.phones.support.server import PbxServer
+from tests.phones.support.office import extension_toml
+from tests.phones.support.phone import Answering, Phone
+from tests.phones.support.server import PbxServer, running
 from tests.phones.support.sound import contains, read_wav, speech, speech_match, write_wav
 from tests.phones.support.talk import hang_up, hear_each_other
 from tests.phones.support.voices import PHRASES, dial, is_recording, messages, wait_heard
 from tests.phones.support.waiting import wait_until
 
-PHONES = range(140, 160)
+PHONES = range(100, 111)
 OFFICES_GREETING, OPEN_BY_PIN, LOCKED, FULL = "200", "201", "202", "203"
 MAIL = "box@voices.example"
 RATE = 16_000
@@ -30,21 +30,15 @@ def office() -> str:
         '[[member]]\nemail = "owner@voices.example"\nname = "Olga"\naccount = "owner"\npin = "7781"\n',
         '[[member]]\nemail = "box@voices.example"\nname = "Ben"\npin = "4455"\n',
     ]
-    for number in PHONES:
-        password = TestDevice(str(number), str(number)).password
-        parts.append(
-            f'[[extension]]\nkey = "{number}"\nlabel = "Phone {number}"\n[[extension.device]]\n'
-            f'kind = "ip_phone"\nusername = "{number}"\npassword = "{password}"\n'
-            '[extension.no_answer]\naction = "voicemail"\ntimeout = 5\n'
-            '[extension.no_answer.greeting]\ntext = "Hello."\n'
-        )
+    taking = '[extension.no_answer]\naction = "voicemail"\ntimeout = 5\n'
+    hello = '[extension.no_answer.greeting]\ntext = "Hello."\n'
+    parts += [extension_toml(number, "", taking + hello) for number in PHONES]
+    taking += f'emails = ["{MAIL}"]\n'
     for number in (OFFICES_GREETING, OPEN_BY_PIN, LOCKED, FULL):
-        greeting = 'mp3 = "greeting.mp3"' if number == OFFICES_GREETING else 'text = "Hello."'
-        parts.append(
-            f'[[extension]]\nkey = "{number}"\nassignee = "{MAIL}"\n'
-            f'[extension.no_answer]\naction = "voicemail"\nemails = ["{MAIL}"]\n'
-            f"[extension.no_answer.greeting]\n{greeting}\n"
+        greeting = (
+            hello if number != OFFICES_GREETING else hello.replace('text = "Hello."', 'mp3 = "greeting.mp3"')
         )
+        parts.append(extension_toml(number, f'assignee = "{MAIL}"', taking + greeting, has_phone=False))
     return "\n".join(parts)
 
 
@@ -59,31 +53,7 @@ def letterbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Letterbox]:
 def server(tmp_path_factory: pytest.TempPathFactory, letterbox: Letterbox) -> Iterator[PbxServer]:
     folder = tmp_path_factory.mktemp("mailboxes")
     soundfile.write(folder / "greeting.mp3", GREETING / 32768, RATE, format="MP3")
-    made = PbxServer(folder, office(), limits=letterbox.configuration)
-    made.start()
-    yield made
-    made.stop()
-    made.release()
-
-
-numbers = iter(PHONES)
-
-
-@pytest.fixture
-def shop(server: PbxServer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
-    server.mark()
-    made = Workshop(tmp_path, server)
-    request.node.stash[EVIDENCE] = made.evidence
-    yield made
-    made.close()
-    server.assert_well()
-    server.assert_nothing_left()
-
-
-def account(server: PbxServer) -> Account:
-    """Of a phone of its own."""
-    number = str(next(numbers))
-    return TestDevice(number, number).account(server.address)
+    yield from running(folder, office(), limits=letterbox.configuration)
 
 
 def leave_message(server: PbxServer, caller: Phone, box: str, seconds: float = 1.5) -> None:
@@ -95,7 +65,7 @@ def leave_message(server: PbxServer, caller: Phone, box: str, seconds: float = 1
 
 
 def test_the_caller_hears_the_greeting_that_the_office_has_uploaded(server: PbxServer, shop: Workshop):
-    caller = shop.registered("pjsua", account(server))
+    caller = shop.registered("pjsua", server.account())
     call = dial(caller, OFFICES_GREETING)
     ear = caller.ear(call)
     wait_until("the greeting", lambda: contains(ear.heard()[0], GREETING, RATE) > 0.8, 12, 0.3)
@@ -108,8 +78,8 @@ def test_the_owner_speaks_a_greeting_and_the_next_caller_hears_it(
 ):
     said = speech(9, 5.0, RATE)
     microphone = write_wav(tmp_path / "owner.wav", said, RATE)
-    owner = shop.registered("pjsua", account(server), microphone=microphone)
-    caller = shop.registered("linphone", account(server))
+    owner = shop.registered("pjsua", server.account(), microphone=microphone)
+    caller = shop.registered("linphone", server.account())
     box = owner.account.username
     visit = dial(owner, "*97")
     owner.wait_for("sound", lambda: owner.ear(visit).seconds() > 1.0)
@@ -134,7 +104,7 @@ def test_the_owner_speaks_a_greeting_and_the_next_caller_hears_it(
 
 
 def test_the_owner_calls_back_who_left_a_message(server: PbxServer, shop: Workshop):
-    owner, caller = (shop.registered("pjsua", account(server)) for _ in range(2))
+    owner, caller = (shop.registered("pjsua", server.account()) for _ in range(2))
     owner.answering(Answering(486))
     leave_message(server, caller, owner.account.username)
     visit = dial(owner, "*97")
@@ -149,7 +119,7 @@ def test_the_owner_calls_back_who_left_a_message(server: PbxServer, shop: Worksh
 
 
 def test_a_mailbox_is_opened_from_another_phone(server: PbxServer, shop: Workshop):
-    phone = shop.registered("baresip", account(server))
+    phone = shop.registered("baresip", server.account())
     visit = dial(phone, "*98")
     phone.wait_for("sound", lambda: phone.ear(visit).seconds() > 1.0)
     phone.dtmf(visit, f"{OPEN_BY_PIN}#4455#")
@@ -158,7 +128,7 @@ def test_a_mailbox_is_opened_from_another_phone(server: PbxServer, shop: Worksho
 
 
 def test_a_pin_is_locked_after_five_wrong_ones_from_whatever_phone(server: PbxServer, shop: Workshop):
-    one, other = shop.registered("pjsua", account(server)), shop.registered("baresip", account(server))
+    one, other = shop.registered("pjsua", server.account()), shop.registered("baresip", server.account())
     calls = [dial(phone, "*98") for phone in (one, other)]
     for phone, call in zip((one, other), calls, strict=True):
         phone.wait_for("sound", lambda p=phone, c=call: p.ear(c).seconds() > 1.0)
@@ -175,7 +145,7 @@ def test_a_pin_is_locked_after_five_wrong_ones_from_whatever_phone(server: PbxSe
 def test_a_full_mailbox_says_so_and_its_owner_is_told_once(
     server: PbxServer, shop: Workshop, letterbox: Letterbox
 ):
-    caller = shop.registered("pjsua", account(server))
+    caller = shop.registered("pjsua", server.account())
     leave_message(server, caller, FULL)
     for _ in range(2):
         call = dial(caller, FULL)

@@ -10,11 +10,11 @@ import soundfile
 from pbx.media.dtmf import make_digit
 from pbx.media.prompt import Digits, Duration
 from pbx.media.rendering import Renderer
-from tests.phones.conftest import EVIDENCE, Workshop, require
-from tests.phones.support.office import TestDevice
-from tests.phones.support.phone import Account, Answering
+from tests.phones.conftest import Workshop, require
+from tests.phones.support.office import PLAIN, TestDevice, extension_toml
+from tests.phones.support.phone import Answering
 from tests.phones.support.pjsua_phone import PjsuaPhone
-from tests.phones.support.server import PbxServer
+from tests.phones.support.server import PbxServer, running
 from tests.phones.support.sipp import call_all
 from tests.phones.support.sound import judge_tone, read_wav, write_wav
 from tests.phones.support.talk import connect, hang_up, hear_each_other
@@ -31,7 +31,7 @@ from tests.phones.support.voices import (
 )
 from tests.phones.support.waiting import wait_until
 
-PHONES = range(140, 190)
+PHONES = PLAIN[:70]
 BOXES = range(200, 220)  # extensions without any phone: their voicemail answers at once
 
 
@@ -41,57 +41,26 @@ def office() -> str:
         '[office]\nname = "Voices"\ncountry = "SG"\ntimezone = "Asia/Singapore"\n',
         '[[member]]\nemail = "owner@voices.example"\nname = "Olga"\naccount = "owner"\npin = "7781"\n',
     ]
-    for number in PHONES:
-        password = TestDevice(str(number), str(number)).password
-        parts.append(
-            f'[[extension]]\nkey = "{number}"\nlabel = "Phone {number}"\n[[extension.device]]\n'
-            f'kind = "ip_phone"\nusername = "{number}"\npassword = "{password}"\n'
-            '[extension.no_answer]\naction = "voicemail"\ntimeout = 5\n'
-        )
-    for number in BOXES:
-        parts.append(
-            f'[[extension]]\nkey = "{number}"\nassignee = "owner@voices.example"\n'
-            '[extension.no_answer]\naction = "voicemail"\n'
-            '[extension.no_answer.greeting]\ntext = "Hello."\n'
-        )
+    taking = '[extension.no_answer]\naction = "voicemail"\ntimeout = 5\n'
+    hello = '[extension.no_answer.greeting]\ntext = "Hello."\n'
+    parts += [extension_toml(number, "", taking) for number in PHONES]
+    parts += [extension_toml(number, "", taking + hello, has_phone=False) for number in BOXES]
     parts.append('[[room]]\nkey = "700"\n[[room]]\nkey = "701"\npin = "1234"\n')
     return "\n".join(parts)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PbxServer]:
-    made = PbxServer(tmp_path_factory.mktemp("voices"), office())
-    made.start()
-    yield made
-    made.stop()
-    made.release()
+    yield from running(tmp_path_factory.mktemp("voices"), office())
 
 
-numbers = iter(PHONES)
 boxes = iter(BOXES)
-
-
-@pytest.fixture
-def shop(server: PbxServer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
-    server.mark()
-    made = Workshop(tmp_path, server)
-    request.node.stash[EVIDENCE] = made.evidence
-    yield made
-    made.close()
-    server.assert_well()
-    server.assert_nothing_left()
-
-
-def account(server: PbxServer, **changes: object) -> Account:
-    """Of a phone of its own."""
-    number = str(next(numbers))
-    return TestDevice(number, number).account(server.address, **changes)
 
 
 @pytest.mark.parametrize("program", ["pjsua", "baresip", "linphone"])
 def test_a_message_is_left_and_sounds_as_it_was_spoken(server: PbxServer, shop: Workshop, program: str):
     box = str(next(boxes))
-    phone = shop.registered(program, account(server))
+    phone = shop.registered(program, server.account())
     call = dial(phone, box)
     wait_until("the beep", lambda: list((server.folder / "data/voicemail" / box).glob("*.part")), 15)
     phone.wait_for("3 s of speaking", lambda: is_recording(server, box), 8)
@@ -105,7 +74,7 @@ def test_a_message_is_left_and_sounds_as_it_was_spoken(server: PbxServer, shop: 
 
 
 def test_the_owner_hears_who_left_a_message_and_the_message(server: PbxServer, shop: Workshop):
-    owner, caller = shop.registered("pjsua", account(server)), shop.registered("baresip", account(server))
+    owner, caller = shop.registered("pjsua", server.account()), shop.registered("baresip", server.account())
     owner.answering(Answering(486))
     call = dial(caller, owner.account.username)
     wait_until("the beep", lambda: is_recording(server, owner.account.username), 25)
@@ -130,7 +99,7 @@ def test_the_owner_hears_who_left_a_message_and_the_message(server: PbxServer, s
 )
 def test_keys_are_heard_and_said_back(server: PbxServer, shop: Workshop, program: str, method: str):
     options = {"keys": method} if program == "linphone" else {}
-    phone = shop.registered(program, account(server), **options)
+    phone = shop.registered(program, server.account(), **options)
     call = dial(phone, "*44")
     phone.wait_for("the introduction", lambda: phone.ear(call).seconds() > 1.0)
     start = phone.ear(call).seconds()
@@ -149,7 +118,7 @@ def test_keys_are_heard_as_tones(server: PbxServer, shop: Workshop, tmp_path: Pa
     tones = [np.concatenate((make_digit(key, 100, 16000), np.zeros(1600, np.int16))) for key in "2580"]
     spoken = (quiet, *tones, quiet) if program == "linphone" else (quiet,)
     microphone = write_wav(tmp_path / "keys.wav", np.concatenate(spoken), 16000)
-    phone = shop.registered(program, account(server), keys="none", microphone=microphone)
+    phone = shop.registered(program, server.account(), keys="none", microphone=microphone)
     call = dial(phone, "*44")
     if isinstance(phone, PjsuaPhone):
         phone.wait_for("the introduction", lambda: phone.ear(call).seconds() > 1.0)
@@ -161,14 +130,14 @@ def test_keys_are_heard_as_tones(server: PbxServer, shop: Workshop, tmp_path: Pa
 
 @pytest.mark.parametrize("program", ["pjsua", "baresip"])
 def test_the_echo_is_heard(server: PbxServer, shop: Workshop, program: str):
-    phone = shop.registered(program, account(server))
+    phone = shop.registered(program, server.account())
     call = dial(phone, "*43")
     phone.ear(call).wait_tone(phone.tone, 2.0, timeout=15)
     phone.hangup(call)
 
 
 def test_the_measured_delay_of_the_echo_is_said(server: PbxServer, shop: Workshop):
-    phone = shop.registered("pjsua", account(server))
+    phone = shop.registered("pjsua", server.account())
     call = dial(phone, "*43")
     phone.ear(call).wait_tone(phone.tone, 2.0, timeout=15)
     # A phone reports some five seconds after our first report reached it.
@@ -185,9 +154,7 @@ def test_the_measured_delay_of_the_echo_is_said(server: PbxServer, shop: Worksho
 
 
 def test_three_in_a_room_hear_each_other_and_not_themselves(server: PbxServer, shop: Workshop):
-    phones = [
-        shop.registered("pjsua", account(server, codecs=(codec,))) for codec in ("PCMA", "G722", "PCMU")
-    ]
+    phones = [shop.registered("pjsua", server.account(codecs=(codec,))) for codec in ("PCMA", "G722", "PCMU")]
     calls = [dial(phone, "700") for phone in phones]
     for phone, call in zip(phones, calls, strict=True):
         for other in phones:
@@ -215,8 +182,8 @@ def test_three_in_a_room_hear_each_other_and_not_themselves(server: PbxServer, s
 def test_phones_without_a_common_codec_understand_each_other(
     server: PbxServer, shop: Workshop, codecs: tuple[str, str], program: str
 ):
-    caller = shop.registered("pjsua", account(server, codecs=codecs[:1]))
-    callee = shop.registered(program, account(server, codecs=codecs[1:]))
+    caller = shop.registered("pjsua", server.account(codecs=codecs[:1]))
+    callee = shop.registered(program, server.account(codecs=codecs[1:]))
     call, answered = connect(caller, callee)
     hear_each_other((caller, call), (callee, answered), 1.5)
     assert call.codec.upper() == codecs[0].upper()
@@ -226,8 +193,8 @@ def test_phones_without_a_common_codec_understand_each_other(
 
 
 def test_who_is_held_hears_the_music(server: PbxServer, shop: Workshop):
-    holder = shop.registered("pjsua", account(server), tone=1730.0)  # no note of the music is near it
-    held = shop.registered("pjsua", account(server))
+    holder = shop.registered("pjsua", server.account(), tone=1730.0)  # no note of the music is near it
+    held = shop.registered("pjsua", server.account())
     call, its_call = connect(holder, held)
     hear_each_other((holder, call), (held, its_call), 0.5)
     holder.hold(call)
@@ -241,7 +208,7 @@ def test_who_is_held_hears_the_music(server: PbxServer, shop: Workshop):
 
 
 def test_a_recording_has_each_side_in_its_channel(server: PbxServer, shop: Workshop):
-    caller, callee = shop.registered("pjsua", account(server)), shop.registered("linphone", account(server))
+    caller, callee = shop.registered("pjsua", server.account()), shop.registered("linphone", server.account())
     call, answered = connect(caller, callee)
     hear_each_other((caller, call), (callee, answered), 0.5)
     before = set(recordings(server))
@@ -262,7 +229,7 @@ def test_a_recording_has_each_side_in_its_channel(server: PbxServer, shop: Works
 
 
 def test_attended_transfer_by_keys(server: PbxServer, shop: Workshop):
-    first, second, third = (shop.registered("pjsua", account(server)) for _ in range(3))
+    first, second, third = (shop.registered("pjsua", server.account()) for _ in range(3))
     call, answered = connect(first, second)
     hear_each_other((first, call), (second, answered), 0.5)
     first.dtmf(call, "##2")
@@ -281,7 +248,7 @@ def test_attended_transfer_by_keys(server: PbxServer, shop: Workshop):
 
 
 def test_a_parked_call_is_told_where_and_fetched(server: PbxServer, shop: Workshop):
-    first, second, third = (shop.registered("pjsua", account(server)) for _ in range(3))
+    first, second, third = (shop.registered("pjsua", server.account()) for _ in range(3))
     call, answered = connect(first, second)
     hear_each_other((first, call), (second, answered), 0.5)
     first.transfer(call, first.account.uri("*85"))
@@ -295,7 +262,7 @@ def test_a_parked_call_is_told_where_and_fetched(server: PbxServer, shop: Worksh
 
 
 def test_keys_by_info_arrive_as_events_at_the_other_phone(server: PbxServer, shop: Workshop):
-    caller, callee = shop.registered("pjsua", account(server)), shop.registered("baresip", account(server))
+    caller, callee = shop.registered("pjsua", server.account()), shop.registered("baresip", server.account())
     call, answered = connect(caller, callee)
     hear_each_other((caller, call), (callee, answered), 0.5)
     assert isinstance(caller, PjsuaPhone)
@@ -307,9 +274,8 @@ def test_keys_by_info_arrive_as_events_at_the_other_phone(server: PbxServer, sho
 def test_keys_by_info_as_single_characters(server: PbxServer, shop: Workshop, tmp_path: Path):
     """application/dtmf, as SIPp sends it (the phones send application/dtmf-relay)."""
     require("sipp")
-    callee = shop.registered("pjsua", account(server))
-    number = str(next(numbers))
-    pairs = [(TestDevice(number, number), TestDevice(callee.account.username, callee.account.username))]
+    callee = shop.registered("pjsua", server.account())
+    pairs = [(server.extensions.plain(), TestDevice(callee.account.username, callee.account.username))]
     result = call_all(
         tmp_path / "sipp", ("127.0.0.1", server.port), pairs, rate=1, hold_ms=1500, scenario="info_keys.xml"
     )
@@ -318,7 +284,7 @@ def test_keys_by_info_as_single_characters(server: PbxServer, shop: Workshop, tm
 
 
 def test_a_ringing_phone_is_picked_up(server: PbxServer, shop: Workshop):
-    caller, ringing, third = (shop.registered("pjsua", account(server)) for _ in range(3))
+    caller, ringing, third = (shop.registered("pjsua", server.account()) for _ in range(3))
     ringing.answering(Answering(180))
     call = caller.dial(ringing.account.username)
     rung = ringing.wait_incoming()
@@ -330,7 +296,7 @@ def test_a_ringing_phone_is_picked_up(server: PbxServer, shop: Workshop):
 
 
 def test_blind_transfer_by_keys(server: PbxServer, shop: Workshop):
-    first, second, third = (shop.registered("pjsua", account(server)) for _ in range(3))
+    first, second, third = (shop.registered("pjsua", server.account()) for _ in range(3))
     call, answered = connect(first, second)
     third.answering(Answering(180))
     first.dtmf(call, "##2")

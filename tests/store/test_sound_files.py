@@ -64,6 +64,14 @@ def test_a_stranger_is_left_as_it_is(path):
     assert part_of(path).exists()
 
 
+@pytest.mark.parametrize("said", [0, 100, 4_000, 1 << 31])
+def test_the_length_of_the_file_counts_not_what_its_header_says(path, said):
+    whole = wav(0.25)
+    write(path, whole[:40] + struct.pack("<I", said) + whole[44:])
+    assert repair(path) == 0.25
+    assert path.read_bytes() == whole
+
+
 def test_other_chunks_before_the_data_are_passed_over(path):
     whole = wav(2)
     extra = b"LIST" + struct.pack("<I", 3) + b"abc\0"

@@ -49,6 +49,18 @@ def devices_of(number: int) -> tuple[TestDevice, ...]:
     return (TestDevice(key, key, number in SECURE),)
 
 
+def extension_toml(key: int | str, keys: str = "", tables: str = "", *, has_phone: bool = True) -> str:
+    """One extension: `keys` stand in its table, `tables` below it; its phone is that of `devices_of`."""
+    text = f'[[extension]]\nkey = "{key}"\nlabel = "Phone {key}"\n{keys}\n'
+    if has_phone:
+        device = TestDevice(str(key), str(key))
+        text += (
+            '[[extension.device]]\nkind = "ip_phone"\n'
+            f'username = "{device.username}"\npassword = "{device.password}"\n'
+        )
+    return f"{text}{tables}\n"
+
+
 def office_toml() -> str:
     """The text for `pbx apply`."""
     parts = [

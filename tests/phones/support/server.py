@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,7 @@ url = "sqlite:///{data}/pbx.db"
 udp = ["127.0.0.1:{port}", "[::1]:{port}"]
 tcp = ["127.0.0.1:{port}", "[::1]:{port}"]
 tls = ["127.0.0.1:{tls_port}", "[::1]:{tls_port}"]
+trusted_ca = "{trusted_ca}"
 
 [rtp]
 ports = [{rtp_first}, {rtp_last}]
@@ -59,6 +61,7 @@ class PbxServer:
         failed_auth: how many wrong passwords an address has. Many, since all phones have the same one.
         rtp_ports: how many ports its audio has.
         limits: further lines of [limits].
+        trusted_ca: a PEM file with who may sign the certificates of trunks.
         kernel: "auto" only in a network namespace of its own: the kernel does it for all in it.
     """
 
@@ -70,6 +73,7 @@ class PbxServer:
         rtp_ports: int = RTP_PORTS,
         limits: str = "",
         kernel: str = "off",
+        trusted_ca: str = "",
     ) -> None:
         self.folder = folder
         self._rtp_ports = rtp_ports
@@ -83,6 +87,7 @@ class PbxServer:
         self._failed_auth = failed_auth
         self._limits = limits
         self._kernel = kernel
+        self._trusted_ca = trusted_ca
         self._rtp_ports = rtp_ports
         self._program: Program | None = None
         self._mark = 0
@@ -130,6 +135,7 @@ class PbxServer:
                 failed_auth=self._failed_auth,
                 limits=self._limits,
                 kernel=self._kernel,
+                trusted_ca=self._trusted_ca,
             )
         )
         self.apply(self._office)
@@ -245,6 +251,18 @@ class PbxServer:
             raise AssertionError(f"pbx serve ended at once with {self._program.exit_code}")
         with sip_client(("127.0.0.1", self.port)) as client:
             return client.options() is not None
+
+
+def running(folder: Path, office: str, **options: Any) -> Iterator[PbxServer]:
+    """A server of its own office, for a fixture to yield from."""
+    made = PbxServer(folder, office, **options)
+    try:
+        made.start()
+        yield made
+        made.stop()
+    finally:
+        made.kill()
+        made.release()
 
 
 def _command_line(pid: str) -> str:

@@ -220,6 +220,26 @@ class Ear:
     def verdict(self, frequency: float, start_s: float = 0.0) -> ToneVerdict:
         return judge_tone(*self.heard(start_s), frequency)
 
+    def bursts(self, frequency: float, start_s: float = 0.0) -> list[float]:
+        """How long each burst of `frequency` was, in seconds, but for one that goes on."""
+        heard = tone_shares(*self.heard(start_s), frequency) > SHARE
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], heard)).astype(int)))
+        return [float(end - begin) * FRAME_S for begin, end in zip(edges[::2], edges[1::2], strict=False)]
+
+    def wait_bursts(
+        self, frequency: float, length_s: float, count: int, start_s: float = 0.0, timeout: float = 8.0
+    ) -> None:
+        """Wait for so many bursts of about that length after `start_s`, and of no other."""
+
+        def heard() -> bool:
+            bursts = [each for each in self.bursts(frequency, start_s) if each > 2 * FRAME_S]
+            return len(bursts) >= count and all(abs(each - length_s) <= 0.1 for each in bursts[1:-1])
+
+        try:
+            wait_until(f"{self.owner} hears {count} bursts of {frequency:g} Hz", heard, timeout, 0.1)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; heard: {self.bursts(frequency, start_s)}") from None
+
     def wait_tone(
         self, frequency: float, seconds: float = 1.0, start_s: float = 0.0, timeout: float = 6.0
     ) -> None:
