@@ -165,7 +165,7 @@ def forget():
 
 
 def measure(decisions):
-    """Microseconds for one: the median of batches, and the fastest, in which nothing else ran on the machine."""
+    """Microseconds for one: the median of batches, and the fastest, in which nothing else ran."""
     gc.collect()
     gc.freeze()
     spent = []

@@ -57,7 +57,7 @@ BARE = office(ext("100", outbound_rule=""))
 TO_VIETNAM = office(CODED)
 NO_WAY = office(rules=(replace(STANDARD, trunks=()),))
 NOT_ALLOWED, NOT_LISTED = (403, "call-not-allowed"), (403, "call-country-not-allowed")
-UNKNOWN = (404, "call-number-unknown")
+UNKNOWN = (404, "")
 
 CASES = {
     # emergency
@@ -81,7 +81,7 @@ CASES = {
     "emergency in an office without trunks": (
         office(rules=(OutboundRule("standard"),), trunks=()),
         "995",
-        (503, ""),
+        (404, ""),
     ),
     # internal keys and codes
     "an extension": (office(), "101", ["101"]),
