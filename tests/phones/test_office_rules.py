@@ -1,11 +1,10 @@
 """Who rings: the manual's example of forwarding with real phones, no-answer actions, groups, 302, busy."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.phones.conftest import EVIDENCE, Workshop
+from tests.phones.conftest import Workshop
 from tests.phones.support.letters import Letterbox
 from tests.phones.support.office import TestDevice, extension_toml
 from tests.phones.support.outside import (
@@ -22,6 +21,7 @@ from tests.phones.support.outside import (
 )
 from tests.phones.support.phone import Account, Answering, CallState, Phone, PhoneCall
 from tests.phones.support.pjsua_phone import PjsuaPhone
+from tests.phones.support.records import payers, wait_calls
 from tests.phones.support.server import PbxServer, running
 from tests.phones.support.sip_client import SipClient, sip_client
 from tests.phones.support.talk import connect, hang_up, hear_each_other
@@ -54,7 +54,8 @@ def office(carrier: Phone, *, forwarding: bool = False) -> str:
     parts = [
         *(OFFICE, OWNER, ann),
         *(extension_toml(key, rule) for key in ("101", "102", "103")),
-        extension_toml("104", "call_waiting = 1"),
+        extension_toml("104", "call_waiting = 1", '[extension.no_answer]\naction = "hangup"\n'),
+        extension_toml("105"),
     ]
     for key, action in unanswered.items():
         lines = action.partition("\n")
@@ -204,9 +205,7 @@ def outcome(calls: dict[str, PhoneCall], world: PjsuaPhone, before: int) -> dict
         VOICEMAIL: calls[VOICEMAIL].since[CallState.ESTABLISHED],
         FORWARD: forwarded.since[CallState.INCOMING],
     }
-    return {
-        key: (call.status, times[key] - call.since[CallState.CALLING]) for key, call in calls.items()
-    }
+    return {key: (call.status, times[key] - call.since[CallState.CALLING]) for key, call in calls.items()}
 
 
 def test_no_answer_actions_after_their_time_or_at_once(
@@ -240,8 +239,76 @@ def test_no_answer_actions_after_their_time_or_at_once(
         assert refused[key][1] <= GIVE_S, refused
         assert alone[key][0] == status, key
         assert alone[key][1] <= GIVE_S, alone
-    assert refused[HANGUP][0] in (480, 486)
+    assert refused[HANGUP][0] == 486  # what its phone has said
     wait_until("each missed call is mailed", lambda: len(letterbox.letters()) >= 3, 10)
     letter = letterbox.letters()[0]
     assert letter["To"] == "desk@acme.example"
     assert STRANGER in letter.as_string()
+
+
+def test_a_group_of_all(phones: Phones):
+    first, second, caller = phones("101", "102", "103")
+    first.answering(Answering(180))
+    answers_after(second)
+    call, answered = connect(caller, second, "600")
+    assert_cancelled(first, 1)
+    hang_up((caller, call), (second, answered))
+
+
+def test_a_group_one_after_the_other(phones: Phones):
+    """The first for its 5 s, the second when these are over."""
+    first, second, caller = phones("101", "102", "103")
+    first.answering(Answering(180))
+    call = caller.dial("601")
+    rung = first.wait_incoming()
+    answered = second.wait_incoming(timeout=8)
+    assert abs(answered.since[CallState.INCOMING] - rung.since[CallState.INCOMING] - 5.0) <= GIVE_S
+    caller.wait_established(call)
+    first.wait_ended(rung)
+    hang_up((caller, call), (second, answered))
+
+
+def test_a_group_in_turn(phones: Phones):
+    """Each call begins with the next; who refuses passes it on at once."""
+    first, second, caller = phones("101", "102", "103")
+    members = {"101": first, "102": second}
+    begun = []
+    for _ in range(3):
+        bells = Bells(**members)
+        call = caller.dial("602")
+        caller.wait_established(call)
+        begun += bells.rung()
+        caller.hangup(call)
+        caller.wait_ended(call)
+    assert begun in (["101", "102", "101"], ["102", "101", "102"])
+    first.answering(Answering(486))
+    for _ in range(2):
+        call, answered = connect(caller, second, "602")
+        hang_up((caller, call), (second, answered))
+
+
+def test_a_phone_sends_a_call_on(server: PbxServer, phones: Phones, world: PjsuaPhone):
+    """302: to another extension, and to a number outside at the expense of who sends it there."""
+    [phone] = phones("101")
+    [other] = phones("102", program="linphone")
+    [caller] = phones("103")
+    phone.answering(Answering(302, contact=f"sip:102@{server.address}"))
+    call, answered = connect(caller, other, "101")
+    hang_up((caller, call), (other, answered))
+    phone.answering(Answering(302, contact=f"sip:{FORWARDED_TO}@{server.address}"))
+    call, answered = connect(caller, world, "101")
+    assert dialled(invites(world)[-1]) == FORWARDED_TO
+    hear_each_other((caller, call), (world, answered))
+    hang_up((caller, call), (world, answered))
+    assert payers(wait_calls(server, "--trunk", "world", "--caller", "103")[0]) == ["101"]
+
+
+def test_who_takes_one_call_is_busy_in_it(server: PbxServer, phones: Phones):
+    phone, caller, late = phones("104", "103", "105")
+    call, answered = connect(caller, phone)
+    assert late.wait_ended(late.dial("104")) == 480
+    assert len(invites(phone)) == 1
+    hang_up((caller, call), (phone, answered))
+    assert wait_calls(server, "--caller", "105")[0]["state"] == "busy"
+    call, answered = connect(late, phone)
+    hang_up((late, call), (phone, answered))
