@@ -101,7 +101,9 @@ def letterbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Letterbox]:
 def server(
     tmp_path_factory: pytest.TempPathFactory, letterbox: Letterbox, world: PjsuaPhone
 ) -> Iterator[PbxServer]:
-    yield from running(tmp_path_factory.mktemp("rules"), office(world), limits=letterbox.configuration)
+    yield from running(
+        tmp_path_factory.mktemp("rules"), office(world), limits=letterbox.configuration, rtp_ports=140
+    )
 
 
 @pytest.fixture
@@ -161,13 +163,14 @@ def test_worked_example_of_forwarding_and_vips(
 
     own, others = {"desk", "mobile"}, {"101", "102", "103"}
     call(VIPS[0], desk, own)
+    assert f"sip:{VIPS[0]}@" in invites(desk)[-1].header("From")
     assert_cancelled(mobile, 1)
     call(VIPS[1], mobile, own)
     assert_cancelled(desk, 1)
     call(STRANGER, second, others)
     for phone in (first, third):
         assert_cancelled(phone, 1)
-    assert DID not in invites(second)[-1].header("From")
+    assert "sip:100@" in invites(second)[-1].header("From")  # who forwards
     server.apply(office(world))
     call(VIPS[0], desk, own)
     call(STRANGER, mobile, own)
