@@ -25,6 +25,7 @@ from pbx.call.renegotiation import Done
 from pbx.call.ringing import Ringing
 from pbx.call.sound import Sound
 from pbx.call.transfer import Transfer, TransferHost, bridge, offer_of
+from pbx.call.world import CurrentWorld
 from pbx.errors import MediaError, NoPortError, PbxError, PeerError
 from pbx.media.orders import Play, Played, Record, SendDigit, StopPlay
 from pbx.media.prompt import Prompt
@@ -63,6 +64,7 @@ class CallHost(TransferHost, Protocol):
     ringing: Ringing
     metering: Metering
     occupancy: Occupancy
+    world: CurrentWorld
 
     @property
     def services(self) -> "CallServices": ...
@@ -241,6 +243,7 @@ class Call:
         self.record.callee_key = decision.key
         if decision.outside and not decision.key:
             self.record.kind = "outbound" if self.record.kind == "internal" else self.record.kind
+        self.host.world.took_turn(decision.group)
         self.hunt = Hunt(self, leg, decision, self.host.stack.now)
         try:
             leg.media.prepare()
@@ -256,8 +259,7 @@ class Call:
 
         def refuse() -> None:
             leg.reject(decision.status, decision.reason)
-            state = decision.state or ("busy" if decision.status == 486 else "unanswered")
-            self._finish(state, leg, decision.status, decision.why)
+            self._finish(decision.state or _state_of(decision.status), leg, decision.status, decision.why)
 
         if decision.announcement:
             self.host.services.announce(self, leg, decision.status, decision.announcement, refuse)
@@ -487,6 +489,7 @@ class Call:
 
     def _ring_up(self, leg: Leg, decision: Ring) -> None:
         """Ring somebody for a leg that is up."""
+        self.host.world.took_turn(decision.group)
         hunt = self.hunt = Hunt(self, leg, decision, self.host.stack.now)
         self.ring(hunt, decision, offer_of(leg))
         if self.hunt is hunt and self.transfer is None:
@@ -813,7 +816,9 @@ class Call:
         why = f"{status} {reason}".strip()
         if origin.state == CALLING:
             self._drop_all_but(origin)
-            decision = self._decide_no_answer(origin, status, why)
+            decision = self._decide_no_answer(
+                origin, 480 if hunt.is_outside and status >= 500 else status, why
+            )
             if isinstance(decision, Ring):  # what it rings is not this extension's call any more
                 self.record.callee_key = ""
                 self.hunt = Hunt(self, origin, decision, self.host.stack.now)
@@ -830,7 +835,7 @@ class Call:
             if response is not None:
                 extra = tuple((name, value) for name in PASSED for value in response.headers.get_all(name))
             origin.reject(status, reason, extra)
-            self._finish("busy" if status in (486, 600) else "unanswered", origin, status, why)
+            self._finish(_state_of(status), origin, status, why)
             return
         if self.consult is not None and self.consult.transferor is origin:
             self.consult.failed(status)
@@ -1217,6 +1222,13 @@ IN_CALL: Final[dict[str, Callable[[Call, Leg], None]]] = {
     "back": Call._back_by_keys,
     "record": Call._record_by_keys,
 }
+
+
+def _state_of(status: int) -> str:
+    """What a call's record says of one that was refused with a status."""
+    if status in (486, 600):
+        return "busy"
+    return "failed" if 500 <= status < 600 else "unanswered"
 
 
 def _offer_for(origin: Leg) -> Content | None:

@@ -589,7 +589,7 @@ class Exchange:
                 self.stack.respond(request, key, PRIVATE.get(response.status, response.status))
 
         for binding in bindings:
-            passed = self.ringing.request_to(binding, "MESSAGE", party, decision.key, request)
+            passed = self.ringing.request_to(binding, "MESSAGE", party, _user(request), request)
             for name in ("Content-Type", "Content-Language", "Date", "Subject"):
                 for value in request.headers.get_all(name):
                     passed.headers.add(name, value)

@@ -96,7 +96,7 @@ class Ringing:
         ]
         failed = ""  # not the error itself: its traceback would keep this frame, and that the error
         for leg, binding, sender in legs:
-            request = self._invite(hunt, binding, decision)
+            request = self._invite(hunt, binding, decision, sender.extension.key)
             secure = self.policy(sender) == "required"
             try:
                 leg.invite(request, hop(binding), binding.behind_nat, offered, secure)
@@ -104,6 +104,7 @@ class Ringing:
                 failed = str(error)
                 self._give_up(call, hunt, leg, failed)
         for outside in decision.outside:
+            hunt.is_outside = True
             try:
                 self._dial(call, hunt, outside, self._ways(outside))
             except MediaError as error:
@@ -155,11 +156,10 @@ class Ringing:
         leg.cancel()
         call.drop(leg, 503, why)
 
-    def _invite(self, hunt: Hunt, binding: Binding, decision: Ring) -> Request:
+    def _invite(self, hunt: Hunt, binding: Binding, decision: Ring, own_key: str) -> Request:
         shown = self._host.shown_caller(hunt.origin.party, decision)
-        request = self.request_to(
-            binding, "INVITE", shown, decision.key or decision.group, hunt.origin.opening
-        )
+        called = decision.key or decision.group or own_key
+        request = self.request_to(binding, "INVITE", shown, called, hunt.origin.opening)
         request.headers.extend((*assert_identity(shown, self._host.domain), *hunt.extra))
         return request
 

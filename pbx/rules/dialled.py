@@ -1,10 +1,11 @@
 """What becomes of what a phone or a gateway dials (product §3 and §4)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from pbx.errors import UsageError
+from pbx.immutable import immutable
 from pbx.office.snapshot import Office
 from pbx.rules.caller_id import callback
 from pbx.rules.decision import AskPin, DialDecision, Outside, Reject, Ring, Shown
@@ -20,7 +21,7 @@ from pbx.rules.people import extension_behind, rule_of
 HOT_DESK: Final = ("hot desk", "hot desk logout")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Dialled:
     """
     Attributes:

@@ -379,8 +379,8 @@ REASONS = {
         "*67995",
         [
             "+6560001000 is shown: the office's first number",
-            "995 is an emergency number (office.emergency): it is called over "
-            "carrier, then backup, then third",
+            "995 is an emergency number (office.emergency):"
+            " it is called over carrier, then backup, then third",
         ],
     ),
     "no key": (office(), "199", ["nobody has the key 199, and 199 is no number of SG (office.country)"]),

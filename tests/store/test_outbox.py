@@ -3,13 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine
 
-from pbx.store.migrate import MIGRATIONS
 from pbx.store.outbox import KEEP_REFUSED_S, KEEP_SENT_S, Outbox, OutboxRow
-from pbx.store.store import open_store
 
 NOW = 1000.0
 
@@ -134,16 +129,3 @@ def test_what_ended_long_ago_is_forgotten(outbox):
     assert set(states(outbox)) == {"mail-2", "mail-3", "mail-4"}
     outbox.tidy(KEEP_REFUSED_S + 1)
     assert set(states(outbox)) == {"mail-4"}
-
-
-def test_a_database_of_the_first_version_gets_an_outbox(url):
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-    engine.dispose()
-    store = open_store(url)
-    assert Outbox(store).counts()["waiting"] == 0
-    store.close()
