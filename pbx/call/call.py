@@ -54,6 +54,7 @@ UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
 # How the other side's refusal of a renegotiation is told; whoever is gone is about to be hung up.
 REFUSED: Final = {408: 487, 415: 415, 481: 487, 487: 487, 488: 488, 491: 491, 606: 606}
 NOBODY: Final = frozenset({404, 408, 410, 480, 486, 487, 600, 603, 604})  # not now, not here
+FORBIDDEN: Final = (("Reason", 'SIP;cause=403;text="Forbidden"'),)
 PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
 
@@ -282,7 +283,7 @@ class Call:
         self.record.kind = "outbound"
 
         def refused() -> None:
-            self.end("the passcode was not given", 403)
+            self.end("the passcode was not given", 403, FORBIDDEN)
 
         self.ask_passcode(leg, decision, partial(self.carry_out, leg), refused)
 
@@ -306,7 +307,7 @@ class Call:
         def done(member: str) -> None:
             if not member:
                 self.record.decisions.append("no member's PIN was given")
-                self.end("no PIN was given", 403)
+                self.end("no PIN was given", 403, FORBIDDEN)
                 return
             self._become(leg, self.host.router.visitor(leg.party, member))
             self.record.member = member

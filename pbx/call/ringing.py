@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from pbx.call.authentication import Sender
+from pbx.call.effects import EmergencyDialled
 from pbx.call.from_outside import Kind
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity, from_value
@@ -105,6 +106,8 @@ class Ringing:
                 self._give_up(call, hunt, leg, failed)
         for outside in decision.outside:
             hunt.is_outside = True
+            if outside.is_emergency:
+                self._tell_staff(hunt.origin.party, outside)
             try:
                 self._dial(call, hunt, outside, self._ways(outside))
             except MediaError as error:
@@ -181,6 +184,12 @@ class Ringing:
         return Request(method, binding.contact, headers, b"")
 
     # --- outside -------------------------------------------------------------------------------------------
+
+    def _tell_staff(self, party: Party, number: Outside) -> None:
+        """Of an emergency call, by the extension whose phone it is, whoever is logged in there."""
+        found = self._host.office.device(party.device)
+        key = found[0].key if found is not None else party.key
+        self._host.order(EmergencyDialled(key, party.device, number.number, number.shown.number))
 
     def _dial(self, call: RingingCall, hunt: Hunt, number: Outside, ways: Sequence[str]) -> bool:
         """Call a number by the first of these ways that can be used now; False: there is none."""

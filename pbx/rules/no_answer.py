@@ -42,7 +42,7 @@ def decide_no_answer(
         case "forward":
             return after((why, setting), _forward(office, world, caller, extension))
         case _:
-            hang_up = busy if is_quiet else away
+            hang_up = busy if is_quiet or status == 486 else away
             decision = hang_up(f"{setting}: the call ends")
     return changed(decision, because=(why,), state="busy" if status == 486 else None)
 

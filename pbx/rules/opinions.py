@@ -28,7 +28,7 @@ def ask(rules: Iterable[Callable[[Facts], Opinion]], facts: Facts) -> tuple[Opin
 
 
 KINDS: Final = (Reject, Ring, AskPasscode, AskPin, TakeMessage, Serve)
-VALUES: Final[dict[type, "attrgetter[tuple[Any, ...]]"]] = {
+VALUES: Final[dict[type, Callable[[Any], tuple[Any, ...]]]] = {
     kind: attrgetter(*[each.name for each in fields(kind)]) for kind in KINDS
 }
 

@@ -79,6 +79,7 @@ CASES = {
     "a group": (call("600"), ["then 101 for 15 s", "nobody answers: the call ends"]),
     "nobody": (
         call("199"),
+        ["nobody has the key 199", "the caller gets 404 Not Found"],
     ),
     "a room": (call("700"), ["700 is a conference room", "the PBX answers: room 700"]),
     "outside": (
