@@ -56,6 +56,7 @@ def office(carrier: Phone, *, forwarding: bool = False) -> str:
         *(extension_toml(key, rule) for key in ("101", "102", "103")),
         extension_toml("104", "call_waiting = 1", '[extension.no_answer]\naction = "hangup"\n'),
         extension_toml("105"),
+        extension_toml("106"),
     ]
     for key, action in unanswered.items():
         lines = action.partition("\n")
@@ -293,9 +294,9 @@ def test_a_group_in_turn(phones: Phones):
 def test_a_phone_sends_a_call_on(server: PbxServer, phones: Phones, world: PjsuaPhone):
     """302: to another extension, and to a number outside at the expense of who sends it there."""
     [phone] = phones("101")
-    [other] = phones("102", program="linphone")
+    [other] = phones("106", program="linphone")
     [caller] = phones("103")
-    phone.answering(Answering(302, contact=f"sip:102@{server.address}"))
+    phone.answering(Answering(302, contact=f"sip:106@{server.address}"))
     call, answered = connect(caller, other, "101")
     hang_up((caller, call), (other, answered))
     phone.answering(Answering(302, contact=f"sip:{FORWARDED_TO}@{server.address}"))
@@ -309,7 +310,7 @@ def test_a_phone_sends_a_call_on(server: PbxServer, phones: Phones, world: Pjsua
 def test_who_takes_one_call_is_busy_in_it(server: PbxServer, phones: Phones):
     phone, caller, late = phones("104", "103", "105")
     call, answered = connect(caller, phone)
-    assert late.wait_ended(late.dial("104")) == 480
+    assert late.wait_ended(late.dial("104")) == 486
     assert len(invites(phone)) == 1
     hang_up((caller, call), (phone, answered))
     assert wait_calls(server, "--caller", "105")[0]["state"] == "busy"
