@@ -10,12 +10,14 @@ import pytest
 
 from pbx.net.tls import ensure_certificate
 from tests.phones.conftest import Workshop, require
+from tests.phones.support.kamailio import Kamailio
 from tests.phones.support.office import TestDevice, extension_toml
 from tests.phones.support.outside import (
     OFFICE,
     OWNER,
     Carriers,
     carriers,
+    dialled,
     invites,
     place,
     silence,
@@ -253,9 +255,35 @@ def test_a_stranger_has_to_prove_who_he_is(server: PbxServer, moody: PjsuaPhone)
             assert reply.status == 401, claimed
 
 
+def test_a_proxy_with_a_registrar(server: PbxServer, shop: Workshop, good: PjsuaPhone, tmp_path: Path):
+    """Kamailio challenges our calls, records its route, and sends calls to what we have registered."""
+    require("kamailio")
+    phone = phone_of(server, shop, "100")
+    with Kamailio(tmp_path, "127.0.0.7", world=place(good)) as proxy:
+        server.apply(office(trunk_toml("proxy", f"{proxy.host}:{proxy.port}", LOGIN), of_100="proxy"))
+        wait_until("it is registered", lambda: server.status()["trunks"][0]["state"] == "registered", 10)
+        call, answered = connect(phone, good, FAR)
+        assert dialled(invites(good)[-1]) == FAR
+        hear_each_other((phone, call), (good, answered))
+        hang_up((phone, call), (good, answered))
+        before = len(phone.calls)
+        call = good.call(f"sip:{DID}@{proxy.host}:{proxy.port}", caller=f"<sip:{FAR}@{proxy.host}>")
+        answered = phone.wait_incoming(number=before)
+        assert f"sip:{FAR}@" in invites(phone)[-1].header("From")
+        good.wait_established(call)
+        hear_each_other((phone, answered), (good, call))
+        hang_up((phone, answered), (good, call))
+        server.apply(office())
+        wait_until("it has left", lambda: proxy.registered()[-1].endswith(" for 0"))
+
+
 def test_a_second_server_has_us_as_its_customer(server: PbxServer, provider: PbxServer, shop: Workshop):
     """By an account, which is shown, since this office has no number."""
-    server.apply(office(trunk_toml("carrier", provider.address, LOGIN), numbers="", of_100="carrier"))
+    server.apply(
+        office(
+            trunk_toml("carrier", f"{provider.address};transport=tcp", LOGIN), numbers="", of_100="carrier"
+        )
+    )
     wait_until("it is registered", lambda: server.status()["trunks"][0]["state"] == "registered", 10)
     here, there = phone_of(server, shop, "100"), phone_of(provider, shop, "300", "baresip")
     call, answered = connect(here, there, "61234567")

@@ -1,4 +1,8 @@
-"""Kamailio as a carrier's registrar: accounts have the password secret-of-<account>."""
+"""Kamailio as a carrier: registrar and proxy of accounts with the password secret-of-<account>.
+
+Calls come from its customers, who are challenged, and go to `world`; calls from there go to the customer
+`acme`, to the Contact that he has registered, as a registrar does it: the number is in To.
+"""
 
 import shutil
 import signal
@@ -21,7 +25,9 @@ disable_tcp=yes
 auto_aliases=no
 listen=udp:{host}:{port}
 mpath="{modules}"
+loadmodule "tm.so"
 loadmodule "sl.so"
+loadmodule "rr.so"
 loadmodule "pv.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
@@ -37,6 +43,24 @@ modparam("registrar", "min_expires", 1)
 
 request_route {{
     if (is_method("OPTIONS")) {{ sl_send_reply("200", "OK"); exit; }}
+    if (has_totag()) {{ loose_route(); t_relay(); exit; }}
+    if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
+    if (is_method("INVITE") && "{world}" != "") {{
+        record_route();
+        if ($si + ":" + $sp == "{world}") {{
+            $ru = "sip:acme@{host}:{port}";
+            if (!lookup("location")) {{ sl_send_reply("480", "Nobody There"); exit; }}
+        }} else {{
+            if (!pv_proxy_authenticate("$fd", "secret-of-$au", "0")) {{
+                proxy_challenge("$fd", "1");
+                exit;
+            }}
+            consume_credentials();
+            $du = "sip:{world}";
+        }}
+        t_relay();
+        exit;
+    }}
     if (!is_method("REGISTER")) {{ sl_send_reply("404", "Not Here"); exit; }}
     if (!pv_www_authenticate("$fd", "secret-of-$fU", "0")) {{
         www_challenge("$fd", "1");
@@ -56,10 +80,12 @@ def find_kamailio() -> str | None:
 class Kamailio:
     """Runs in `with`. Bindings live for `expires_s`, a nonce for `nonce_s` seconds."""
 
-    def __init__(self, folder: Path, host: str, *, expires_s: int = 600, nonce_s: int = 300) -> None:
+    def __init__(
+        self, folder: Path, host: str, *, expires_s: int = 600, nonce_s: int = 300, world: str = ""
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self.host = folder, host
-        self._expires_s, self._nonce_s = expires_s, nonce_s
+        self._expires_s, self._nonce_s, self._world = expires_s, nonce_s, world
         self._ports = Ports(10, host)
         self.port = self._ports.first
         self._program: Program | None = None
@@ -76,6 +102,7 @@ class Kamailio:
                 modules=MODULES,
                 expires_s=self._expires_s,
                 nonce_s=self._nonce_s,
+                world=self._world,
             )
         )
         words = ["-DD", "-E", "-f", str(config), "-Y", str(self._folder), "-m", "64", "-M", "8"]
