@@ -291,6 +291,7 @@ class Leg:
             return
         self.state = ENDING
         self._uac.cancel(extra)
+        self.media.close()  # a phone that is silent cannot be cancelled yet (§9.1), but need not be waited for
 
     # --- both ----------------------------------------------------------------------------------------------
 
@@ -379,7 +380,7 @@ class Leg:
         if dialog is not None and not uac.take_reliable(response, dialog):
             return
         content = None
-        if response.body and self.media.is_offer_pending:
+        if response.body and self.media.is_offer_pending and self.state == CALLING:
             try:
                 content = self.media.receive_answer(response)
             except SdpError:  # early media only: the 2xx may say it better

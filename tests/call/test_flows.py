@@ -162,6 +162,25 @@ def test_two_answers_at_once_the_second_is_hung_up(forked):
     hang_up(world, ann, phones[0])
 
 
+def test_a_phone_that_is_silent_keeps_nothing_of_a_call_that_is_over(forked):
+    """It cannot be cancelled before it says something (RFC 3261 §9.1), but is not waited for."""
+    world, ann, phones = forked
+    ann.invite("101")
+    phones[0].ring()
+    phones[0].answer()
+    ann.ack()
+    assert len(world.exchange.ports) == 2
+    ann.bye()
+    phones[0].ok("BYE")
+    assert len(world.exchange.ports) == 0
+    assert world.records[0].state == "answered"
+    phones[1].ring()  # now it can be cancelled, and what comes of that changes nothing
+    phones[1].answer()
+    assert phones[1].summary()[-2:] == ["ACK", "BYE"]
+    phones[1].ok("BYE")
+    assert len(world.exchange.ports) == 0
+
+
 def test_busy_on_one_phone_leaves_the_others_ringing_and_603_stops_all(forked):
     world, ann, phones = forked
     ann.invite("101")
