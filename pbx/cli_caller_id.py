@@ -85,7 +85,7 @@ def _change_request(config: Config, as_json: bool, change: Callable[[Store, Offi
         if office is None:
             raise NoOfficeError
         done = change(store, office)
-    news = tell_server(config)
+    news = "owner and admins decide" if done.state == "pending" else tell_server(config)
     if as_json:
         click.echo(json.dumps({**as_rows([done])[0], "server": news}))
     else:

@@ -177,7 +177,7 @@ def test_check_of_a_new_folder_makes_nothing(pbx):
 
 def test_check_of_a_file_applies_nothing_and_lists_what_has_no_effect_yet(pbx):
     pbx.config("[web]\nlisten = ''\n[rtp]\nrelay = 'rtpengine:127.0.0.1:2223'\n")
-    path = pbx.write(OFFICE.replace('key = "100"', 'key = "100"\ncall_waiting = 3'))
+    path = pbx.write(OFFICE.replace('key = "100"', 'key = "100"\nrole = "supervisor"'))
     said = pbx("check", path).splitlines()
     assert f"{path}: no mistakes" in said
     assert said[-5:] == [
@@ -185,11 +185,11 @@ def test_check_of_a_file_applies_nothing_and_lists_what_has_no_effect_yet(pbx):
         "  rtp.relay",
         "  web.listen",
         "stored, not yet in effect, in the office:",
-        "  extension.call_waiting",
+        "  extension.role",
     ]
     assert pbx.json("check", path)["not_yet_in_effect"] == {
         "pbx.toml": ["rtp.relay", "web.listen"],
-        "office": ["extension.call_waiting"],
+        "office": ["extension.role"],
     }
     assert not (pbx.folder / "data").exists()
 

@@ -56,7 +56,7 @@ def ask(pbx, *words: str) -> str:
 
 def test_a_request_is_kept_and_staff_are_mailed_once(pbx):
     said = pbx("caller-id", "request", "100", NUMBER, "--by", "Bob@acme.example")
-    assert f": {NUMBER} for 100 is pending; no server answers here" in said
+    assert f": {NUMBER} for 100 is pending; owner and admins decide" in said
     subject = f"Caller ID {NUMBER} for 100 (Bob): pending"
     assert mails(pbx) == [("adm", subject), ("ann", subject)]
     again = pbx("caller-id", "request", "100", NUMBER)
@@ -92,6 +92,10 @@ def test_an_admin_approves_and_everybody_hears_of_it(pbx):
     assert (answer["state"], answer["decided_by"]) == ("approved", "adm@acme.example")
     subject = f"Caller ID {NUMBER} for 100 (Bob): approved"
     assert [who for who, about in mails(pbx) if about == subject] == ["adm", "ann", "bob"]
+
+
+def test_who_decides_hears_whether_it_is_in_force(pbx):
+    assert "is approved; no server answers here" in pbx("caller-id", "approve", ask(pbx))
 
 
 def test_the_machines_administrator_may_decide_too(pbx):

@@ -25,6 +25,7 @@ from pbx.call.renegotiation import Done
 from pbx.call.ringing import Ringing
 from pbx.call.sound import Sound
 from pbx.call.transfer import Transfer, TransferHost, bridge, offer_of
+from pbx.call.world import CurrentWorld
 from pbx.errors import MediaError, NoPortError, PbxError, PeerError
 from pbx.media.orders import Play, Played, Record, SendDigit, StopPlay
 from pbx.media.prompt import Prompt
@@ -55,6 +56,7 @@ LINGER_S: Final = 4.0  # for a transferor to hang up by itself
 UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
 # How the other side's refusal of a renegotiation is told; whoever is gone is about to be hung up.
 REFUSED: Final = {408: 487, 415: 415, 481: 487, 487: 487, 488: 488, 491: 491, 606: 606}
+FORBIDDEN: Final = (("Reason", 'SIP;cause=403;text="Forbidden"'),)
 PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
 
@@ -65,6 +67,7 @@ class CallHost(TransferHost, Protocol):
     ringing: Ringing
     metering: Metering
     occupancy: Occupancy
+    world: CurrentWorld
 
     @property
     def services(self) -> "CallServices": ...
@@ -249,6 +252,7 @@ class Call:
         self.record.callee_key = decision.key
         if decision.outside and not decision.key:
             self.record.kind = "outbound" if self.record.kind == "internal" else self.record.kind
+        self.host.world.took_turn(decision.group)
         self.hunt = Hunt(self, leg, decision, self.host.stack.now)
         try:
             leg.media.prepare()
@@ -264,8 +268,7 @@ class Call:
 
         def refuse() -> None:
             leg.reject(decision.status, decision.reason)
-            state = decision.state or ("busy" if decision.status == 486 else "unanswered")
-            self._finish(state, leg, decision.status, decision.why)
+            self._finish(decision.state or _state_of(decision.status), leg, decision.status, decision.why)
 
         if decision.announcement:
             self.host.services.announce(self, leg, decision.status, decision.announcement, refuse)
@@ -288,7 +291,7 @@ class Call:
         self.record.kind = "outbound"
 
         def refused() -> None:
-            self.end("the passcode was not given", 403)
+            self.end("the passcode was not given", 403, FORBIDDEN)
 
         self.ask_passcode(leg, decision, partial(self.carry_out, leg), refused)
 
@@ -313,7 +316,7 @@ class Call:
         def done(member: str) -> None:
             if not member:
                 self.tell("no member's PIN was given")
-                self.end("no PIN was given", 403)
+                self.end("no PIN was given", 403, FORBIDDEN)
                 return
             self._become(leg, self.host.router.visitor(leg.party, member))
             self.record.member = member
@@ -496,6 +499,7 @@ class Call:
 
     def _ring_up(self, leg: Leg, decision: Ring) -> None:
         """Ring somebody for a leg that is up."""
+        self.host.world.took_turn(decision.group)
         hunt = self.hunt = Hunt(self, leg, decision, self.host.stack.now)
         self.ring(hunt, decision, offer_of(leg))
         if self.hunt is hunt and self.transfer is None:
@@ -826,7 +830,9 @@ class Call:
         reason = response.reason if response is not None else ""
         if origin.state == CALLING:
             self._drop_all_but(origin)
-            decision = self._decide_no_answer(origin, status, why)
+            decision = self._decide_no_answer(
+                origin, 480 if hunt.is_outside and status >= 500 else status, why
+            )
             if isinstance(decision, Ring):  # what it rings is not this extension's call any more
                 self.record.callee_key = ""
                 self.hunt = Hunt(self, origin, decision, self.host.stack.now)
@@ -843,7 +849,7 @@ class Call:
             if response is not None:
                 extra = tuple((name, value) for name in PASSED for value in response.headers.get_all(name))
             origin.reject(status, reason, extra)
-            self._finish("busy" if status in (486, 600) else "unanswered", origin, status, why)
+            self._finish(_state_of(status), origin, status, why)
             return
         if self.consult is not None and self.consult.transferor is origin:
             self.consult.failed(status)
@@ -1236,6 +1242,13 @@ IN_CALL: Final[dict[str, Callable[[Call, Leg], None]]] = {
     "back": Call._back_by_keys,
     "record": Call._record_by_keys,
 }
+
+
+def _state_of(status: int) -> str:
+    """What a call's record says of one that was refused with a status."""
+    if status in (486, 600):
+        return "busy"
+    return "failed" if 500 <= status < 600 else "unanswered"
 
 
 def _offer_for(origin: Leg) -> Content | None:

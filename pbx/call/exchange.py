@@ -9,7 +9,7 @@ from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper, Sender
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
-from pbx.call.effects import EmergencyDialled, Note, SaveBindings, SaveLogins, WriteRecord
+from pbx.call.effects import Note, SaveBindings, SaveLogins, WriteRecord
 from pbx.call.from_outside import TrunkSender, called_number, calling_number
 from pbx.call.hunt import PRIVATE, Hunt
 from pbx.call.identity import kept_headers, wants_privacy
@@ -508,16 +508,7 @@ class Exchange:
         call.add(leg)
         caller, callee = leg.party.key, call.record.callee
         self.note("call {call}: {caller} dials {callee}", call=call.id, caller=caller, callee=callee)
-        if isinstance(decision, Ring):
-            self._tell_staff(leg.party, callee, decision)
         call.start(leg, content, decision, kept_headers(request))
-
-    def _tell_staff(self, party: Party, dialled: str, decision: Ring) -> None:
-        """Of an emergency call, wherever the phone is."""
-        found = self.office.device(party.device)
-        for outside in decision.outside:
-            if outside.is_emergency and found is not None:
-                self.order(EmergencyDialled(found[0].key, party.device, dialled, outside.shown.number))
 
     def _outside_party(self, request: Request, carrier: TrunkSender) -> Party:
         """Who calls from outside; nobody's name is `anonymous`."""
@@ -595,7 +586,7 @@ class Exchange:
                 self.stack.respond(request, key, PRIVATE.get(response.status, response.status))
 
         for binding in bindings:
-            passed = self.ringing.request_to(binding, "MESSAGE", party, decision.key, request)
+            passed = self.ringing.request_to(binding, "MESSAGE", party, _user(request), request)
             for name in ("Content-Type", "Content-Language", "Date", "Subject"):
                 for value in request.headers.get_all(name):
                     passed.headers.add(name, value)

@@ -63,6 +63,7 @@ class Hunt:
         self.is_shared = False  # several extensions or numbers ring: nobody refuses for the others
         self.content: Content | None = None  # what is offered, and the headers that go with it
         self.extra: Extra = ()
+        self.is_outside = False  # a number outside is among those who ring
         self.unreached = 0  # the status for a number outside that no trunk can take
         self.is_recall = False  # the origin waits, whether anybody answers or not
         self.why_not = ""  # in words, once it has failed

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from pbx.call.authentication import Sender
+from pbx.call.effects import EmergencyDialled
 from pbx.call.from_outside import Kind
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity, from_value
@@ -99,7 +100,7 @@ class Ringing:
         ]
         failed = ""  # not the error itself: its traceback would keep this frame, and that the error
         for leg, binding, sender in legs:
-            request = self._invite(hunt, binding, decision)
+            request = self._invite(hunt, binding, decision, sender.extension.key)
             secure = self.policy(sender) == "required"
             try:
                 leg.invite(request, hop(binding), binding.behind_nat, offered, secure)
@@ -107,6 +108,9 @@ class Ringing:
                 failed = str(error)
                 self._give_up(call, hunt, leg, failed)
         for outside in decision.outside:
+            hunt.is_outside = True
+            if outside.is_emergency:
+                self._tell_staff(hunt.origin.party, outside)
             try:
                 self._dial(call, hunt, outside, self._ways(call, outside))
             except MediaError as error:
@@ -163,11 +167,10 @@ class Ringing:
         leg.cancel()
         call.drop(leg, 503, why)
 
-    def _invite(self, hunt: Hunt, binding: Binding, decision: Ring) -> Request:
+    def _invite(self, hunt: Hunt, binding: Binding, decision: Ring, own_key: str) -> Request:
         shown = self._host.shown_caller(hunt.origin.party, decision)
-        request = self.request_to(
-            binding, "INVITE", shown, decision.key or decision.group, hunt.origin.opening
-        )
+        called = decision.key or decision.group or own_key
+        request = self.request_to(binding, "INVITE", shown, called, hunt.origin.opening)
         request.headers.extend((*assert_identity(shown, self._host.domain), *hunt.extra))
         return request
 
@@ -189,6 +192,12 @@ class Ringing:
         return Request(method, binding.contact, headers, b"")
 
     # --- outside -------------------------------------------------------------------------------------------
+
+    def _tell_staff(self, party: Party, number: Outside) -> None:
+        """Of an emergency call, by the extension whose phone it is, whoever is logged in there."""
+        found = self._host.office.device(party.device)
+        key = found[0].key if found is not None else party.key
+        self._host.order(EmergencyDialled(key, party.device, number.number, number.shown.number))
 
     def _dial(self, call: RingingCall, hunt: Hunt, number: Outside, ways: Sequence[str]) -> bool:
         """Call a number by the first of these ways that can be used now; False: there is none."""

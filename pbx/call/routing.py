@@ -43,9 +43,7 @@ class Router:
 
     def dialled(self, party: Party, dialled: str) -> DialDecision:
         """What becomes of what a phone or a gateway dials."""
-        office = self._office()
-        keys = office.settings.hot_desk_keys
-        return decide_dialled(office, self._world, caller(party), dialled, hot_desk_keys=keys)
+        return decide_dialled(self._office(), self._world, caller(party), dialled)
 
     def called(self, party: Party, key: str) -> Decision:
         """What becomes of a call from anybody to a key."""

@@ -62,8 +62,9 @@ class CurrentWorld:
         return self._turns.get(group, 0)
 
     def took_turn(self, group: str) -> None:
-        """The group has had one more call."""
-        self._turns[group] = self._turns.get(group, 0) + 1
+        """The group has had one more call; "" is no group."""
+        if group:
+            self._turns[group] = self._turns.get(group, 0) + 1
 
     def used(self, key: str) -> Used:
         return self._metering.used(key)

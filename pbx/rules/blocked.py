@@ -1,6 +1,7 @@
 """The block list (product §2, step 1)."""
 
-from pbx.office.country import country_of, national_digits
+import phonenumbers
+
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Reject
 from pbx.rules.facts import Caller
@@ -37,7 +38,7 @@ def _forms(office: Office, number: str) -> tuple[str, ...]:
     if not number.startswith("+"):
         return (number,)
     forms: tuple[str, ...] = (number, f"00{number[1:]}")
-    if office.settings.country and country_of(number) == office.settings.country:
-        digits = national_digits(number)
-        forms += (digits, f"0{digits}")
+    code = f"+{phonenumbers.country_code_for_region(office.settings.country)}"
+    if number.startswith(code):
+        forms += (number[len(code) :], f"0{number[len(code) :]}")
     return forms

@@ -1,7 +1,5 @@
 """Who an outside callee is shown (product §3): never a number that is not ours to show."""
 
-from dataclasses import replace
-
 from pbx.office.country import country_of, national_digits
 from pbx.office.extension import Extension
 from pbx.office.gateway import Gateway
@@ -106,7 +104,7 @@ def present_passed_on(
         return Shown(shown, is_hidden=True), f"{setting}, and the caller hides his number"
     if not theirs:
         return Shown(shown), why
-    return replace(Shown(shown), original=theirs), f"{setting}: {theirs} is shown where the trunk allows it"
+    return Shown(shown, original=theirs), f"{setting}: {theirs} is shown where the trunk allows it"
 
 
 def _by_mode(office: Office, world: World, extension: Extension) -> str:

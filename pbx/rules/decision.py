@@ -4,13 +4,14 @@
 count. Together they are the explanation of the call.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from pbx.immutable import immutable
 
 CallState = Literal["answered", "unanswered", "busy", "cancelled", "blocked", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Shown:
     """Who an outside callee is shown.
 
@@ -27,7 +28,7 @@ class Shown:
     is_hidden: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Outside:
     """A number outside of the office, and how it is reached.
 
@@ -47,7 +48,7 @@ class Outside:
     is_emergency: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Reject:
     """The caller is refused with a SIP status; with a `key`, its no-answer settings are asked first."""
 
@@ -61,7 +62,7 @@ class Reject:
     state: CallState | None = None  # in the call record, where the status does not say it
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Ring:
     """Devices (by their SIP user names) and outside numbers ring together; the first to answer wins.
 
@@ -82,7 +83,7 @@ class Ring:
     shown_key: str = ""  # of the extension that its phones see as the caller; "" = him who calls
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AskPasscode:
     """The caller is answered and asked for the passcode of `key`; then `then` rings, and he hears that."""
 
@@ -93,7 +94,7 @@ class AskPasscode:
     because: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AskPin:
     """A hot-desk phone where nobody is logged in dials outside: who gives his PIN makes this one call."""
 
@@ -103,7 +104,7 @@ class AskPin:
     because: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class TakeMessage:
     """The caller is greeted and may leave a message for the extension `key`."""
 
@@ -112,7 +113,7 @@ class TakeMessage:
     because: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Serve:
     """The PBX itself is who was called.
 

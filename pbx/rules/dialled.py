@@ -1,10 +1,11 @@
 """What becomes of what a phone or a gateway dials (product §3 and §4)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from pbx.errors import UsageError
+from pbx.immutable import immutable
 from pbx.office.snapshot import Office
 from pbx.rules.caller_id import callback
 from pbx.rules.decision import AskPin, DialDecision, Outside, Reject, Ring, Shown
@@ -20,13 +21,12 @@ from pbx.rules.people import extension_behind, rule_of
 HOT_DESK: Final = ("hot desk", "hot desk logout")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Dialled:
     """
     Attributes:
         text: without the code that hides the caller.
         whole: as it was dialled.
-        hot_desk_keys: what may be dialled at a hot-desk phone where nobody is logged in.
     """
 
     office: Office
@@ -34,7 +34,6 @@ class Dialled:
     caller: Caller
     text: str
     whole: str
-    hot_desk_keys: tuple[str, ...]
 
 
 Rule = Callable[[Dialled], DialDecision | str | None]
@@ -79,7 +78,7 @@ def logged_out(call: Dialled) -> DialDecision | str | None:
     feature = decide_feature(office, text)
     if feature is not None and not isinstance(feature, Reject) and feature.service in HOT_DESK:
         return nobody
-    if text in call.hot_desk_keys:
+    if text in call.office.settings.hot_desk_keys:
         return f"{nobody}, and {text} may be dialled there (office.hot_desk_keys)"
     if feature is None and office.target(text) is None and text.translate(SEPARATORS).lstrip("+").isdigit():
         return AskPin(caller.device, call.whole, f"{text} asks for a PIN, for this one call", (nobody,))
@@ -129,22 +128,19 @@ ORDER: Final[tuple[Rule, ...]] = (
 )  # outside decides
 
 
-def decide_dialled(
-    office: Office, world: World, caller: Caller, dialled: str, *, hot_desk_keys: tuple[str, ...] = ()
-) -> DialDecision:
+def decide_dialled(office: Office, world: World, caller: Caller, dialled: str) -> DialDecision:
     """What becomes of what a phone or a gateway dials.
 
     Args:
         caller: as `hot_desk.caller_of` makes it; a gateway acts for the first extension that is mapped to it,
             by its own outbound rule.
-        hot_desk_keys: keys that may be dialled at a hot-desk phone where nobody is logged in.
     """
     text, is_private = without_code(office, dialled)
     who = replace(caller, is_private=True) if is_private else caller
     behind = extension_behind(office, who) if who.gateway and not who.key else None
     if behind is not None:
         who = replace(who, key=behind.key, name=who.name or behind.label)
-    decision, remarks = ask(ORDER, Dialled(office, world, who, text, dialled, hot_desk_keys))
+    decision, remarks = ask(ORDER, Dialled(office, world, who, text, dialled))
     if decision is None or isinstance(decision, str):
         raise UsageError("no rule decides")
     return after(remarks, decision)

@@ -1,13 +1,14 @@
 """What the rules are told about a call."""
 
 from collections.abc import Set
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from pbx.immutable import immutable
 
-@dataclass(frozen=True, slots=True)
+
+@immutable
 class Caller:
     """Who calls.
 
@@ -30,7 +31,7 @@ class Caller:
     is_private: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Used:
     """What an extension has used of its limit in this month, calls in progress included."""
 

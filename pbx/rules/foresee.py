@@ -71,8 +71,7 @@ def decide(office: Office, world: World, caller: Caller, dialled: str) -> DialDe
     """What becomes of a call from a phone or a gateway to what it dials, or from outside to a number of
     the office; somebody outside is taken to have reached a key, too."""
     if caller.key or caller.gateway:
-        keys = office.settings.hot_desk_keys
-        return decide_dialled(office, world, caller, dialled, hot_desk_keys=keys)
+        return decide_dialled(office, world, caller, dialled)
     if office.target(dialled) is not None:
         return decide_inbound(office, world, caller, dialled)
     return decide_number(office, world, caller, dialled)

@@ -1,7 +1,6 @@
 """How the members of a group ring for its key: each one as when he is called himself."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from pbx.office.extension import Extension
@@ -9,7 +8,7 @@ from pbx.office.group import Group
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Reject, Ring
 from pbx.rules.facts import Caller, World
-from pbx.rules.opinions import after
+from pbx.rules.opinions import after, changed
 from pbx.rules.reach import Reaching, busy, reach, together
 
 Order = Callable[[World, Group, list[str]], list[str]]
@@ -48,9 +47,9 @@ def ring_group(office: Office, world: World, caller: Caller, group: Group) -> Ri
         decision = together(found, what)
         if isinstance(decision, Reject):
             return decision
-        return replace(decision, no_answer_s=seconds, group=group.key)
+        return changed(decision, no_answer_s=seconds, group=group.key)
     turns = [
-        replace(each, no_answer_s=seconds, group=group.key) for _, each in found if isinstance(each, Ring)
+        changed(each, no_answer_s=seconds, group=group.key) for _, each in found if isinstance(each, Ring)
     ]
     remarks = tuple(f"{key} does not ring: {each.why}" for key, each in found if isinstance(each, Reject))
     if not turns:
@@ -59,7 +58,7 @@ def ring_group(office: Office, world: World, caller: Caller, group: Group) -> Ri
     order = ", then ".join(key for key, each in found if isinstance(each, Ring))
     why = f"{what}: {order}, each for {group.ring_seconds} s"
     return after(
-        (*remarks, *first.because, first.why), replace(first, why=why, because=(), after=tuple(later))
+        (*remarks, *first.because, first.why), changed(first, why=why, because=(), after=tuple(later))
     )
 
 

@@ -1,7 +1,5 @@
 """What becomes of a call to a key or a number of the office (product §2)."""
 
-from dataclasses import replace
-
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
 from pbx.rules.blocked import blocked
@@ -9,7 +7,7 @@ from pbx.rules.decision import Decision, Reject, Ring, Serve, TakeMessage
 from pbx.rules.facts import Caller, World
 from pbx.rules.groups import ring_group
 from pbx.rules.number import to_e164
-from pbx.rules.opinions import after
+from pbx.rules.opinions import after, changed
 from pbx.rules.reach import Reaching, away, reach
 
 
@@ -64,5 +62,5 @@ def _to_extension(decision: Ring | Reject, extension: Extension, *, has_next: bo
     if has_next or extension.type != "normal":
         return decision
     if isinstance(decision, Reject):
-        return replace(decision, key=extension.key)
-    return replace(decision, key=extension.key, no_answer_s=float(extension.no_answer.timeout))
+        return changed(decision, key=extension.key)
+    return changed(decision, key=extension.key, no_answer_s=float(extension.no_answer.timeout))

@@ -1,13 +1,12 @@
 """What becomes of a call that nobody answered (product §2, step 6)."""
 
-from dataclasses import replace
 from typing import Final
 
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Decision, Reject, TakeMessage
 from pbx.rules.facts import Caller, World
-from pbx.rules.opinions import after
+from pbx.rules.opinions import after, changed
 from pbx.rules.reach import Reaching, away, busy, forward_outside, passed_on
 
 NOBODY: Final = frozenset({404, 408, 410, 480, 486, 487, 600, 603, 604})  # not now, not here
@@ -45,9 +44,9 @@ def decide_no_answer(
         case "forward":
             return after((why, setting), _forward(office, world, caller, extension))
         case _:
-            hang_up = busy if is_quiet else away
+            hang_up = busy if is_quiet or status == 486 else away
             decision = hang_up(f"{setting}: the call ends")
-    return replace(decision, because=(why,), state="busy" if status == 486 else None)
+    return changed(decision, because=(why,), state="busy" if status == 486 else None)
 
 
 def _forward(office: Office, world: World, caller: Caller, extension: Extension) -> Decision:

@@ -7,6 +7,7 @@ from typing import Final
 import phonenumbers
 from phonenumbers import ValidationResult
 
+from pbx.office.country import parse_number
 from pbx.office.outbound_rule import DialPlanRow, OutboundRule
 from pbx.office.settings import Settings
 
@@ -35,7 +36,7 @@ def _to_e164(text: str, country: str) -> str:
         return _international(digits)
     if not _are_digits(digits):
         return ""
-    here, abroad = _read(digits, country), _read(f"+{digits}", "")
+    here, abroad = parse_number(digits, country), parse_number(f"+{digits}")
     if here is not None and phonenumbers.is_valid_number(here):
         return _possible(here)
     if abroad is not None and phonenumbers.is_valid_number(abroad):
@@ -75,7 +76,7 @@ def read_dialled(settings: Settings, rule: OutboundRule | None, dialled: str) ->
 
 @lru_cache(CACHED)
 def _national(digits: str, country: str) -> str:
-    number = _read(digits, country)
+    number = parse_number(digits, country)
     # In some plans almost everything is possible; what looks like a key has to be a number that there is.
     if number is None or (KEY_SHAPE.fullmatch(digits) and not phonenumbers.is_valid_number(number)):
         return ""
@@ -85,20 +86,13 @@ def _national(digits: str, country: str) -> str:
 @lru_cache(CACHED)
 def _international(text: str) -> str:
     digits = text[1:] if text.startswith("+") else text[2:]
-    return _possible(_read(f"+{digits}", "")) if _are_digits(digits) else ""
+    return _possible(parse_number(f"+{digits}")) if _are_digits(digits) else ""
 
 
 def _matches(row: DialPlanRow, digits: str) -> bool:
     return (not row.length or row.length == len(digits)) and (
         not row.starts_with or digits[:1] in tuple(row.starts_with)
     )
-
-
-def _read(text: str, country: str) -> phonenumbers.PhoneNumber | None:
-    try:
-        return phonenumbers.parse(text, country or None)
-    except phonenumbers.NumberParseException:
-        return None
 
 
 def _possible(number: phonenumbers.PhoneNumber | None) -> str:

@@ -1,9 +1,9 @@
 """Calls to numbers outside: may it be, who pays, who is shown, over which trunks (product §3)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from pbx.immutable import immutable
 from pbx.office.country import country_of
 from pbx.office.extension import Extension
 from pbx.office.outbound_rule import AllowedCountry, OutboundRule
@@ -16,13 +16,14 @@ from pbx.rules.people import extension_behind, rule_of
 from pbx.rules.usage import describe, duration, left_s, limit_of
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OutsideCall:
     """One leg to a number outside.
 
     Attributes:
         payer: the extension that causes it; None for a gateway that no extension is mapped to.
         rule: the outbound rule that counts.
+        row: what allows the number in it.
         caller: who dials it, or whose call is passed on.
         cause: "" = it is dialled; else why the extension passes a call on, such as "forwarding".
     """
@@ -31,6 +32,7 @@ class OutsideCall:
     world: World
     payer: Extension | None
     rule: OutboundRule | None
+    row: AllowedCountry | None
     number: str
     caller: Caller | None
     cause: str = ""
@@ -41,11 +43,6 @@ class OutsideCall:
         if self.payer is not None:
             return self.payer.key
         return f'gateway "{self.caller.gateway}"' if self.caller is not None else "the caller"
-
-    @property
-    def row(self) -> AllowedCountry | None:
-        """The row of the outbound rule that allows the number."""
-        return self.rule.row_for(self.number) if self.rule is not None else None
 
 
 Rule = Callable[[OutsideCall], Reject | str | None]
@@ -126,7 +123,8 @@ def dial(
 ) -> Reject | Ring | AskPasscode:
     """A phone or gateway dials `number`, in E.164; `remarks` are how that was read."""
     payer, rule = extension_behind(office, caller), rule_of(office, caller)
-    call = OutsideCall(office, world, payer, rule, number, caller)
+    row = rule.row_for(number) if rule is not None else None
+    call = OutsideCall(office, world, payer, rule, row, number, caller)
     refusal, said = ask(ORDER, call)
     remarks += said
     if isinstance(refusal, Reject):
@@ -134,7 +132,6 @@ def dial(
     shown, why = present(office, world, payer, rule, number, caller)
     remarks += (why,)
     ring = Ring((), None, f"{number} is called over {_ways(call)}", outside=(_outside(call, shown),))
-    row = call.row
     if row is None or not row.passcode or payer is None or not payer.passcode_hash:
         return after(remarks, ring)
     asks = f"{payer.key} is asked for its passcode, then {ring.why}"
@@ -148,7 +145,8 @@ def pass_on(
     if office.number(number) is not None:
         return refuse(f"{number} is a number of the office: it is not called outside"), ()
     rule = office.outbound_rule(extension.outbound_rule)
-    call = OutsideCall(office, world, extension, rule, number, original, cause)
+    row = rule.row_for(number) if rule is not None else None
+    call = OutsideCall(office, world, extension, rule, row, number, original, cause)
     refusal, said = ask(ORDER, call)
     if isinstance(refusal, Reject):
         return refusal, said

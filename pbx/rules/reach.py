@@ -5,21 +5,21 @@ is ignored: forwards do not chain, so nothing here goes round in circles.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Final
 
 from pbx.errors import UsageError
+from pbx.immutable import immutable
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Outside, Reject, Ring, Shown
 from pbx.rules.facts import Caller, World
 from pbx.rules.hot_desk import phones_that_ring
-from pbx.rules.opinions import after, ask
+from pbx.rules.opinions import after, ask, changed
 from pbx.rules.outbound import pass_on
 from pbx.rules.people import name_of, number_of
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Reaching:
     """`is_forwarded`: the call comes from another extension's forwarding, 302 or no-answer action."""
 
@@ -48,8 +48,8 @@ def gateway(call: Reaching) -> Ring | Reject | None:
         return None
     if call.caller.gateway == name:
         return Reject(482, "Loop Detected", f'{key} is mapped to gateway "{name}", from which the call comes')
-    shown = Shown(name=call.caller.name, original=number_of(call.office, call.caller))
-    shown = replace(shown, is_hidden=call.caller.is_private)
+    caller = call.caller
+    shown = Shown("", caller.name, number_of(call.office, caller), is_hidden=caller.is_private)
     leg = Outside(key, "", shown, gateway=name)
     return Ring((), None, f'{key} is mapped to gateway "{name}": the call goes there', outside=(leg,))
 
@@ -120,7 +120,7 @@ def forward_inside(call: Reaching, key: str) -> Ring | Reject:
         return away(f"{key} does not forward to itself")
     if key == call.caller.key:
         return busy(f"{key} is the caller")
-    return reach(replace(call, extension=extension, is_forwarded=True))
+    return reach(Reaching(call.office, call.world, call.caller, extension, is_forwarded=True))
 
 
 def forward_outside(call: Reaching, number: str, cause: str) -> Ring | Reject:
@@ -176,7 +176,7 @@ def passed_on(extension: Extension, decision: Ring | Reject) -> Ring | Reject:
     """The phones see the extension that passes the call on as the caller, where it wants that."""
     if isinstance(decision, Reject) or extension.caller_id.forwarded == "caller":
         return decision
-    return replace(decision, shown_key=extension.key)
+    return changed(decision, shown_key=extension.key)
 
 
 def listed(names: list[str]) -> str:

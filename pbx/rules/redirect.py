@@ -1,13 +1,11 @@
 """A phone sends a call on with a 3xx: forwarding by its extension, with the same checks (product §2)."""
 
-from dataclasses import replace
-
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Reject, Ring
 from pbx.rules.facts import Caller, World
 from pbx.rules.groups import ring_group
 from pbx.rules.number import read_dialled
-from pbx.rules.opinions import after
+from pbx.rules.opinions import after, changed
 from pbx.rules.reach import Reaching, away, forward_inside, forward_outside, passed_on
 
 
@@ -40,4 +38,4 @@ def decide_redirect(
     decision = after(said, passed_on(extension, decision))
     if isinstance(decision, Reject) or extension.type != "normal":
         return decision
-    return replace(decision, key=key, no_answer_s=float(extension.no_answer.timeout))
+    return changed(decision, key=key, no_answer_s=float(extension.no_answer.timeout))

@@ -13,8 +13,11 @@ from pbx.errors import StoreError
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, to: str = "head") -> None:
     """Carry out what is due.
+
+    Args:
+        to: the version to stop at, "0003"; the newest.
 
     Raises:
         StoreError: a later version of this program made the database.
@@ -23,7 +26,7 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except CommandError as error:
         where = connection.engine.url.render_as_string(hide_password=True)
         raise StoreError(f"database {where}: made by another version of this program ({error})") from error

@@ -63,8 +63,9 @@ class Records:
         Raises:
             PbxError: there is none, or more than one begins so.
         """
-        # As a range: LIKE would neither use the index everywhere nor take % and _ as they are.
-        begins = and_(call_record.c.id >= call_id, call_record.c.id < call_id + "\U0010ffff")
+        # Ids are hexadecimal: as a range an index finds it, which a database does not use for every LIKE.
+        key = call_record.c.id
+        begins = and_(key >= call_id, key < call_id + "g", key.startswith(call_id, autoescape=True))
         with self._store.reads() as connection:
             found = connection.execute(select(*COLUMNS).where(begins).limit(2)).mappings().all()
         rows = [dict(row) for row in found]

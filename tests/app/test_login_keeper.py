@@ -110,6 +110,15 @@ def test_after_a_failure_the_newest_are_written(world):
     assert world.writes == []
 
 
+def test_what_changed_during_a_write_that_fails_is_not_lost(world):
+    world.save(ANN)
+    world.save(BOB)
+    world.end(StoreError("gone"))
+    world.reactor.advance(RETRY_S)
+    world.end()
+    assert world.written == ["201"]
+
+
 def test_nobody_logged_in_is_written_too(world):
     world.save()
     world.end()

@@ -364,3 +364,57 @@ def test_the_office_members_mobile_may_be_shown():
     assert "+6598765432" in carrier.last("INVITE").headers.get("From")
     carrier.respond(carrier.last("INVITE"), 486)
     world.assert_nothing_left()
+
+
+def test_a_group_that_takes_turns():
+    group = Group("600", "Sales", ("100", "101"), "round_robin", 15)
+    world, carrier, _, (ann, bob) = start(replace(make_office(), groups=(group,)), "100", "101")
+    for first, second in ((ann, bob), (bob, ann), (ann, bob)):
+        before = len(second.all("INVITE"))
+        carrier.call("+6560001001")
+        first.ring()
+        assert len(second.all("INVITE")) == before
+        carrier.cancel()
+        first.respond(first.last("INVITE"), 487)
+    world.assert_nothing_left()
+
+
+def test_a_target_outside_that_no_trunk_reaches_is_no_answer():
+    forward = Forward(True, "+6565551111")
+    office = change(make_office(), "100", incoming=Incoming(forward=forward), no_answer=NoAnswer("notify"))
+    world, carrier, second, (bob,) = start(office, "101")
+    bob.invite("100")
+    for trunk in (carrier, second):
+        trunk.respond(trunk.last("INVITE"), 503)
+    assert bob.statuses()[-1] == 480
+    assert [missed.key for missed in world.missed] == ["100"]
+    world.assert_nothing_left()
+
+
+def test_a_trunk_that_is_full_is_passed_over():
+    office = make_office()
+    office = replace(office, trunks=(replace(office.trunks[0], max_calls=1), office.trunks[1]))
+    world, carrier, second, (ann, bob) = start(office, "100", "101")
+    ann.invite("31234567")
+    carrier.ring()
+    bob.invite("31234567")
+    second.answer()
+    bob.ack()
+    hung = Carrier(world, "carrier", 5061, host=CARRIER)
+    world.phones[hung.address] = hung
+    hung.call(OURS)
+    assert hung.statuses()[-1] == 503
+    bob.bye()
+    second.ok("BYE")
+    carrier.respond(carrier.last("INVITE"), 486)
+    world.assert_nothing_left()
+
+
+def test_who_calls_from_outside_may_not_transfer():
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    carrier.call(OURS)
+    ann.answer()
+    carrier.ack()
+    carrier.send(carrier.in_dialog("REFER", Refer_To=f"<sip:0031112222@{DOMAIN}>"))
+    assert carrier.statuses("REFER")[-1] == 403
+    hang_up(world, carrier, ann)

@@ -17,16 +17,12 @@ def test_what_works_is_not_listed():
 
 def test_what_is_only_stored_is_listed_once_by_its_outermost_table():
     office = parse(
-        '[[extension]]\nkey = "100"\nrecord = "all"\npasscode = "1234"\n'
+        '[[extension]]\nkey = "100"\nrecord = "all"\nrole = "supervisor"\n'
         '[extension.no_answer]\naction = "hangup"\n[extension.no_answer.greeting]\ntext = "x"\npitch = 3\n'
-        "[extension.incoming]\ndo_not_disturb = true\n"
-        '[[extension]]\nkey = "101"\nrecord = "all"\n'
-        '[[outbound_rule]]\nname = "a"\n[[outbound_rule]]\nname = "b"\n'
+        '[[extension]]\nkey = "101"\nrole = "supervisor"\n'
+        "[[holiday]]\ndate = 2026-12-25\n[[holiday]]\ndate = 2026-12-26\n"
     ).office
-    assert not_yet_in_effect(office) == [
-        "extension.incoming",
-        "outbound_rule",
-    ]
+    assert not_yet_in_effect(office) == ["extension.role", "holiday"]
 
 
 def _all_keys(owner, before=""):

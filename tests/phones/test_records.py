@@ -2,20 +2,15 @@
 
 import json
 import time
-from typing import Any
 
 from tests.phones.conftest import Workshop
 from tests.phones.support.office import office_toml
+from tests.phones.support.records import calls
 from tests.phones.support.server import PbxServer
 from tests.phones.support.talk import connect, hang_up, hear_each_other
 from tests.phones.support.waiting import wait_until
 
 LOST_S = 1.0  # so much may be lost of what has just ended
-
-
-def calls(server: PbxServer, *words: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(server.command("calls", "--json", *words))
-    return found
 
 
 def test_a_call_is_recorded_with_how_it_was_heard_and_what_was_said(own_pbx: PbxServer, workshop: Workshop):

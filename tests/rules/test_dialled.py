@@ -318,7 +318,8 @@ LOGGED_OUT = {
 @pytest.mark.parametrize(("dialled", "expected"), LOGGED_OUT.values(), ids=LOGGED_OUT)
 def test_a_hot_desk_where_nobody_is_logged_in(dialled, expected):
     caller = Caller("200", "200")
-    assert outcome(decide_dialled(HOT, WORLD, caller, dialled, hot_desk_keys=("101",))) == expected
+    place = replace(HOT, settings=replace(HOT.settings, hot_desk_keys=("101",)))
+    assert outcome(decide_dialled(place, WORLD, caller, dialled)) == expected
 
 
 def test_who_has_given_his_pin_is_asked_for_nothing_else():
@@ -379,8 +380,8 @@ REASONS = {
         "*67995",
         [
             "+6560001000 is shown: the office's first number",
-            "995 is an emergency number (office.emergency): it is called over "
-            "carrier, then backup, then third",
+            "995 is an emergency number (office.emergency):"
+            " it is called over carrier, then backup, then third",
         ],
     ),
     "no key": (office(), "199", ["nobody has the key 199, and 199 is no number of SG (office.country)"]),

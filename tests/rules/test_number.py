@@ -1,11 +1,13 @@
 import importlib.resources
 import tomllib
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phonenumbers import PhoneNumberType
 
-from pbx.office.country import country_of, national_digits
+from pbx.office.country import country_of, national_digits, parse_number
 from pbx.office.outbound_rule import AllowedCountry, DialPlanRow, OutboundRule
 from pbx.office.settings import Settings
 from pbx.rules.number import read_dialled, to_e164
@@ -176,6 +178,32 @@ COUNTRIES = {
 @pytest.mark.parametrize(("number", "country"), COUNTRIES.values(), ids=COUNTRIES)
 def test_the_country_of_a_number(number, country):
     assert country_of(number) == country
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_number_is_read_as_the_library_reads_it(region):
+    for kind in (PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE, PhoneNumberType.TOLL_FREE):
+        example = phonenumbers.example_number_for_type(region, kind)
+        if example is None:
+            continue
+        code, digits = example.country_code, phonenumbers.national_significant_number(example)
+        for text in (
+            f"+{code}{digits}",
+            f"+{code}0{digits}",
+            f"+{code}1{digits}",
+            f"+{code}{digits}9",
+            f"+{code}{digits[:-1]}",
+        ):
+            try:
+                expected = phonenumbers.parse(text)
+            except phonenumbers.NumberParseException:
+                expected = None
+            assert parse_number(text) == expected, text
+        if kind == PhoneNumberType.FIXED_LINE and region not in (
+            "MF",
+            "EH",
+        ):  # no plan tells them from BL, MA
+            assert country_of(f"+{code}{digits}") == region
 
 
 def test_the_digits_in_the_country():

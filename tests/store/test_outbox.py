@@ -3,10 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from pbx.store.outbox import KEEP_REFUSED_S, KEEP_SENT_S, Outbox, OutboxRow
-from pbx.store.store import open_store
 
 NOW = 1000.0
 
@@ -131,17 +129,3 @@ def test_what_ended_long_ago_is_forgotten(outbox):
     assert set(states(outbox)) == {"mail-2", "mail-3", "mail-4"}
     outbox.tidy(KEEP_REFUSED_S + 1)
     assert set(states(outbox)) == {"mail-4"}
-
-
-def test_a_database_of_the_first_version_gets_an_outbox(url):
-    open_store(url).close()
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        later = ("outbox_mail", "voicemail", "mailbox", "recording", "hot_desk_login", "caller_id_request")
-        for table in later:
-            connection.execute(text(f"DROP TABLE {table}"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    engine.dispose()
-    store = open_store(url)
-    assert Outbox(store).counts()["waiting"] == 0
-    store.close()

@@ -13,6 +13,9 @@ from sqlalchemy import create_engine, inspect, text
 from pbx.errors import StoreError
 from pbx.office.settings import Settings
 from pbx.office.snapshot import Office
+from pbx.store.migrate import migrate
+from pbx.store.outbox import Outbox
+from pbx.store.records import Records, Wanted
 from pbx.store.schema import metadata
 from pbx.store.store import ConflictError, UnusableError, open_store
 from tests.office.fakes import parse
@@ -49,6 +52,20 @@ def test_a_new_database_holds_nothing(store):
     assert store.load() == (None, 0)
     assert store.revision() == 0
     assert store.load_bindings() == []
+
+
+def test_a_database_of_before_keeps_its_calls_and_gets_what_is_new(url):
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        migrate(connection, to="0003")
+        values = "('call-1', 1000.0, '100', '101', 'answered', '{}')"
+        connection.execute(text(f"INSERT INTO call_record VALUES {values}"))
+    engine.dispose()
+    store = open_store(url)
+    [call] = Records(store).read(Wanted())
+    assert (call["id"], call["kind"], call["body"]) == ("call-1", "internal", {})
+    assert Outbox(store).counts()["waiting"] == 0
+    store.close()
 
 
 def test_the_migrations_make_the_tables_that_queries_are_built_from(store, url):

@@ -46,6 +46,7 @@ class PhoneCall:
     direction: str = ""  # of the audio: sendrecv, sendonly, recvonly, inactive
     digits: str = ""
     transfer_statuses: list[int] = field(default_factory=list)
+    since: dict[CallState, float] = field(default_factory=dict)  # monotonic seconds; only PJSIP's
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,12 @@ class Answering:
     Args:
         status: 200 answers, 180 rings only, 183 rings with early media, 300 and more refuse.
         after_s: how long it rings before.
+        contact: where a 3xx, which comes at once, sends the caller; only PJSIP's.
     """
 
     status: int = 200
     after_s: float = 0.0
+    contact: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ RATE_HZ = 16000
 
 
 def report(event: str, **facts: Any) -> None:
-    sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
+    sys.stdout.write(json.dumps({"event": event, "at": time.monotonic(), **facts}) + "\n")
     sys.stdout.flush()
 
 
@@ -31,6 +31,12 @@ def without_events(sdp: str) -> str:
         lines = [each for each in lines if not each.startswith((f"a=rtpmap:{number} ", f"a=fmtp:{number} "))]
         lines = [each.replace(f" {number}", "", 1) if each.startswith("m=audio") else each for each in lines]
     return "\r\n".join(lines) + "\r\n"
+
+
+def header(name: str, value: str) -> Any:
+    made = pj.SipHeader()
+    made.hName, made.hValue = name, value
+    return made
 
 
 class Wire(pj.LogWriter):
@@ -172,7 +178,7 @@ class AgentAccount(pj.Account):
         else:
             if mode["status"] >= 200 and mode["status"] < 300:
                 self.agent.answer(call, 180)
-            self.agent.answer(call, mode["status"])
+            self.agent.answer(call, mode["status"], mode["contact"])
 
     def onInstantMessage(self, prm: Any) -> None:  # noqa: N802
         report("message", text=prm.msgBody, sender=prm.fromUri)
@@ -190,7 +196,7 @@ class Agent:
         self.finished: list[AgentCall] = []
         self.to_hang_up: list[AgentCall] = []
         self.later: list[tuple[float, AgentCall, int]] = []
-        self.mode: dict[str, Any] = {"status": 200, "after_s": 0.0}
+        self.mode: dict[str, Any] = {"status": 200, "after_s": 0.0, "contact": ""}
         self.endpoint = pj.Endpoint()
         self.running = True
         self.leaving = 0.0
@@ -303,9 +309,11 @@ class Agent:
                     self._obey(json.loads(line))
         report("gone")
 
-    def answer(self, call: AgentCall, status: int) -> None:
+    def answer(self, call: AgentCall, status: int, contact: str = "") -> None:
         prm = pj.CallOpParam(True)
         prm.statusCode = status
+        if contact:
+            prm.txOption.headers.append(header("Contact", f"<{contact}>"))
         call.answer(prm)
 
     def _do_late_things(self) -> None:
@@ -326,20 +334,21 @@ class Agent:
         except pj.Error as error:
             report("error", text=error.info().replace("\n", " "), order=order)
 
-    def do_call(self, uri: str, headers: dict[str, str] | None = None, offer: bool = True) -> None:
+    def do_call(
+        self, uri: str, headers: dict[str, str] | None = None, offer: bool = True, caller: str = ""
+    ) -> None:
         call = AgentCall(self, self.account)
         report("dialled", call=call.number)
         prm = pj.CallOpParam(True)
         if not offer:
             prm.opt.flag |= pj.PJSUA_CALL_NO_SDP_OFFER
         for name, value in (headers or {}).items():
-            header = pj.SipHeader()
-            header.hName, header.hValue = name, value
-            prm.txOption.headers.append(header)
+            prm.txOption.headers.append(header(name, value))
+        prm.txOption.localUri = caller  # in From, in place of the account's
         call.makeCall(uri, prm)
 
-    def do_mode(self, status: int, after_s: float) -> None:
-        self.mode = {"status": status, "after_s": after_s}
+    def do_mode(self, status: int, after_s: float, contact: str) -> None:
+        self.mode = {"status": status, "after_s": after_s, "contact": contact}
         report("mode")
 
     def do_answer(self, call: int, status: int) -> None:

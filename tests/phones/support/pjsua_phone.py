@@ -88,7 +88,7 @@ class PjsuaPhone(Phone):
 
     def answering(self, mode: Answering) -> None:
         self._has_mode = False
-        self._order("mode", status=mode.status, after_s=mode.after_s)
+        self._order("mode", status=mode.status, after_s=mode.after_s, contact=mode.contact)
         self._wait("answering mode set", lambda: self._has_mode, 5.0)
 
     def answer(self, call: PhoneCall, status: int = 200) -> None:
@@ -177,10 +177,12 @@ class PjsuaPhone(Phone):
         return self.calls[number]
 
     def _on_dialled(self, facts: dict[str, Any]) -> None:
-        self._call(facts["call"])
+        self._call(facts["call"]).since[CallState.CALLING] = facts["at"]
 
     def _on_incoming(self, facts: dict[str, Any]) -> None:
-        self._call(facts["call"], is_incoming=True).remote = facts["remote"]
+        call = self._call(facts["call"], is_incoming=True)
+        call.remote = facts["remote"]
+        call.since[CallState.INCOMING] = facts["at"]
 
     def _on_call(self, facts: dict[str, Any]) -> None:
         call = self._call(facts["call"])
@@ -193,6 +195,7 @@ class PjsuaPhone(Phone):
             state = CallState.INCOMING
         if state is not None:
             call.state = state
+            call.since.setdefault(state, facts["at"])
 
     def _on_media(self, facts: dict[str, Any]) -> None:
         call = self._call(facts["call"])
