@@ -604,7 +604,9 @@ class Exchange:
                 continue
             if not self.is_ours(uri.host):
                 continue
-            decision = self.router.redirected(hunt.origin.party, leg.party.key, uri.user)
+            is_forwarded = hunt.key not in ("", leg.party.key)
+            party, key = hunt.origin.party, leg.party.key
+            decision = self.router.redirected(party, key, uri.user, is_forwarded=is_forwarded)
             if isinstance(decision, Ring):
                 hunt.tried.add(uri.user)
                 return decision

@@ -73,7 +73,8 @@ class Router:
                 return decide_inbound(office, world, caller(party), dialled)
             return _unasked(decision)
         if not decision.outside:
-            return decide_inbound(office, world, caller(party), dialled)
+            is_key = office.target(dialled) is not None
+            return decide_inbound(office, world, caller(party), dialled) if is_key else decision
         if decision.outside[0].is_emergency or decision.outside[0].gateway:
             return decision
         outside = decide_outside(
@@ -87,9 +88,14 @@ class Router:
         """What becomes of a call to the extension `key` that nobody answered."""
         return decide_no_answer(self._office(), self._world, caller(party), key, status, why)
 
-    def redirected(self, party: Party, key: str, target: str) -> Ring | Reject:
-        """What becomes of a call that a phone of the extension `key` sends on to `target` (302)."""
-        return decide_redirect(self._office(), self._world, caller(party), key, target)
+    def redirected(self, party: Party, key: str, target: str, *, is_forwarded: bool) -> Ring | Reject:
+        """What becomes of a call that a phone of the extension `key` sends on to `target` (302).
+
+        Args:
+            is_forwarded: the phone rings in place of another extension's.
+        """
+        office, world = self._office(), self._world
+        return decide_redirect(office, world, caller(party), key, target, is_forwarded=is_forwarded)
 
     def recorded(self, leg: Leg) -> str:
         """The key of a leg's extension, if its calls of this direction are to be recorded; else ""."""

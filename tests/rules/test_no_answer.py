@@ -45,7 +45,7 @@ CASES = {
     "notify": (office(called("notify")), 480, "noted"),
     "notify under do not disturb": (office(called("notify", dnd=True)), 486, "noted"),
     "hang up": (office(called("hangup")), 480, 480),
-    "hang up when busy": (office(called("hangup")), 486, 480),
+    "hang up when busy": (office(called("hangup")), 486, 486),
     "hang up under do not disturb": (office(called("hangup", dnd=True)), 486, 486),
     "hang up at a gateway, which ignores do not disturb": (
         office(called("hangup", dnd=True, gateway="warehouse")),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pbx.office.caller_id import CallerId
 from pbx.office.incoming import Forward
+from pbx.office.no_answer import NoAnswer
 from pbx.rules.decision import AskPasscode, Outside, Reject, Ring
 from pbx.rules.dialled import decide_dialled
 from pbx.rules.explain import happens
@@ -211,13 +212,19 @@ def a_vip_is_never_forwarded(office, world, caller, _dialled):
 
 
 def do_not_disturb_never_rings(office, world, caller, _dialled):
-    for extension in office.extensions:
-        if extension.incoming.do_not_disturb and not extension.incoming.gateway:
-            decision = decide_inbound(office, world, caller, extension.key)
-            assert isinstance(decision, Reject)
-            if decision.state != "blocked" and extension.type == "normal":
-                after = decide_no_answer(office, world, caller, extension.key, decision.status, "x")
-                assert not isinstance(after, Ring)
+    for extension in office.extensions[:1]:
+        changed = replace(
+            extension,
+            type="normal",
+            incoming=replace(extension.incoming, do_not_disturb=True, gateway=""),
+            no_answer=NoAnswer("forward", forward_to="+6561234567"),
+            outbound_rule=office.outbound_rules[0].name if office.outbound_rules else "",
+        )
+        place = replace(office, extensions=(changed, *office.extensions[1:]))
+        decision = decide_inbound(place, world, caller, extension.key)
+        assert isinstance(decision, Reject)
+        for each in follow(place, world, caller, decision):
+            assert isinstance(each, Reject)
 
 
 def nothing_blocks_an_emergency_call(office, world, caller, _dialled):
