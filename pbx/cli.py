@@ -15,6 +15,7 @@ from pbx.app.pending import pending_settings
 from pbx.app.uploads import Uploads
 from pbx.cli_caller_id import caller_id
 from pbx.cli_calls import calls
+from pbx.cli_explain import explain
 from pbx.cli_usage import usage
 from pbx.config import Config, read_text
 from pbx.entropy import SystemEntropy
@@ -226,7 +227,7 @@ def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...])
         click.echo(f"deleted: {', '.join(message_ids)}; {news}")
 
 
-for each in (calls, usage, caller_id):
+for each in (calls, usage, caller_id, explain):
     main.add_command(each)
 
 

@@ -65,6 +65,10 @@ class TransferCall(Protocol):
     def linger(self) -> None: ...
     def wait(self, seconds: float) -> None: ...
     def explain(self, decision: DialDecision) -> None: ...
+    def tell(self, sentence: str) -> None:
+        """For the record of the call."""
+        ...
+
     def play_ringing(self, leg: Leg) -> None: ...
     def goes_on(
         self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
@@ -124,6 +128,8 @@ class Transfer:
             peer=peer.party.key,
             target=uri.user,
         )
+        asked = "" if replaces is None else ", whom it has called before"
+        call.tell(f"{leg.party.key} transfers {peer.party.key} to {uri.user}{asked}")
         if replaces is None:
             transfer._blind(uri.user or "", request)
         else:
@@ -189,6 +195,7 @@ class Transfer:
         other = call.host.leg_with(replaces, self.transferor.party)
         second: TransferCall | None = other.user if other is not None else None  # type: ignore[assignment]  # a Call
         if other is None or second is None or other is self.transferor:
+            call.tell("the transfer fails: the other call is over")
             self.failed(481)
             return
         target = second.peer_of(other)
@@ -204,6 +211,7 @@ class Transfer:
             self.succeeded()
             call.linger()
         else:
+            call.tell("the transfer fails: nobody is left in the other call")
             self.failed(481)
 
     def _adopt(self, call: TransferCall, second: TransferCall, hunt: Hunt) -> None:
