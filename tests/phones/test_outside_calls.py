@@ -18,7 +18,7 @@ from tests.phones.support.outside import (
     place,
     trunk_toml,
 )
-from tests.phones.support.phone import Answering, Phone, PhoneCall
+from tests.phones.support.phone import Answering, Phone
 from tests.phones.support.pjsua_phone import PjsuaPhone
 from tests.phones.support.server import PbxServer, running
 from tests.phones.support.talk import connect, hang_up, hear_each_other
@@ -172,17 +172,11 @@ def test_a_caller_from_outside_is_shown(server: PbxServer, shop: Workshop, world
         hang_up((world, call), (phone, answered))
 
 
-def asked(server: PbxServer, phone: Phone, number: str) -> PhoneCall:
-    """A call that is answered, and in which the passcode is asked for."""
-    call = dial(phone, number)
-    wait_heard(server, phone, call, PHRASES.say("passcode-enter"))
-    return call
-
-
 def test_the_right_passcode_opens_the_way(server: PbxServer, shop: Workshop, world: PjsuaPhone):
     phone = phone_of(server, shop, BOB)
     world.answering(Answering(200, after_s=1.5))
-    call = asked(server, phone, MALAYSIAN)
+    call = dial(phone, MALAYSIAN)
+    wait_heard(server, phone, call, PHRASES.say("passcode-enter"))
     before, start = len(world.calls), phone.ear(call).seconds()
     phone.dtmf(call, PASSCODE + "#")
     answered = world.wait_incoming(number=before)
@@ -196,15 +190,14 @@ def test_the_right_passcode_opens_the_way(server: PbxServer, shop: Workshop, wor
 def test_wrong_passcodes_lock_it(server: PbxServer, shop: Workshop, world: PjsuaPhone):
     """Three tries a call; after five failures in a row even the right one counts no more."""
     phone, before = phone_of(server, shop, CY), len(invites(world))
-    call = asked(server, phone, MALAYSIAN)
-    start = phone.ear(call).seconds()
+    call, other = dial(phone, MALAYSIAN), dial(phone, MALAYSIAN)
     phone.dtmf(call, "0000#" * 3)
-    wait_heard(server, phone, call, PHRASES.say("passcode-wrong"), start)
-    phone.wait_ended(call, 10)
-    call = dial(phone, MALAYSIAN)
-    phone.dtmf(call, "1111#" * 2 + PASSCODE + "#")
-    wait_heard(server, phone, call, PHRASES.say("passcode-locked"))
-    phone.wait_ended(call, 10)
+    phone.dtmf(other, "1111#" * 2)
+    wait_heard(server, phone, call, PHRASES.say("passcode-wrong"))
+    phone.wait_ended(call, 15)
+    phone.dtmf(other, PASSCODE + "#")
+    wait_heard(server, phone, other, PHRASES.say("passcode-locked"), part_s=1.5)
+    phone.hangup(other)
     call = phone.dial(MALAYSIAN)
     wait_heard(server, phone, call, PHRASES.say("passcode-locked"))
     assert phone.wait_ended(call) == 403

@@ -25,11 +25,12 @@ from tests.phones.support.pjsua_phone import PjsuaPhone
 from tests.phones.support.records import payers, used, wait_calls
 from tests.phones.support.server import PbxServer, running
 from tests.phones.support.talk import connect, hang_up, hear_each_other
-from tests.phones.support.voices import PHRASES, wait_heard
+from tests.phones.support.voices import PHRASES, dial, wait_heard
 from tests.phones.support.waiting import wait_until
 
-DID = "+6560001000"
-ANN, BOB, LIMITED, CRASHED, AWAY, MAPPED, LOST = "100", "101", "102", "103", "104", "105", "106"
+DID, OF_DESK = "+6560001000", "+6560001001"
+ANN, BOB, LIMITED, CRASHED, AWAY, MAPPED, LOST, DESK = (str(key) for key in range(100, 108))
+OWNERS_PIN = "7781"
 FAR, OTHER = "+6561234567", "+6567654321"
 LIMIT_S = 3
 PRICE = Decimal("0.10")  # of each second that has begun
@@ -41,15 +42,20 @@ def office(carrier: Phone, gateway: Phone) -> str:
     away = f'[extension.incoming.forward]\nenabled = true\nnumber = "{FAR}"\n'
     away += '[extension.caller_id]\nforwarded = "caller"\n'
     hanging_up = '[extension.no_answer]\naction = "hangup"\n'
+    desk = f'[extension.caller_id]\nnumber = "{OF_DESK}"\n'
     parts = [
-        *(OFFICE, OWNER),
-        *(extension_toml(key, rule) for key in (ANN, BOB)),
+        OFFICE.replace("[office]\n", '[office]\nemergency = ["995"]\n'),
+        f'{OWNER}pin = "{OWNERS_PIN}"\n',
+        extension_toml(ANN, f'{rule}\nassignee = "owner@acme.example"'),
+        extension_toml(BOB, rule),
+        extension_toml(DESK, f"{rule}\nhot_desking = true", desk),
         extension_toml(LIMITED, rule, limit.format(PRICE * LIMIT_S)),
         extension_toml(CRASHED, rule, limit.format(100)),
         extension_toml(AWAY, rule, away),
         extension_toml(MAPPED, rule, '[extension.incoming]\ngateway = "warehouse"\ndo_not_disturb = true\n'),
         extension_toml(LOST, rule, f'{hanging_up}[extension.incoming]\ngateway = "closed"\n'),
         f'[[number]]\nnumber = "{DID}"\ndestination = "extension:{AWAY}"\n',
+        f'[[number]]\nnumber = "{OF_DESK}"\ndestination = "extension:{DESK}"\n',
         trunk_toml("world", place(carrier)),
         f'[[gateway]]\nname = "warehouse"\nserver = "sip:{place(gateway)}"\noutbound_rule = "standard"\n',
         f'[[gateway]]\nname = "closed"\nserver = "sip:{place(gateway)};transport=tcp"\n',
@@ -203,3 +209,24 @@ def test_a_gateway_has_all_calls_of_its_extension(
     warehouse.wait_established(call)
     hang_up((warehouse, call), (world, reached))
     assert ann.wait_ended(ann.dial(LOST)) == 480
+
+
+def test_a_hot_desk_makes_one_call_for_a_pin(server: PbxServer, shop: Workshop, world: PjsuaPhone):
+    """As its owner's extension, which pays; an emergency call needs no PIN, and is the phone's own."""
+    desk = phone_of(server, shop, DESK)
+    before = len(world.calls)
+    call = dial(desk, FAR)
+    wait_heard(server, desk, call, PHRASES.say("hotdesk-enter-pin"))
+    desk.dtmf(call, OWNERS_PIN + "#")
+    reached = world.wait_incoming(number=before, timeout=10)
+    world.wait_established(reached)
+    hear_each_other((desk, call), (world, reached), 1.0)
+    assert f"sip:{DID}@" in invites(world)[-1].header("From")
+    hang_up((desk, call), (world, reached))
+    call, reached = connect(desk, world, "995")
+    assert dialled(invites(world)[-1]) == "995"
+    assert f"sip:{OF_DESK}@" in invites(world)[-1].header("From")
+    hang_up((desk, call), (world, reached))
+    [record] = wait_calls(server, "--callee", FAR, "--limit", "1")
+    assert (record["member"], record["caller_device"]) == ("owner@acme.example", DESK)
+    assert payers(record) == [ANN]
