@@ -3,7 +3,7 @@ PBX := .venv/bin/pbx
 SOURCES := pbx tests bench
 # What `make bench` measures, in 40 minutes; bench/first_call.py and the full bench/soak.py are run on their own.
 FIGURES := calls registrations relay rate capacity memory growth overload sound
-PARTS := parse decide digest sdp sound transactions udp worker
+PARTS := decide digest parse sdp sound transactions udp worker
 
 .PHONY: run test check bench bench-parts clean
 

@@ -46,6 +46,9 @@ def make_self_signed(names: Iterable[str], now: datetime) -> tuple[bytes, bytes]
         Certificate and private key, both PEM.
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+    # RFC 5280 §4.2.1.1: who trusts several of one name can tell which of them it is.
+    key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id)
     wanted = list(dict.fromkeys(name for name in names if name))
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, wanted[0][:64])])
     certificate = (
@@ -57,6 +60,8 @@ def make_self_signed(names: Iterable[str], now: datetime) -> tuple[bytes, bytes]
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + LIFE)
         .add_extension(x509.SubjectAlternativeName(_general_names(wanted)), critical=False)
+        .add_extension(key_id, critical=False)
+        .add_extension(issuer_id, critical=False)
         # A phone's user may import it as trusted: it is its own authority, and for nothing but itself.
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(

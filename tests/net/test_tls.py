@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from OpenSSL import crypto
 from twisted.logger import capturedLogs
 
 from pbx.errors import ConfigError
@@ -42,6 +43,17 @@ def test_the_certificate_names_us_and_lasts(pair):
     assert certificate.not_valid_before_utc < NOW
     assert certificate.not_valid_after_utc >= NOW + timedelta(days=3650)
     assert certificate.subject == certificate.issuer
+
+
+def test_several_servers_of_one_name_can_be_trusted():
+    """Every PBX calls itself pbx.local at first; a trunk's other end must not be taken for another one."""
+    pairs = [make_self_signed(["pbx.local"], datetime.now(UTC)) for _ in range(3)]
+    certificates = [crypto.load_certificate(crypto.FILETYPE_PEM, certificate) for certificate, _ in pairs]
+    trusted = crypto.X509Store()
+    for each in certificates:
+        trusted.add_cert(each)
+    for each in certificates:
+        crypto.X509StoreContext(trusted, each).verify_certificate()
 
 
 def test_it_is_made_once_and_its_key_is_private(tmp_path):

@@ -236,7 +236,7 @@ def nothing_blocks_an_emergency_call(office, world, caller, _dialled):
             (leg,) = decision.outside
             assert (leg.number, leg.is_emergency, leg.shown.is_hidden) == (number, True, False)
         else:
-            assert decision.status == 503
+            assert decision.status == 404
 
 
 PROMISES = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.phones.conftest import Workshop
-from tests.phones.support.phone import Account, Phone, PhoneCall
+from tests.phones.support.phone import TONES, Account, Phone, PhoneCall
 from tests.phones.support.pjsua_phone import PjsuaPhone
 from tests.phones.support.ports import Ports
 from tests.phones.support.server import PbxServer
@@ -26,7 +26,8 @@ class Carriers:
 
     def add(self, host: str, name: str = "world", **options: object) -> PjsuaPhone:
         """One that answers whoever is called."""
-        made = self._shop.make("pjsua", Account(host=host), name=name, tone=1900.0, **options)
+        tone = options.pop("tone", TONES[-1 - len(self.phones)])  # phones take them from the other end
+        made = self._shop.make("pjsua", Account(host=host), name=name, tone=tone, **options)
         assert isinstance(made, PjsuaPhone)
         return made
 

@@ -216,7 +216,10 @@ class PbxServer:
 
     def assert_nothing_left(self) -> None:
         """No call, dialog or media port outlives the tests' phones."""
-        wait_until("all calls have ended at the server", lambda: not any(self._left().values()), 3.0)
+        try:
+            wait_until("all calls have ended at the server", lambda: not any(self._left().values()), 3.0)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; left are {self._left()}") from None
 
     def _left(self) -> dict[str, int]:
         counts = self.status()["counts"]

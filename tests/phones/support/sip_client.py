@@ -35,9 +35,11 @@ class Challenge:
     nonce: str
     name: str = "Authorization"
 
-    def answer(self, method: str, uri: str, username: str, password: str, count: int = 1) -> str:
+    def answer(
+        self, method: str, uri: str, username: str, password: str, count: int = 1, cnonce: str = ""
+    ) -> str:
         """The header line for the `count`th request under this nonce, with qop=auth."""
-        cnonce, nc = uuid.uuid4().hex[:12], f"{count:08x}"
+        cnonce, nc = cnonce or uuid.uuid4().hex[:12], f"{count:08x}"
         secret = md5(f"{username}:{self.realm}:{password}")
         response = md5(f"{secret}:{self.nonce}:{nc}:{cnonce}:auth:{md5(f'{method}:{uri}')}")
         return (

@@ -1,0 +1,205 @@
+"""Usage limits with real phones: cut in mid-call, topped up, charged after a crash; and who pays for what."""
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from pbx.call.phrases import LIMIT_TONE
+from tests.phones.conftest import Workshop
+from tests.phones.support.office import TestDevice, extension_toml
+from tests.phones.support.outside import (
+    OFFICE,
+    OWNER,
+    Carriers,
+    arrive,
+    carriers,
+    dialled,
+    invites,
+    place,
+    trunk_toml,
+)
+from tests.phones.support.phone import Answering, CallState, Phone, PhoneCall
+from tests.phones.support.pjsua_phone import PjsuaPhone
+from tests.phones.support.records import payers, used, wait_calls
+from tests.phones.support.server import PbxServer, running
+from tests.phones.support.talk import connect, hang_up, hear_each_other
+from tests.phones.support.voices import PHRASES, wait_heard
+from tests.phones.support.waiting import wait_until
+
+DID = "+6560001000"
+ANN, BOB, LIMITED, CRASHED, AWAY, MAPPED, LOST = "100", "101", "102", "103", "104", "105", "106"
+FAR, OTHER = "+6561234567", "+6567654321"
+LIMIT_S = 3
+PRICE = Decimal("0.10")  # of each second that has begun
+
+
+def office(carrier: Phone, gateway: Phone) -> str:
+    rule = 'outbound_rule = "standard"'
+    limit = '[extension.usage_limit]\nkind = "amount"\namount = {}\n'
+    away = f'[extension.incoming.forward]\nenabled = true\nnumber = "{FAR}"\n'
+    away += '[extension.caller_id]\nforwarded = "caller"\n'
+    hanging_up = '[extension.no_answer]\naction = "hangup"\n'
+    parts = [
+        *(OFFICE, OWNER),
+        *(extension_toml(key, rule) for key in (ANN, BOB)),
+        extension_toml(LIMITED, rule, limit.format(PRICE * LIMIT_S)),
+        extension_toml(CRASHED, rule, limit.format(100)),
+        extension_toml(AWAY, rule, away),
+        extension_toml(MAPPED, rule, '[extension.incoming]\ngateway = "warehouse"\ndo_not_disturb = true\n'),
+        extension_toml(LOST, rule, f'{hanging_up}[extension.incoming]\ngateway = "closed"\n'),
+        f'[[number]]\nnumber = "{DID}"\ndestination = "extension:{AWAY}"\n',
+        trunk_toml("world", place(carrier)),
+        f'[[gateway]]\nname = "warehouse"\nserver = "sip:{place(gateway)}"\noutbound_rule = "standard"\n',
+        f'[[gateway]]\nname = "closed"\nserver = "sip:{place(gateway)};transport=tcp"\n',
+        '[[outbound_rule]]\nname = "standard"\ntrunks = ["world"]\n',
+        '[[outbound_rule.country]]\ncountry = "SG"\n',
+        '[[rate]]\nprefix = "+65"\nper_minute = 6.0\nincrement = 1\n',
+    ]
+    return "\n".join(parts)
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Carriers]:
+    with carriers(tmp_path_factory.mktemp("outside")) as made:
+        made.add("127.0.0.2")
+        made.add("127.0.0.3", "warehouse")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, outside: Carriers) -> Iterator[PbxServer]:
+    yield from running(tmp_path_factory.mktemp("who_pays"), office(*outside.phones), rtp_ports=140)
+
+
+@pytest.fixture
+def world(outside: Carriers) -> PjsuaPhone:
+    """The carrier; everybody answers there."""
+    phone = outside.phones[0]
+    assert isinstance(phone, PjsuaPhone)
+    phone.answering(Answering(200))
+    return phone
+
+
+@pytest.fixture
+def warehouse(outside: Carriers) -> PjsuaPhone:
+    phone = outside.phones[1]
+    assert isinstance(phone, PjsuaPhone)
+    return phone
+
+
+def phone_of(server: PbxServer, shop: Workshop, key: str, program: str = "pjsua") -> Phone:
+    return shop.registered(program, TestDevice(key, key).account(server.address))
+
+
+def talked_s(call: PhoneCall) -> float:
+    return call.since[CallState.ENDED] - call.since[CallState.ESTABLISHED]
+
+
+def test_a_limit_cuts_a_call_and_a_top_up_opens_it_again(
+    server: PbxServer, shop: Workshop, world: PjsuaPhone
+):
+    phone = phone_of(server, shop, LIMITED)
+    call, answered = connect(phone, world, FAR)
+    phone.ear(call).wait_tone(LIMIT_TONE.frequencies[0], LIMIT_TONE.seconds - 0.1)  # the end is near
+    world.ear(answered).assert_silent(LIMIT_TONE.frequencies[0])
+    phone.wait_ended(call, 8)
+    world.wait_ended(answered)
+    assert abs(talked_s(call) - LIMIT_S) <= 0.5
+    assert "Usage limit reached" in phone.received("BYE ")[-1].header("Reason")
+    wait_until("it is charged", lambda: not Decimal(used(server, LIMITED)["left"]), 10)
+    before = len(invites(world))
+    refused = phone.dial(FAR)
+    wait_heard(server, phone, refused, PHRASES.say("call-limit-reached"))
+    assert phone.wait_ended(refused) == 403
+    assert len(invites(world)) == before
+    call, answered = connect(phone, phone_of(server, shop, ANN))  # inside it costs nothing
+    phone.hangup(call)
+    server.command("usage", "topup", LIMITED, "--amount", "1.00")
+    call, answered = connect(phone, world, FAR)
+    hang_up((phone, call), (world, answered))
+
+
+def test_a_crash_in_mid_call_is_charged(server: PbxServer, shop: Workshop, world: PjsuaPhone):
+    phone = phone_of(server, shop, CRASHED)
+    call, answered = connect(phone, world, FAR)
+    hear_each_other((phone, call), (world, answered), 3.0)
+    talked = time.monotonic() - call.since[CallState.ESTABLISHED]
+    server.kill()
+    server.serve()
+    seconds = used(server, CRASHED)["used_seconds"]
+    assert talked - 2.0 <= seconds <= talked + 1.0, (talked, seconds)
+    phone.hangup(call)
+    world.hangup(answered)
+    world.wait_ended(answered)
+
+
+@pytest.mark.parametrize("way", ["REFER", "keys"])
+def test_a_transfer_outside_is_paid_by_who_transfers(
+    server: PbxServer, shop: Workshop, world: PjsuaPhone, way: str
+):
+    ann, bob = phone_of(server, shop, ANN), phone_of(server, shop, BOB, "baresip")
+    call, answered = connect(bob, ann)
+    hear_each_other((bob, call), (ann, answered), 0.5)
+    before = len(world.calls)
+    if way == "REFER":
+        ann.transfer(answered, ann.account.uri("61234567"))
+    else:
+        ann.dtmf(answered, "##261234567#")
+    reached = world.wait_incoming(number=before)
+    world.wait_established(reached)
+    if way == "keys":
+        hear_each_other((ann, answered), (world, reached), 0.5)
+        ann.hangup(answered)
+    ann.wait_ended(answered, 8)
+    hear_each_other((bob, call), (world, reached))
+    hang_up((bob, call), (world, reached))
+    assert dialled(invites(world)[-1]) == FAR
+    [record] = wait_calls(server, "--caller", BOB, "--limit", "1")
+    assert payers(record) == [ANN]
+    assert Decimal(next(leg["cost"] for leg in record["legs"] if leg["trunk"])) > 0
+
+
+def test_who_forwards_pays(server: PbxServer, shop: Workshop, world: PjsuaPhone, warehouse: PjsuaPhone):
+    """Whoever calls: a gateway, somebody outside."""
+    before = len(world.calls)
+    call = warehouse.call(f"sip:{AWAY}@{server.address}")
+    reached = world.wait_incoming(number=before)
+    warehouse.wait_established(call)
+    hear_each_other((warehouse, call), (world, reached))
+    hang_up((warehouse, call), (world, reached))
+    before = len(world.calls)
+    call = arrive(world, server, DID, OTHER)
+    world.wait_established(call)
+    reached = world.wait_incoming(number=before + 1)
+    hang_up((world, call), (world, reached))
+    invite = invites(world)[-1]
+    assert f"sip:{DID}@" in invite.header("From")  # the carrier takes none but ours
+    assert f"sip:{OTHER}@" in invite.header("Diversion")
+    assert f"sip:{OTHER}@" in invite.header("History-Info")
+    records = wait_calls(server, "--extension", AWAY, count=2)
+    assert [payers(each)[-1] for each in records[:2]] == [AWAY, AWAY]
+
+
+def test_a_gateway_has_all_calls_of_its_extension(
+    server: PbxServer, shop: Workshop, world: PjsuaPhone, warehouse: PjsuaPhone
+):
+    """It rings whatever else is set, calls in as that extension, and dials outside by its own rule."""
+    ann = phone_of(server, shop, ANN)
+    call, answered = connect(ann, warehouse, MAPPED)
+    assert dialled(invites(warehouse)[-1]) == MAPPED
+    hear_each_other((ann, call), (warehouse, answered))
+    hang_up((ann, call), (warehouse, answered))
+    before = len(ann.calls)
+    call = warehouse.call(f"sip:{ANN}@{server.address}")
+    answered = ann.wait_incoming(number=before)
+    assert f"sip:{MAPPED}@" in invites(ann)[-1].header("From")
+    warehouse.wait_established(call)
+    hang_up((warehouse, call), (ann, answered))
+    before = len(world.calls)
+    call = warehouse.call(f"sip:61234567@{server.address}")
+    reached = world.wait_incoming(number=before)
+    warehouse.wait_established(call)
+    hang_up((warehouse, call), (world, reached))
+    assert ann.wait_ended(ann.dial(LOST)) == 480
