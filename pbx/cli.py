@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -15,6 +15,7 @@ from pbx.app.pending import pending_settings
 from pbx.app.uploads import Uploads
 from pbx.cli_caller_id import caller_id
 from pbx.cli_calls import calls
+from pbx.cli_explain import explain
 from pbx.cli_usage import usage
 from pbx.config import Config, read_text
 from pbx.entropy import SystemEntropy
@@ -28,6 +29,8 @@ from pbx.office.values import Email, NotAllowedError
 from pbx.store.caller_ids import CallerIds
 from pbx.store.outbox import Outbox
 from pbx.store.passwords import Passwords
+from pbx.store.records import Records, Wanted
+from pbx.store.store import Store
 from pbx.store.voicemail import Voicemail
 
 SHORTEST_PASSWORD: Final = 10
@@ -52,44 +55,68 @@ def serve(config: Config, as_json: bool, verbose: bool) -> None:
 @main.command()
 @click.argument("file", type=click.Path())
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option(
+    "--replay",
+    "days",
+    type=click.IntRange(1, 366),
+    metavar="DAYS",
+    help="With --dry-run: show which calls of the last DAYS would be routed differently.",
+)
 @command
-def apply(config: Config, as_json: bool, file: str, dry_run: bool) -> None:
+def apply(config: Config, as_json: bool, file: str, dry_run: bool, days: int | None) -> None:
     """Make the office equal to FILE."""
+    if days is not None and not dry_run:
+        raise PbxError("--replay goes with --dry-run; nothing was changed")
     text = read_text(file)
     uploads = Uploads(config.server.data, Path(file).absolute().parent)
     with opened(config) as store:
         before, revision = store.load()
         wanted = _parse(text, file, config, before, uploads, CallerIds(store).approved())
         changes = plan(before or Office(realm=config.server.domain), wanted.office)
-        if not as_json:
-            click.echo(str(changes))
-            for note in wanted.notes:
-                click.echo(f"note: {note}")
-        is_changed = before != wanted.office
-        if not dry_run:
-            uploads.keep()
-        if is_changed and not dry_run:
-            store.save(wanted.office, expected=revision)
-    news = tell_server(config) if is_changed and not dry_run else ""
-    passwords = {} if dry_run else dict(wanted.generated)
-    if as_json:
         answer = {
             "added": changes.added,
             "changed": changes.changed,
             "removed": changes.removed,
-            "applied": is_changed and not dry_run,
-            "server": news,
-            "passwords": passwords,
+            "applied": False,
+            "server": "",
+            "passwords": {},
             "notes": wanted.notes,
         }
-        click.echo(json.dumps(answer))
-    elif dry_run:
-        click.echo("dry run: nothing was written")
-    else:
-        for username, password in passwords.items():
-            click.echo(f"password of {username}: {password}   (shown this once)")
+        if not as_json:
+            click.echo("\n".join([str(changes), *(f"note: {note}" for note in wanted.notes)]))
+        if dry_run:
+            _end_dry_run(store, before, wanted.office, days, answer if as_json else None)
+            return
+        uploads.keep()
+        is_changed = before != wanted.office
         if is_changed:
-            click.echo(f"applied; {news}")
+            store.save(wanted.office, expected=revision)
+    news = tell_server(config) if is_changed else ""
+    if as_json:
+        done = {"applied": is_changed, "server": news, "passwords": dict(wanted.generated)}
+        click.echo(json.dumps(answer | done))
+        return
+    for username, password in wanted.generated.items():
+        click.echo(f"password of {username}: {password}   (shown this once)")
+    if is_changed:
+        click.echo(f"applied; {news}")
+
+
+def _end_dry_run(
+    store: Store, before: Office | None, after: Office, days: int | None, answer: Mapping[str, Any] | None
+) -> None:
+    """Print what there is to print besides the plan: in words, or `answer` as JSON."""
+    if days is not None:
+        from pbx.app.replay import DAY_S, Replay, as_lines, write_json  # noqa: PLC0415  # numbers, as above
+
+        replay = Replay(before or Office(), after, CallerIds(store).approved())
+        rows = Records(store).read(Wanted(since=time.time() - days * DAY_S))
+        if answer is not None:
+            write_json(replay, rows, answer, sys.stdout)
+            return
+        for line in as_lines(replay, rows, days):
+            click.echo(line)
+    click.echo("dry run: nothing was written" if answer is None else json.dumps(answer))
 
 
 @main.command()
@@ -226,7 +253,7 @@ def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...])
         click.echo(f"deleted: {', '.join(message_ids)}; {news}")
 
 
-for each in (calls, usage, caller_id):
+for each in (calls, usage, caller_id, explain):
     main.add_command(each)
 
 

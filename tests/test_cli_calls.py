@@ -142,7 +142,7 @@ def test_show(pbx):
         "  began      2027-01-15 16:00:01 (Asia/Singapore)",
         "  waited     4.0 s, then talked 1:03",
         "  ended      101: hung up",
-        "  decided    1. 101 rings: 101",
+        "  happened   1. 101 rings: 101",
         "  leg A      caller 100 at 100, 200",
         "             answered after 4.0 s, ended after 67.4 s",
         "             Call-ID abc@phone",

@@ -162,8 +162,8 @@ def describe(row: Row, zone: ZoneInfo, traced: int) -> Iterator[str]:
     for name, text in _facts(body):
         if text:
             yield f"  {name:<10} {printable(text)}"
-    for number, why in enumerate(body.get("decisions", ()), 1):
-        yield f"  {'decided' if number == 1 else '':<10} {number}. {printable(why)}"
+    for number, sentence in enumerate(body.get("decisions", ()), 1):
+        yield f"  {'happened' if number == 1 else '':<10} {number}. {printable(sentence)}"
     for leg in body.get("legs", ()):
         yield from _describe_leg(leg)
     if traced:

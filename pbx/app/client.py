@@ -14,8 +14,8 @@ class ServerGoneError(PbxError):
     """No server runs with this data folder."""
 
 
-def ask(data: Path, name: str) -> Any:
-    """Send one command to the running server and return its answer.
+def ask(data: Path, name: str, **arguments: str) -> Any:
+    """Send one command, with its arguments, to the running server and return its answer.
 
     Raises:
         ServerGoneError: no server listens.
@@ -29,7 +29,7 @@ def ask(data: Path, name: str) -> Any:
         except OSError as error:
             raise ServerGoneError(f"no server runs with the data folder {data} ({error.strerror})") from None
         try:
-            connection.sendall(json.dumps({"cmd": name}).encode() + b"\n")
+            connection.sendall(json.dumps({"cmd": name, "args": arguments}).encode() + b"\n")
             with connection.makefile("rb") as stream:
                 answer = json.loads(stream.readline())
         except (OSError, ValueError) as error:

@@ -1,8 +1,10 @@
 """The control socket: how `pbx status` and `pbx apply` talk with the running server.
 
-A UNIX socket in the data folder that only its owner can open; a line of JSON each way, then it closes.
+A UNIX socket in the data folder that only its owner can open; a line of JSON each way, then it closes. The
+question is {"cmd": NAME, "args": {NAME: TEXT, ...}}, where "args" may be left out.
 """
 
+import inspect
 import json
 import os
 import socket
@@ -22,7 +24,7 @@ from pbx.errors import ConfigError, PbxError
 
 log: Final = Logger()
 
-Commands = Mapping[str, Callable[[], Any]]
+Commands = Mapping[str, Callable[..., Any]]
 
 SLOWEST_S: Final = 10.0  # for the question, and again for taking the answer
 
@@ -100,11 +102,17 @@ class _Conversation(LineOnlyReceiver):
         self._is_asked = True
         self._stop_timer()  # the answer may take its time
         try:
-            command = self._commands[json.loads(line)["cmd"]]
-        except (ValueError, KeyError, TypeError):
+            question = json.loads(line)
+            name, arguments = question["cmd"], question.get("args", {})
+            command = self._commands[name]
+        except (ValueError, KeyError, TypeError, AttributeError):
             self._tell({"error": f"no command; allowed: {', '.join(sorted(self._commands))}"})
             return
-        done: Deferred[Any] = maybeDeferred(command)
+        if not _fits(command, arguments):
+            taken = ", ".join(inspect.signature(command).parameters) or "nothing"
+            self._tell({"error": f"{name} takes other arguments; allowed, as texts: {taken}"})
+            return
+        done: Deferred[Any] = maybeDeferred(command, **arguments)
         done.addCallback(lambda answer: {"ok": answer})
         done.addErrback(_explain)
         done.addCallback(self._tell)
@@ -123,6 +131,17 @@ class _Conversation(LineOnlyReceiver):
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+
+
+def _fits(command: Callable[..., Any], arguments: Any) -> bool:
+    """Whether a command can be called with these arguments."""
+    if not isinstance(arguments, dict) or not all(isinstance(each, str) for each in arguments.values()):
+        return False
+    try:
+        inspect.signature(command).bind(**arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def _explain(failure: Failure) -> dict[str, str]:

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from pbx.app.changes import OfficeChanges
 from pbx.app.control import ControlServer
+from pbx.app.explain import Explainer
 from pbx.app.finder import Finder
 from pbx.app.hot_desk import LoginKeeper
 from pbx.app.mail import make_mailer
@@ -332,13 +333,14 @@ class Service:
 
     # --- commands ------------------------------------------------------------------------------------------
 
-    def _commands(self) -> dict[str, Callable[[], Any]]:
+    def _commands(self) -> dict[str, Callable[..., Any]]:
         return {
             "status": self._status,
             "reload": self._reload,
             "voicemail": self.mailboxes.refresh,
             "mail": self.mailer.try_now,
             "usage": self._usage.reload,
+            "explain": Explainer(self._reactor, self._store, self.exchange).explain,
         }
 
     def _status(self) -> "Deferred[Any]":

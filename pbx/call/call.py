@@ -11,7 +11,7 @@ from pbx.call.consult import Consultation
 from pbx.call.dialogue import Dialogue
 from pbx.call.effects import CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
-from pbx.call.identity import assert_identity
+from pbx.call.identity import connected_identity
 from pbx.call.info import digit_of
 from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, UP, Leg, Party
@@ -40,6 +40,8 @@ from pbx.rules.decision import (
     Serve,
     TakeMessage,
 )
+from pbx.rules.explain import decided
+from pbx.rules.no_answer import IN_TIME, NOBODY
 from pbx.sdp.content import SENDING, SENDONLY, Content, with_direction
 from pbx.sdp.errors import SdpError
 from pbx.sip.flow import Flow
@@ -48,12 +50,12 @@ from pbx.sip.stack import Extra
 from pbx.sip.transaction.key import TransactionKey
 
 MUSIC: Final = "music"
+GAVE_UP: Final = "the caller gave up"
 TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
 LINGER_S: Final = 4.0  # for a transferor to hang up by itself
 UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
 # How the other side's refusal of a renegotiation is told; whoever is gone is about to be hung up.
 REFUSED: Final = {408: 487, 415: 415, 481: 487, 487: 487, 488: 488, 491: 491, 606: 606}
-NOBODY: Final = frozenset({404, 408, 410, 480, 486, 487, 600, 603, 604})  # not now, not here
 FORBIDDEN: Final = (("Reason", 'SIP;cause=403;text="Forbidden"'),)
 PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
@@ -70,7 +72,7 @@ class CallHost(TransferHost, Protocol):
     @property
     def services(self) -> "CallServices": ...
     def order(self, order: Any) -> None: ...
-    def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | None: ...
+    def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | Reject | None: ...
     def may_move(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool: ...
     def call_ended(self, call: "Call") -> None: ...
 
@@ -238,7 +240,13 @@ class Call:
 
     def explain(self, decision: DialDecision) -> None:
         """Keep the reasons of a decision for the call's record."""
-        self.record.decisions.extend((*decision.because, decision.why))
+        said = self.record.decisions
+        said.extend(decided(decision, said[-1] if said else ""))
+
+    def tell(self, sentence: str) -> None:
+        """Keep for the call's record what has happened, unless that was said just before."""
+        if self.record.decisions[-1:] != [sentence]:
+            self.record.decisions.append(sentence)
 
     def _ring_for_caller(self, leg: Leg, decision: Ring, content: Content | None, extra: Extra) -> None:
         self.record.callee_key = decision.key
@@ -250,7 +258,7 @@ class Call:
             leg.media.prepare()
         except NoPortError as error:
             self.host.note("call {call}: {why}", call=self.id, why=str(error))
-            self.hunt.fail(503)
+            self.hunt.fail(503, str(error))
             return
         self.ring(self.hunt, decision, content, extra)
 
@@ -294,9 +302,10 @@ class Call:
 
         def done(is_right: bool) -> None:
             if is_right:
+                self.tell(f"the passcode of {decision.key} was given")
                 then(decision.then)
                 return
-            self.record.decisions.append(f"the passcode of {decision.key} was not given")
+            self.tell(f"the passcode of {decision.key} was not given")
             refused()
 
         self.host.services.ask_passcode(self, leg, decision.key, decision.hash, done)
@@ -306,11 +315,12 @@ class Call:
 
         def done(member: str) -> None:
             if not member:
-                self.record.decisions.append("no member's PIN was given")
+                self.tell("no member's PIN was given")
                 self.end("no PIN was given", 403, FORBIDDEN)
                 return
             self._become(leg, self.host.router.visitor(leg.party, member))
             self.record.member = member
+            self.tell(f"{member} gave his PIN: the call is that of {leg.party.key}")
             self.dial(leg, decision.dialled)
 
         self.host.services.ask_pin(self, leg, done)
@@ -334,7 +344,7 @@ class Call:
             self.host.ringing.ring(self, hunt, decision, content, extra)
         except MediaError as error:
             self.host.note("call {call}: {why}", call=self.id, why=str(error))
-            hunt.fail(503)
+            hunt.fail(503, str(error))
             return
         self.wait(TIMER_C_S if decision.no_answer_s is None else self._left_s(hunt, decision.no_answer_s))
         if not hunt.legs:
@@ -383,8 +393,7 @@ class Call:
     def expire(self, timer: str) -> None:
         """Nobody answered in time, or a transferor did not hang up."""
         if timer == "no answer" and self.hunt is not None:
-            self.record.decisions.append("nobody answered in time")
-            self.hunt.fail(480)
+            self.hunt.fail(480, IN_TIME)
         elif timer == "linger":
             staying = self.talk or ((self.booth.leg,) if self.booth is not None else self.legs)
             for leg in tuple(self.legs):
@@ -683,7 +692,7 @@ class Call:
 
     def cut(self, leg: Leg) -> None:
         """The usage limit is reached."""
-        self.record.decisions.append(f"the usage limit of {self._payer(leg)} is reached")
+        self.tell(f"the usage limit of {self._payer(leg)} is reached: the call ends")
         self.end(
             "the usage limit is reached", extra=(("Reason", 'SIP;cause=403;text="Usage limit reached"'),)
         )
@@ -718,8 +727,10 @@ class Call:
         self.has_taken = True
 
         def finished(seconds: float, why: str, kept: Any) -> None:
-            if kept is None and isinstance(what, NewMessage):
-                self.missed()
+            if isinstance(what, NewMessage):
+                self.tell(f"a message of {round(seconds)} s is left" if kept else "no message is left")
+                if kept is None:
+                    self.missed()
             done(seconds, why, kept)
 
         self.host.sound.record(order, what, finished)
@@ -761,6 +772,7 @@ class Call:
         self.hunt = None
         self._set_timer("no answer", None)
         origin = hunt.origin
+        self.tell(f"{leg.party.where} answers")
         if content is None:
             content = leg.media.content  # it came with a provisional response
         self._drop_all_but(origin, leg)
@@ -808,13 +820,14 @@ class Call:
         self.hunt = None
         self._set_timer("no answer", None)
         origin = hunt.origin
+        why = hunt.why_not
+        self.tell(why)
         if hunt.is_recall:
             return
         if hunt.after:
             self._ring_next(hunt)
             return
         reason = response.reason if response is not None else ""
-        why = f"{status} {reason}".strip()
         if origin.state == CALLING:
             self._drop_all_but(origin)
             decision = self._decide_no_answer(
@@ -862,9 +875,8 @@ class Call:
         further.tried, further.key = hunt.tried, hunt.key
         self.ring(further, following, hunt.content, hunt.extra)
 
-    def _identity(self, leg: Leg, origin: Leg) -> Extra:
-        """Who answers, for a caller in the office: outside nobody learns of our extensions."""
-        return () if origin.party.is_outside else assert_identity(leg.party, self.host.domain)
+    def _identity(self, leg: Leg, to: Leg) -> Extra:
+        return connected_identity(leg.party, to.party, self.host.domain)
 
     def goes_on(
         self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
@@ -911,6 +923,8 @@ class Call:
         if decision is None:
             return False
         self.explain(decision)
+        if isinstance(decision, Reject):
+            return False
         before = len(hunt.legs)
         try:
             self.host.ringing.ring(self, hunt, decision, _offer_for(hunt.origin), ())
@@ -930,7 +944,8 @@ class Call:
         extra = (("Reason", why),) if "cause=" in why else ()
         if self.booth is not None and self.booth.leg is leg:
             self._stop_booth()
-            self._finish("cancelled", leg, 487, "the caller gave up")
+            self.tell(GAVE_UP)
+            self._finish("cancelled", leg, 487, GAVE_UP)
             return
         if self.hunt is None or self.hunt.origin is not leg:
             self.drop(leg, 487, why)  # it wanted to take the place of somebody else
@@ -938,7 +953,8 @@ class Call:
         self.hunt.stop(extra)
         self.hunt = None
         self.missed()
-        self._finish("cancelled", leg, 487, why if "cause=" not in why else "the caller gave up")
+        self.tell(GAVE_UP)
+        self._finish("cancelled", leg, 487, why if "cause=" not in why else GAVE_UP)
 
     def leg_progressed(self, leg: Leg, response: Response, content: Content | None) -> None:
         self._note_carrier(leg, response)
@@ -1130,7 +1146,7 @@ class Call:
             leg.media.move(self.id, f"{self.id}.{leg.name}")
             bridge(self, origin, leg)
             return
-        identity = assert_identity(leg.party, self.host.domain)
+        identity = self._identity(leg, origin)
         self.join(origin, leg)
         origin.reoffer(with_direction(content), partial(self._moved, origin, leg), identity, persistent=True)
 
@@ -1170,11 +1186,12 @@ class Call:
             hunt.stop((("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),))
             self._drop_all_but(origin, new)
             try:
-                new.answer(translated(offered, content), assert_identity(origin.party, self.host.domain))
-                origin.answer(translated(content, offered), assert_identity(new.party, self.host.domain))
+                new.answer(translated(offered, content), self._identity(origin, new))
+                origin.answer(translated(content, offered), self._identity(new, origin))
             except (PeerError, MediaError) as error:
                 self.end(str(error), 488)
                 return
+            self.tell(f"{new.party.where} picks the call up")
             self.connect(origin, new)
             self._set_timer("no answer", None)
             self.record.state, self.record.answered_s = "answered", self.host.stack.now - self.started_at
@@ -1192,13 +1209,14 @@ class Call:
                 self.drop(new, 488)
                 return
             try:
-                new.answer(answer, assert_identity(peer.party, self.host.domain))
+                new.answer(answer, self._identity(peer, new))
             except (PeerError, MediaError):
                 new.reject(488)
                 self.drop(new, 488)
                 peer.keep()
                 return
             self.talk = None
+            self.tell(f"{new.party.where} takes the place of {old.party.key}")
             self.connect(peer, new)
             old.end()
             self.drop(old, 200, "replaced")
@@ -1206,7 +1224,7 @@ class Call:
         peer.reoffer(
             with_direction(content) if content is not None else None,
             done,
-            assert_identity(new.party, self.host.domain),
+            self._identity(new, peer),
         )
 
     def _drop_all_but(self, *kept: Leg) -> None:

@@ -44,6 +44,9 @@ class ConsultCall(Protocol):
     def stop_music(self, leg: Leg) -> None: ...
     def ring_back(self, leg: Leg) -> None: ...
     def end(self, why: str) -> None: ...
+    def tell(self, sentence: str) -> None:
+        """For the record of the call."""
+        ...
 
 
 class Consultation:
@@ -67,6 +70,7 @@ class Consultation:
         if not key:
             self.back()
             return
+        call.tell(f"{self.transferor.party.key} transfers {self.waiting.party.key} by keys to {key}")
         decision = call.route(self.transferor, key)
         if isinstance(decision, AskPasscode):
             call.ask_passcode(self.transferor, decision, self._ring, partial(self._fail, 403))
@@ -101,6 +105,7 @@ class Consultation:
     def back(self) -> None:
         """The transferor talks with the first side again."""
         call, target = self._call, self.target
+        call.tell(f"{self.transferor.party.key} is back with {self.waiting.party.key}")
         call.consult = None
         hunt, call.hunt = call.hunt, None
         if hunt is not None:

@@ -49,6 +49,7 @@ from pbx.rtp.port_pool import PortPool
 from pbx.rules.decision import DialDecision, Reject, Ring, Serve
 from pbx.rules.features import decide_feature
 from pbx.rules.number import to_e164
+from pbx.rules.still_world import StillWorld
 from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter
@@ -313,6 +314,11 @@ class Exchange:
     def swap_caller_ids(self, approved: Mapping[str, Set[str]]) -> None:
         """The numbers of others that extensions, by key, may show: requests for them were approved."""
         self.world.approved = approved
+
+    def world_at(self, now: float) -> StillWorld:
+        """What is so at the moment, for who asks about calls that nobody makes."""
+        self.stack.now = now
+        return self.world.still(self.office)
 
     def expire_logins(self, calendar: datetime, now: float) -> list[Any]:
         """End the logins at hot-desk phones that have lasted long enough; `calendar` is the time in UTC."""
@@ -589,8 +595,9 @@ class Exchange:
 
     # --- what a call asks for ------------------------------------------------------------------------------
 
-    def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | None:
-        """Whom a 3xx of a phone names, if he may be rung and has not been tried in this hunt."""
+    def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | Reject | None:
+        """Whom a 3xx of a phone names, if he has not been tried in this hunt, or why he is not rung."""
+        refusal = None
         for contact in response.contacts:
             uri = contact.uri
             if not isinstance(uri, SipUri) or not uri.user or uri.user in hunt.tried or leg.party.is_outside:
@@ -603,7 +610,8 @@ class Exchange:
             if isinstance(decision, Ring):
                 hunt.tried.add(uri.user)
                 return decision
-        return None
+            refusal = decision
+        return refusal
 
     def leg_with(self, replaces: str, party: Party | None) -> Leg | None:
         """The leg whose dialog a Replaces header names (RFC 3891 §3), if it is one of `party`'s extension."""

@@ -66,6 +66,7 @@ class Hunt:
         self.is_outside = False  # a number outside is among those who ring
         self.unreached = 0  # the status for a number outside that no trunk can take
         self.is_recall = False  # the origin waits, whether anybody answers or not
+        self.why_not = ""  # in words, once it has failed
         self._refusals: list[Response] = []
 
     def begin(self, key: str, content: Content | None, extra: Extra, *, is_shared: bool) -> None:
@@ -126,13 +127,14 @@ class Hunt:
             if not self.legs:
                 self.fail()
 
-    def fail(self, status: int | None = None) -> None:
-        """Stop all and report the best refusal, or `status`."""
+    def fail(self, status: int | None = None, why: str = "") -> None:
+        """Stop all and report the best refusal, or `status` and why."""
         user, self.user = self.user, None
         self._cancel(())
         if user is None:
             return
         best = best_response(self._refusals) if status is None else None
+        self.why_not = why or self._in_words(best)
         if best is None:
             user.hunt_failed(self, status or self.unreached or 480, None)
             return
@@ -140,6 +142,11 @@ class Hunt:
         if 300 <= mapped < 400:
             mapped = 480
         user.hunt_failed(self, mapped, best if mapped == best.status else None)
+
+    def _in_words(self, best: Response | None) -> str:
+        if best is not None and best.reason != UNREACHABLE:
+            return f"nobody takes the call: {best.status} {best.reason}".rstrip()
+        return "no trunk or gateway takes the call" if self.unreached else "nobody can be reached"
 
     def stop(self, extra: Iterable[tuple[str, str]] = ()) -> None:
         """Stop ringing and report nothing."""

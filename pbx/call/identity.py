@@ -44,6 +44,11 @@ def assert_identity(party: Party, domain: str) -> Extra:
     return (("P-Asserted-Identity", name_addr(party, domain)),)
 
 
+def connected_identity(party: Party, to: Party, domain: str) -> Extra:
+    """Who talks with `to` now, if that is somebody in the office: outside nobody learns of our extensions."""
+    return () if to.is_outside else assert_identity(party, domain)
+
+
 def kept_headers(request: Request) -> Extra:
     """Headers of the caller's INVITE that are passed on as they are."""
     if request.headers.first.keys().isdisjoint(KEPT):

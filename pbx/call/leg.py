@@ -54,6 +54,14 @@ class Party:
         """It is no phone of the office."""
         return not self.device
 
+    @property
+    def where(self) -> str:
+        """Who it is and where, in words."""
+        if self.device:
+            return f"{self.key} at phone {self.device}"
+        way = f'gateway "{self.gateway}"' if self.gateway else f'trunk "{self.trunk}"'
+        return f"{self.key} over {way}"
+
 
 @immutable
 class OutsideLeg:

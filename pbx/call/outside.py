@@ -12,6 +12,7 @@ from pbx.call.own_media import extended
 from pbx.entropy import Entropy
 from pbx.office.gateway import Gateway
 from pbx.office.trunk import Trunk
+from pbx.rules.caller_id import shown_by
 from pbx.rules.decision import Outside, Shown
 from pbx.sdp.content import Content, with_codecs
 from pbx.sip.grammar import quote
@@ -97,14 +98,8 @@ def order_codecs(content: Content, codecs: tuple[str, ...]) -> Content:
     return with_codecs(content if is_enough else extended(content), codecs)
 
 
-def _shown_number(to: Trunk | Gateway, shown: Shown) -> str:
-    """In From: the outside caller's, where the carrier takes such numbers; else ours."""
-    is_foreign_fine = isinstance(to, Gateway) or to.foreign_caller_id
-    return shown.original if shown.original and is_foreign_fine else shown.number
-
-
 def _from(to: Trunk | Gateway, shown: Shown, host: str) -> str:
-    number = format_number(_shown_number(to, shown), to)
+    number = format_number(shown_by(to, shown), to)
     if shown.is_hidden or not (number or to.username):
         return ANONYMOUS  # RFC 3323 §4.1.1.3
     return _name_addr(shown.name, number or account_of(to).user or "", host)
@@ -113,7 +108,7 @@ def _from(to: Trunk | Gateway, shown: Shown, host: str) -> str:
 def _identity(to: Trunk | Gateway, shown: Shown, host: str, called: SipUri) -> Lines:
     """What the carrier, whom we trust with it (RFC 3325 §6), is told besides."""
     lines: Lines = []
-    number = _shown_number(to, shown)
+    number = shown_by(to, shown)
     if number:
         name = "" if shown.is_hidden else shown.name
         lines.append(("P-Asserted-Identity", _name_addr(name, format_number(number, to), host)))

@@ -77,6 +77,7 @@ class Lot:
         """Let somebody wait in a slot."""
         place = self._places[slot] = Place(call, leg, parker)
         self._host.note("call {call}: {who} is parked in {slot}", call=call.id, who=leg.party.key, slot=slot)
+        call.tell(f"{leg.party.key} is parked in slot {slot}")
         call.serve(leg, _wait(phrases, slot, is_told))
         call.at_end(lambda: self._left(call, slot))
         self._watch(slot, place, RECALL_S)
@@ -109,6 +110,8 @@ class Lot:
         parked = place.leg
         if leg.state == CALLING and not call.answer_by_pbx(leg):
             return True
+        for each in (place.call, call):
+            each.tell(f"{leg.party.where} fetches {parked.party.key} from slot {slot}")
         place.call.release(parked)
         call.adopt(parked)
         call.talk = (leg, parked)

@@ -24,7 +24,7 @@ from pbx.sip.flow import Flow
 from pbx.sip.headers import Headers
 from pbx.sip.location import Binding, LocationService
 from pbx.sip.message import Request, Response
-from pbx.sip.stack import Extra, SipStack
+from pbx.sip.stack import UNREACHABLE, Extra, SipStack
 
 MAX_FORWARDS: Final = 70
 
@@ -56,6 +56,9 @@ class RingingCall(Protocol):
     def next_name(self) -> str: ...
     def add(self, leg: Leg) -> None: ...
     def drop(self, leg: Leg, status: int = 0, why: str = "") -> None: ...
+    def tell(self, sentence: str) -> None:
+        """For the record of the call."""
+        ...
 
 
 class Ringing:
@@ -109,7 +112,7 @@ class Ringing:
             if outside.is_emergency:
                 self._tell_staff(hunt.origin.party, outside)
             try:
-                self._dial(call, hunt, outside, self._ways(outside))
+                self._dial(call, hunt, outside, self._ways(call, outside))
             except MediaError as error:
                 failed = str(error)
         if failed and not hunt.legs:
@@ -117,7 +120,12 @@ class Ringing:
 
     def dial_next(self, call: RingingCall, hunt: Hunt, leg: Leg, response: Response) -> bool:
         """A carrier could not take the call: is another one trying now?"""
-        if leg.outside is None or not leg.outside.others or not is_passing(response.status):
+        if leg.outside is None or leg.outside.number.gateway or not is_passing(response.status):
+            return False
+        others = leg.outside.others
+        following = f'next is "{others[0]}"' if others else "there is no other"
+        call.tell(f'trunk "{leg.outside.way}" {_in_words(response)}: {following}')
+        if not others:
             return False
         self._host.note(
             "call {call}: trunk {trunk} answers {status} {reason}: on to the next",
@@ -127,7 +135,7 @@ class Ringing:
             reason=response.reason,
         )
         try:
-            return self._dial(call, hunt, leg.outside.number, leg.outside.others)
+            return self._dial(call, hunt, leg.outside.number, others)
         except MediaError as error:
             self._host.note("call {call}: {why}", call=call.id, why=str(error))
             return False
@@ -211,6 +219,7 @@ class Ringing:
         if not flows or (kind == "trunk" and self._trunks.is_full(way, self.calls_over(way))):
             why = "it is full" if flows else "where it is is not known"
             self._host.note("call {call}: not over {way}: {why}", call=call.id, way=way, why=why)
+            call.tell(f'{kind} "{way}" is passed over: {why}')
             return None
         name = call.next_name()
         media = self.media(call.id, name, flows[0], self._carrier_policy)
@@ -248,8 +257,14 @@ class Ringing:
             for leg in call.legs
         )
 
-    def _ways(self, number: Outside) -> Sequence[str]:
-        return (number.gateway,) if number.gateway else self._trunks.usable(number.trunks)
+    def _ways(self, call: RingingCall, number: Outside) -> Sequence[str]:
+        if number.gateway:
+            return (number.gateway,)
+        usable = self._trunks.usable(number.trunks)
+        for name in number.trunks:
+            if name not in usable:
+                call.tell(f'trunk "{name}" is passed over: it is down')
+        return usable
 
     @property
     def _carrier_policy(self) -> SrtpPolicy:
@@ -275,6 +290,15 @@ class Ringing:
         )
         media.has_digits = self._host.has_to_see_keys
         return media
+
+
+def _in_words(response: Response) -> str:
+    """How a carrier failed, after its name."""
+    if response.reason == UNREACHABLE:
+        return "cannot be reached"
+    if response.status == 408:
+        return "gives no answer"
+    return f"answers {response.status} {response.reason}".rstrip()
 
 
 def hop(binding: Binding) -> Flow:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from pbx.call.hunt import Hunt
-from pbx.call.identity import assert_identity
+from pbx.call.identity import connected_identity
 from pbx.call.leg import CALLING, UP, Leg, Party
 from pbx.call.own_media import own_offer
 from pbx.call.routing import Router
@@ -65,6 +65,10 @@ class TransferCall(Protocol):
     def linger(self) -> None: ...
     def wait(self, seconds: float) -> None: ...
     def explain(self, decision: DialDecision) -> None: ...
+    def tell(self, sentence: str) -> None:
+        """For the record of the call."""
+        ...
+
     def play_ringing(self, leg: Leg) -> None: ...
     def goes_on(
         self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
@@ -124,6 +128,8 @@ class Transfer:
             peer=peer.party.key,
             target=uri.user,
         )
+        asked = "" if replaces is None else ", whom it has called before"
+        call.tell(f"{leg.party.key} transfers {peer.party.key} to {uri.user}{asked}")
         if replaces is None:
             transfer._blind(uri.user or "", request)
         else:
@@ -189,6 +195,7 @@ class Transfer:
         other = call.host.leg_with(replaces, self.transferor.party)
         second: TransferCall | None = other.user if other is not None else None  # type: ignore[assignment]  # a Call
         if other is None or second is None or other is self.transferor:
+            call.tell("the transfer fails: the other call is over")
             self.failed(481)
             return
         target = second.peer_of(other)
@@ -204,6 +211,7 @@ class Transfer:
             self.succeeded()
             call.linger()
         else:
+            call.tell("the transfer fails: nobody is left in the other call")
             self.failed(481)
 
     def _adopt(self, call: TransferCall, second: TransferCall, hunt: Hunt) -> None:
@@ -266,10 +274,12 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
         if is_past():
             return
         if status >= 300 or answer is None:
-            y.reoffer(None, y_offered, assert_identity(x.party, domain), persistent=True)
+            y.reoffer(None, y_offered, connected_identity(x.party, y.party, domain), persistent=True)
             return
         call.connect(x, y)
-        x.reoffer(with_direction(answer), x_answered, assert_identity(y.party, domain), persistent=True)
+        x.reoffer(
+            with_direction(answer), x_answered, connected_identity(y.party, x.party, domain), persistent=True
+        )
 
     def translate(status: int) -> None:
         """They have no codec in common, or one takes no offer of the other's: the PBX speaks with both."""
@@ -282,7 +292,7 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
             else:
                 call.connect(x, y)
 
-        y.reoffer(own_offer(), done, assert_identity(x.party, domain), persistent=True)
+        y.reoffer(own_offer(), done, connected_identity(x.party, y.party, domain), persistent=True)
 
     def y_offered(status: int, offer: Content | None) -> None:
         if is_past():
@@ -301,13 +311,17 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
             y.acknowledge(answer)
             call.connect(x, y)
 
-        x.reoffer(with_direction(offer), answered, assert_identity(y.party, domain), persistent=True)
+        x.reoffer(
+            with_direction(offer), answered, connected_identity(y.party, x.party, domain), persistent=True
+        )
 
     known = x.media.content
     if known is None:
         y_answered(488, None)
     else:
-        y.reoffer(with_direction(known), y_answered, assert_identity(x.party, domain), persistent=True)
+        y.reoffer(
+            with_direction(known), y_answered, connected_identity(x.party, y.party, domain), persistent=True
+        )
 
 
 def _refer_to(request: Request) -> SipUri:

@@ -8,7 +8,9 @@ from pbx.call.logins import Logins
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
 from pbx.entropy import Entropy
+from pbx.office.snapshot import Office
 from pbx.rules.facts import Used
+from pbx.rules.still_world import StillWorld
 from pbx.sip.location import LocationService
 from pbx.sip.stack import SipStack
 
@@ -78,3 +80,19 @@ class CurrentWorld:
 
     def approved_numbers(self, key: str) -> Set[str]:
         return self.approved.get(key, frozenset())
+
+    def still(self, office: Office) -> StillWorld:
+        """All of it as it is now, for what is asked about extensions, groups and phones of `office`."""
+        keys = [extension.key for extension in office.extensions]
+        return StillWorld(
+            now=self.now,
+            registered=frozenset(filter(self.is_registered, self._location.usernames())),
+            logins={login.device: login.member for login in self._logins.all},
+            busy={key: self.calls(key) for key in keys},
+            idle={key: self.idle_since(key) for key in keys},
+            turns=dict(self._turns),
+            usage={key: self.used(key) for key in keys},
+            locked=frozenset(filter(self.is_locked, [f"passcode {key}" for key in keys])),
+            approved=self.approved,
+            chance=self.chance,
+        )

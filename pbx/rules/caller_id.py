@@ -2,8 +2,10 @@
 
 from pbx.office.country import country_of, national_digits
 from pbx.office.extension import Extension
+from pbx.office.gateway import Gateway
 from pbx.office.outbound_rule import CallerIdPlanRow, OutboundRule
 from pbx.office.snapshot import Office
+from pbx.office.trunk import Trunk
 from pbx.rules.decision import Shown
 from pbx.rules.facts import Caller, World
 from pbx.rules.number import to_e164
@@ -33,7 +35,8 @@ def choose(
         mode = extension.caller_id.mode
         wanted = _by_mode(office, world, extension)
         if may_show(office, world, extension, wanted):
-            return wanted, f"{wanted} is shown: caller ID of {extension.key} ({mode})"
+            turns = ": another one each time" if mode == "random" else ""
+            return wanted, f"{wanted} is shown: caller ID of {extension.key} ({mode}{turns})"
     return _first(office)
 
 
@@ -53,6 +56,12 @@ def callback(office: Office, world: World, extension: Extension | None) -> tuple
             if may_show(office, world, extension, number):
                 return number, f"{number} is shown: the number of the phone's own extension {extension.key}"
     return _first(office)
+
+
+def shown_by(to: Trunk | Gateway, shown: Shown) -> str:
+    """The number in From: the outside caller's, where the carrier takes such numbers; else ours."""
+    is_foreign_fine = isinstance(to, Gateway) or to.foreign_caller_id
+    return shown.original if shown.original and is_foreign_fine else shown.number
 
 
 def present(

@@ -1,75 +1,78 @@
-"""A decision in words: what was considered, what decided, and what happens (product §8)."""
+"""A decision in words: what was considered and what decided, and what happens then (product §8).
+
+The first are the sentences that the call's record keeps; the second are for whoever asks before the call.
+"""
 
 from collections.abc import Iterator
 
+from pbx.office.gateway import Gateway
 from pbx.office.snapshot import Office
+from pbx.office.trunk import Trunk
+from pbx.rules.caller_id import shown_by
 from pbx.rules.decision import AskPasscode, AskPin, DialDecision, Outside, Reject, Ring, Serve, TakeMessage
-
-ACTIONS = {
-    "forward": "the call is forwarded to {}",
-    "hangup": "the call ends",
-    "notify": "the missed call is noted and mailed",
-    "voicemail": "voicemail",
-}
+from pbx.rules.usage import duration
 
 
-def explain(decision: DialDecision, office: Office | None = None) -> list[str]:
-    """The sentences, in order.
+def decided(decision: DialDecision, before: str = "") -> tuple[str, ...]:
+    """The reasons, in order; one that was said just before is not said again.
 
     Args:
-        office: tells what the no-answer settings are.
+        before: the sentence before these.
     """
-    return [*decision.because, decision.why, *_happens(decision, office)]
+    said: list[str] = []
+    for sentence in (*decision.because, decision.why):
+        if sentence != (said[-1] if said else before):
+            said.append(sentence)
+    return tuple(said)
 
 
-def _happens(decision: DialDecision, office: Office | None) -> Iterator[str]:
+def happens(decision: DialDecision, office: Office) -> tuple[str, ...]:
+    """What it leads to at once; what follows when nobody answers is another decision."""
+    return tuple(_happens(decision, office))
+
+
+def _happens(decision: DialDecision, office: Office) -> Iterator[str]:
     match decision:
         case Ring():
             yield from _rings(decision, office)
         case AskPasscode():
-            yield f"the caller is answered and asked for the passcode of {decision.key}; then"
+            yield f"the caller is answered and asked for the passcode of {decision.key}; if it is right:"
             yield from _rings(decision.then, office)
         case AskPin():
-            yield f"the caller is answered and asked for his PIN; then {decision.dialled} is dialled for him"
+            yield f"the caller is answered and asked for a PIN; as its member he calls {decision.dialled}"
         case TakeMessage():
             yield f"the caller is greeted and may leave a message for {decision.key}"
         case Serve():
             yield f"the PBX answers: {decision.service} {decision.argument}".rstrip()
-        case Reject() if decision.key:
-            yield f"at once: {_no_answer(decision.key, office)}"
         case Reject():
             if decision.announcement:
-                yield f"the caller hears {decision.announcement}"
-            yield f"the caller gets {decision.status} {decision.reason}".rstrip()
+                yield f"the caller hears the announcement {decision.announcement}"
+            yield f"the caller is refused: {decision.status} {decision.reason}".rstrip()
             if decision.is_noted:
                 yield "the missed call is mailed"
 
 
-def _rings(first: Ring, office: Office | None) -> Iterator[str]:
-    for at, ring in enumerate((first, *first.after)):
-        who = ", ".join([*ring.devices, *(_outside(each) for each in ring.outside)])
-        long = "as long as it may" if ring.no_answer_s is None else f"{ring.no_answer_s:g} s"
-        yield f"{'then' if at else 'now'} {who} for {long}"
-    if first.key:
-        yield f"nobody answers: {_no_answer(first.key, office)}"
-    else:
-        yield "nobody answers: the call ends"
+def _rings(ring: Ring, office: Office) -> Iterator[str]:
+    long = "" if ring.no_answer_s is None else f" for {duration(ring.no_answer_s)}"
+    if ring.devices:
+        phones, verb = ("phone", "rings") if len(ring.devices) == 1 else ("phones", "ring")
+        yield f"{phones} {', '.join(ring.devices)} {verb}{long}"
+    for leg in ring.outside:
+        yield _outside(leg, office, long)
+        if leg.is_emergency:
+            yield "owner and administrators are mailed"
 
 
-def _outside(leg: Outside) -> str:
+def _outside(leg: Outside, office: Office, long: str) -> str:
     if leg.gateway:
-        return f'gateway "{leg.gateway}"'
-    shown = "hidden" if leg.shown.is_hidden else leg.shown.number or "nobody"
-    if leg.shown.original and not leg.shown.is_hidden:
-        shown = f"{leg.shown.original} or {shown}"
+        gateway = office.gateway(leg.gateway)
+        return f'gateway "{leg.gateway}" is called{long}: {leg.number}{_shown(leg, gateway)}'
+    ways = [f'trunk "{name}"{_shown(leg, office.trunk(name))}' for name in leg.trunks]
     paid = f", paid by {leg.payer}" if leg.payer else ""
-    return f"{leg.number} over {' or '.join(leg.trunks)} (shown: {shown}{paid})"
+    return f"{leg.number} is called{long} over {' or else '.join(ways)}{paid}"
 
 
-def _no_answer(key: str, office: Office | None) -> str:
-    """The action of an extension's no-answer settings; a call centre's calls never come here."""
-    extension = office.extension(key) if office is not None else None
-    if extension is None:
-        return f"the no-answer settings of {key}"
-    action = ACTIONS[extension.no_answer.action].format(extension.no_answer.forward_to)
-    return f"the no-answer settings of {key}: {action}"
+def _shown(leg: Outside, to: Trunk | Gateway | None) -> str:
+    """Which caller the callee sees by this way."""
+    number = shown_by(to, leg.shown) if to is not None and not leg.shown.is_hidden else ""
+    return f" (shown: {number or 'nobody'})"

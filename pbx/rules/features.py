@@ -34,5 +34,5 @@ def decide_feature(office: Office, dialled: str) -> Serve | Reject | None:
     for code in sorted(codes, key=len, reverse=True):  # the longest that fits counts
         service, rest = codes[code].replace("_", " "), dialled[len(code) :]
         if dialled.startswith(code) and SERVICES.get(service) == bool(rest):
-            return Serve(service, rest, f"{code} is: {service}")
+            return Serve(service, rest, f"{code} is the code for: {service}")
     return None if dialled.startswith("0") else Reject(404, "Not Found", f"{dialled} is no code")

@@ -13,7 +13,7 @@ from pbx.rules.decision import AskPasscode, Outside, Reject, Ring, Shown
 from pbx.rules.facts import Caller, World
 from pbx.rules.opinions import after, ask
 from pbx.rules.people import extension_behind, rule_of
-from pbx.rules.usage import describe, left_s, limit_of
+from pbx.rules.usage import describe, duration, left_s, limit_of
 
 
 @immutable
@@ -80,9 +80,12 @@ def usage_limit(call: OutsideCall) -> Reject | str | None:
         return None
     used = call.world.used(call.payer.key)
     what = f"usage limit of {call.payer.key}: {describe(limit_of(call.payer), used)}"
-    if left_s(call.office, call.payer, call.number, used) == 0:
+    left = left_s(call.office, call.payer, call.number, used)
+    if left == 0:
         return refuse(f"{what}; nothing is left for a call to {call.number}", "call-limit-reached")
-    return what
+    if left is None:
+        return f"{what}; a call to {call.number} costs nothing (rate)"
+    return f"{what}; a call to {call.number} may last {duration(left)}"
 
 
 def passcode(call: OutsideCall) -> Reject | str | None:

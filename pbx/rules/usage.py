@@ -92,7 +92,15 @@ def crossed(limit: UsageLimit, before: Used, after: Used) -> tuple[int, ...]:
 def describe(limit: UsageLimit, used: Used) -> str:
     """How much of a limit is used, in words; "" without one."""
     if limit.kind == "amount":
-        return f"{used.amount} of {limit.amount} used this month"
+        return f"{used.amount:.2f} of {limit.amount:.2f} used this month"
     if limit.kind == "minutes":
         return f"{used.seconds / 60:.1f} of {limit.minutes} minutes used this month"
     return ""
+
+
+def duration(seconds: float) -> str:
+    """A time in words: "45 s", "12 min", "12 min 30 s"."""
+    minutes, rest = divmod(int(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"

@@ -36,7 +36,13 @@ def reactor(tmp_path, later):
     def fail():
         raise StoreError("database: gone")
 
-    commands = {"status": lambda: {"calls": 2}, "later": lambda: later, "fail": fail, "bug": lambda: 1 / 0}
+    commands = {
+        "status": lambda: {"calls": 2},
+        "later": lambda: later,
+        "fail": fail,
+        "bug": lambda: 1 / 0,
+        "explain": lambda caller, at="now": f"{caller} {at}",
+    }
     ControlServer(tmp_path / "control.sock", commands).listen(made)
     return made
 
@@ -68,7 +74,38 @@ RUBBISH = {
 @pytest.mark.parametrize("line", RUBBISH.values(), ids=RUBBISH)
 def test_rubbish_is_told_what_is_allowed(connection, line):
     connection.protocol.dataReceived(line)
-    assert json.loads(connection.value()) == {"error": "no command; allowed: bug, fail, later, status"}
+    assert json.loads(connection.value()) == {
+        "error": "no command; allowed: bug, explain, fail, later, status"
+    }
+
+
+def test_a_question_may_have_arguments(connection):
+    connection.protocol.dataReceived(b'{"cmd": "explain", "args": {"caller": "100"}}\n')
+    assert json.loads(connection.value()) == {"ok": "100 now"}
+
+
+ARGUMENTS = {
+    "one is missing": b'{"cmd": "explain"}\n',
+    "one is not known": b'{"cmd": "explain", "args": {"caller": "100", "callee": "101"}}\n',
+    "no text": b'{"cmd": "explain", "args": {"caller": 100}}\n',
+    "no table": b'{"cmd": "explain", "args": ["100"]}\n',
+    "nothing": b'{"cmd": "explain", "args": null}\n',
+}
+
+
+@pytest.mark.parametrize("line", ARGUMENTS.values(), ids=ARGUMENTS)
+def test_arguments_that_do_not_fit_are_told_what_is_allowed(connection, line):
+    connection.protocol.dataReceived(line)
+    assert json.loads(connection.value()) == {
+        "error": "explain takes other arguments; allowed, as texts: caller, at"
+    }
+
+
+def test_a_command_without_arguments_takes_none(connection):
+    connection.protocol.dataReceived(b'{"cmd": "status", "args": {"caller": "100"}}\n')
+    assert json.loads(connection.value()) == {
+        "error": "status takes other arguments; allowed, as texts: nothing"
+    }
 
 
 def test_what_fails_says_why(connection):

@@ -418,3 +418,22 @@ def test_who_calls_from_outside_may_not_transfer():
     carrier.send(carrier.in_dialog("REFER", Refer_To=f"<sip:0031112222@{DOMAIN}>"))
     assert carrier.statuses("REFER")[-1] == 403
     hang_up(world, carrier, ann)
+
+
+def test_a_carrier_learns_of_no_extension_when_its_call_is_transferred():
+    world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    carrier.call(OURS)
+    ann.answer()
+    carrier.ack()
+    ann.send(ann.in_dialog("REFER", Refer_To=f"<sip:101@{DOMAIN}>"))
+    bob.answer()
+    offer = carrier.last("INVITE")
+    assert offer.headers.get("P-Asserted-Identity") is None
+    assert b"101@" not in offer.render()
+    carrier.respond(offer, 200, carrier.sdp(2))
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    ann.bye()
+    carrier.bye()
+    bob.ok("BYE")
+    world.assert_nothing_left()

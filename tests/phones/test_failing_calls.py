@@ -133,3 +133,14 @@ def test_the_target_of_a_transfer_by_keys_is_busy(server: PbxServer, shop: Works
     wait_heard(server, first, call, PHRASES.say("transfer-failed"), start)
     hear_each_other((first, call), (second, answered), 1.0)
     hang_up((first, call), (second, answered))
+
+
+def test_who_may_not_call_outside_hears_so_before_he_is_refused(server: PbxServer, shop: Workshop):
+    """The information tone, and why, as early media."""
+    caller = shop.registered("pjsua", server.account())
+    call = caller.dial("006561234567")
+    for frequency in (950.0, 1400.0, 1800.0):
+        caller.ear(call).wait_tone(frequency, 0.2)
+    wait_heard(server, caller, call, PHRASES.say("call-not-allowed"))
+    assert caller.wait_ended(call) == 403
+    assert 200 not in call.statuses

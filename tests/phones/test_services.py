@@ -83,8 +83,9 @@ def test_the_owner_hears_who_left_a_message_and_the_message(server: PbxServer, s
 
     visit = dial(owner, "*97")
     wait_said(owner, visit, "you have 1 new message")
+    start = owner.ear(visit).seconds()
     owner.dtmf(visit, "1")
-    wait_said(owner, visit, "message 1")
+    wait_said(owner, visit, "message 1", start, timeout=25)
     owner.ear(visit).wait_tone(caller.tone, 2.0, timeout=20)
     start = owner.ear(visit).seconds()
     owner.dtmf(visit, "7")

@@ -340,7 +340,7 @@ REASONS = {
         [
             'row 1 of the dial plan of outbound rule "standard" makes +6531112222 of 31112222',
             '+6531112222 is in SG, which outbound rule "standard" allows',
-            "usage limit of 100: 12.50 of 50 used this month",
+            "usage limit of 100: 12.50 of 50.00 used this month; a call to +6531112222 costs nothing (rate)",
             "+6560001001 is shown: caller ID of 100 (fixed)",
             '+6531112222 is called over carrier, then backup (outbound rule "standard")',
         ],
@@ -372,7 +372,7 @@ REASONS = {
         [
             "+6531112222 is international",
             '+6531112222 is in SG, which outbound rule "standard" allows',
-            "usage limit of 100: 12.50 of 5 used this month; nothing is left for a call to +6531112222",
+            "usage limit of 100: 12.50 of 5.00 used this month; nothing is left for a call to +6531112222",
         ],
     ),
     "emergency": (

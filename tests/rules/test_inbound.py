@@ -397,7 +397,7 @@ REASONS = {
             "forwarding of 101 is on, and ignored: forwards do not chain",
             "the phones of 101 ring: 101",
             'FAR is in SG, which outbound rule "standard" allows',
-            "usage limit of 100: 1.0 of 5 minutes used this month",
+            "usage limit of 100: 1.0 of 5 minutes used this month; a call to FAR may last 4 min",
             "+6560001000 is shown: the office's first number",
             '100 pays for FAR, over carrier, then backup (outbound rule "standard")',
             "FAR rings",

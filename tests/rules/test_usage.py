@@ -120,7 +120,7 @@ def test_thresholds(limit, before, after, percents):
 
 
 def test_in_words():
-    assert describe(TEN, Used(Decimal("2.50"))) == "2.50 of 10 used this month"
+    assert describe(TEN, Used(Decimal("2.50"))) == "2.50 of 10.00 used this month"
     assert (
         describe(UsageLimit("minutes", minutes=300), Used(seconds=90)) == "1.5 of 300 minutes used this month"
     )

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from tests.phones.support.phone import Account, Answering, CallState, Phone, PhoneCall
 from tests.phones.support.process import Program
 from tests.phones.support.sound import Ear, write_tone
+from tests.phones.support.waiting import wait_until
 from tests.phones.support.wire import Seen, invite_status, parse_linphone
 
 RATES: Final = {"G722": 8000}  # what SDP and the program call its rate
@@ -160,7 +161,20 @@ class LinphonePhone(Phone):
         self._type(f"transfer {call.key} --to-call {consulted.key}")
 
     def dtmf(self, call: PhoneCall, digits: str) -> None:
-        self._type(digits)
+        """One a second. Typed at once it sends the second INFO only four seconds after the first: it reads
+        nothing until it has pressed all."""
+        if self._keys != "info":
+            self._type(digits)
+            return
+        for digit in digits:
+            before = self._answered_keys()
+            self._type(digit)
+            wait_until(f"{self.name}'s INFO is answered", lambda n=before: self._answered_keys() > n)
+
+    def _answered_keys(self) -> int:
+        """How many INFOs; it sends each twice, because it sleeps for a second before it reads the answer."""
+        numbers = [each.header("CSeq") for each in self.received("SIP/2.0 200")]
+        return len({number for number in numbers if number.endswith("INFO")})
 
     def ear(self, call: PhoneCall) -> Ear:
         """One file for all its calls: each begins where it was when the call came."""
