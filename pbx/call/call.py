@@ -11,7 +11,7 @@ from pbx.call.consult import Consultation
 from pbx.call.dialogue import Dialogue
 from pbx.call.effects import CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
-from pbx.call.identity import assert_identity
+from pbx.call.identity import introduce
 from pbx.call.info import digit_of
 from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, UP, Leg, Party
@@ -863,8 +863,8 @@ class Call:
         self.ring(further, following, hunt.content, hunt.extra)
 
     def _identity(self, leg: Leg, origin: Leg) -> Extra:
-        """Who answers, for a caller in the office: outside nobody learns of our extensions."""
-        return () if origin.party.is_outside else assert_identity(leg.party, self.host.domain)
+        """Who answers, for a caller in the office."""
+        return introduce(leg.party, origin.party, self.host.domain)
 
     def goes_on(
         self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
@@ -911,13 +911,15 @@ class Call:
         if decision is None:
             return False
         self.explain(decision)
-        before = len(hunt.legs)
+        before = set(hunt.legs)
         try:
             self.host.ringing.ring(self, hunt, decision, _offer_for(hunt.origin), ())
         except MediaError as error:
             self.host.note("call {call}: {why}", call=self.id, why=str(error))
             return False
-        return len(hunt.legs) > before
+        found = set(hunt.legs) - before
+        hunt.sent_on |= found
+        return bool(found)
 
     def hunt_passed(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
         """A trunk could not take the call: is the next one trying?"""
@@ -1130,7 +1132,7 @@ class Call:
             leg.media.move(self.id, f"{self.id}.{leg.name}")
             bridge(self, origin, leg)
             return
-        identity = assert_identity(leg.party, self.host.domain)
+        identity = self._identity(leg, origin)
         self.join(origin, leg)
         origin.reoffer(with_direction(content), partial(self._moved, origin, leg), identity, persistent=True)
 
@@ -1170,8 +1172,8 @@ class Call:
             hunt.stop((("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),))
             self._drop_all_but(origin, new)
             try:
-                new.answer(translated(offered, content), assert_identity(origin.party, self.host.domain))
-                origin.answer(translated(content, offered), assert_identity(new.party, self.host.domain))
+                new.answer(translated(offered, content), self._identity(origin, new))
+                origin.answer(translated(content, offered), self._identity(new, origin))
             except (PeerError, MediaError) as error:
                 self.end(str(error), 488)
                 return
@@ -1192,7 +1194,7 @@ class Call:
                 self.drop(new, 488)
                 return
             try:
-                new.answer(answer, assert_identity(peer.party, self.host.domain))
+                new.answer(answer, self._identity(peer, new))
             except (PeerError, MediaError):
                 new.reject(488)
                 self.drop(new, 488)
@@ -1206,7 +1208,7 @@ class Call:
         peer.reoffer(
             with_direction(content) if content is not None else None,
             done,
-            assert_identity(new.party, self.host.domain),
+            self._identity(new, peer),
         )
 
     def _drop_all_but(self, *kept: Leg) -> None:
