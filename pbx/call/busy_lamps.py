@@ -29,6 +29,8 @@ class Shown(NamedTuple):
 class _Party(Protocol):
     @property
     def key(self) -> str: ...
+    @property
+    def trunk(self) -> str: ...
 
 
 class ShownLeg(Protocol):
@@ -56,7 +58,7 @@ def show_calls(calls: Iterable[ShownCall]) -> dict[str, tuple[Shown, ...]]:
     found: dict[str, dict[str, Shown]] = {}
     for call in calls:
         for leg in call.legs:
-            if leg.state not in (CALLING, UP):
+            if leg.state not in (CALLING, UP) or leg.party.trunk:  # whose number may look like a key
                 continue
             name = f"{call.id}-{'i' if leg.is_caller else 'r'}"
             mine = found.setdefault(leg.party.key, {})

@@ -11,7 +11,7 @@ from pbx.call.consult import Consultation
 from pbx.call.dialogue import Dialogue
 from pbx.call.effects import CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
-from pbx.call.identity import connected_identity
+from pbx.call.identity import introduce
 from pbx.call.info import digit_of
 from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, UP, Leg, Party
@@ -875,8 +875,9 @@ class Call:
         further.tried, further.key = hunt.tried, hunt.key
         self.ring(further, following, hunt.content, hunt.extra)
 
-    def _identity(self, leg: Leg, to: Leg) -> Extra:
-        return connected_identity(leg.party, to.party, self.host.domain)
+    def _identity(self, leg: Leg, origin: Leg) -> Extra:
+        """Who answers, for a caller in the office."""
+        return introduce(leg.party, origin.party, self.host.domain)
 
     def goes_on(
         self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
@@ -925,13 +926,15 @@ class Call:
         self.explain(decision)
         if isinstance(decision, Reject):
             return False
-        before = len(hunt.legs)
+        before = set(hunt.legs)
         try:
             self.host.ringing.ring(self, hunt, decision, _offer_for(hunt.origin), ())
         except MediaError as error:
             self.host.note("call {call}: {why}", call=self.id, why=str(error))
             return False
-        return len(hunt.legs) > before
+        found = set(hunt.legs) - before
+        hunt.sent_on |= found
+        return bool(found)
 
     def hunt_passed(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
         """A trunk could not take the call: is the next one trying?"""

@@ -448,7 +448,8 @@ class Exchange:
             assert carrier is not None
             self._invite_from_outside(request, key, flow, carrier)
             return
-        party = self.router.party(sender, is_private=wants_privacy(request))
+        is_private = wants_privacy(request) or self.router.hides(dialled)
+        party = self.router.party(sender, is_private=is_private)
         replaces = request.headers.get("Replaces")
         old = self._replaced(replaces) if replaces is not None else self._picked_up(party, dialled)
         if old is None:  # else it takes a place in a call that is up
@@ -508,7 +509,8 @@ class Exchange:
         call.add(leg)
         caller, callee = leg.party.key, call.record.callee
         self.note("call {call}: {caller} dials {callee}", call=call.id, caller=caller, callee=callee)
-        call.start(leg, content, decision, kept_headers(request))
+        kept = kept_headers(request, is_outside=leg.party.is_outside)
+        call.start(leg, content, decision, kept)
 
     def _outside_party(self, request: Request, carrier: TrunkSender) -> Party:
         """Who calls from outside; nobody's name is `anonymous`."""
@@ -546,8 +548,11 @@ class Exchange:
         """The leg that rings with the extension whose call somebody wants, by `**` and its key or by `*8`."""
         if not dialled.startswith(("*", "#")):
             return None
-        decision = decide_feature(self.office, dialled)
+        decision: DialDecision | None = decide_feature(self.office, dialled)
         if not isinstance(decision, Serve) or not decision.service.startswith("pick up"):
+            return None
+        decision = self.router.dialled(party, dialled)
+        if not isinstance(decision, Serve):  # nobody is logged in at this phone, say
             return None
         keys = {decision.argument}
         if decision.service == "pick up in group":
@@ -557,7 +562,7 @@ class Exchange:
             hunt = call.hunt
             if hunt is not None and hunt.origin.state == CALLING:
                 for leg in hunt.legs:
-                    if leg.party.key in keys:
+                    if leg.party.key in keys and not leg.party.trunk:
                         return call, leg
         return None
 
@@ -604,9 +609,10 @@ class Exchange:
                 continue
             if not self.is_ours(uri.host):
                 continue
-            is_forwarded = hunt.key not in ("", leg.party.key)
-            party, key = hunt.origin.party, leg.party.key
-            decision = self.router.redirected(party, key, uri.user, is_forwarded=is_forwarded)
+            is_forwarded = hunt.key not in ("", leg.party.key) or leg in hunt.sent_on
+            decision = self.router.redirected(
+                leg.party, hunt.origin.party, uri.user, is_forwarded=is_forwarded
+            )
             if isinstance(decision, Ring):
                 hunt.tried.add(uri.user)
                 return decision

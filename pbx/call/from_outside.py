@@ -137,7 +137,7 @@ def calling_number(request: Request) -> Calling:
     from_ = _number_in(shown.uri)
     is_anonymous = from_.lower() in NOBODY
     number = _number_in(asserted.uri) if asserted is not None else from_
-    if number.lower() in NOBODY:
+    if number.lower() in NOBODY or not number.isprintable():
         return Calling("", "", True)
     name = (asserted.display if asserted is not None else "") or ("" if is_anonymous else shown.display)
     return Calling(

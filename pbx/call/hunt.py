@@ -59,6 +59,7 @@ class Hunt:
         self.early_content: Content | None = None
         self.key = ""  # of the extension that was called first
         self.tried: set[str] = set()  # extension keys, so that redirections end
+        self.sent_on: set[Leg] = set()  # those that ring because of a 302
         self.is_adopted = False  # its phones were offered the media of another origin
         self.is_shared = False  # several extensions or numbers ring: nobody refuses for the others
         self.content: Content | None = None  # what is offered, and the headers that go with it

@@ -4,12 +4,14 @@ from typing import Final
 
 from pbx.call.leg import Party
 from pbx.sip.message import Request
-from pbx.sip.uri import SipUri
+from pbx.sip.uri import SipUri, escape_user
 
 ANONYMOUS_HOST: Final = "anonymous.invalid"  # RFC 3323 §4.1.1.3
 ANONYMOUS: Final = f'"Anonymous" <sip:anonymous@{ANONYMOUS_HOST}>'
 # What a caller's INVITE may carry to the phone that it rings.
 KEPT: Final = ("Diversion", "History-Info", "Subject", "Priority", "Alert-Info", "Call-Info", "Referred-By")
+# Of somebody outside not what makes a phone answer by itself, for him to listen to the room.
+KEPT_OF_OUTSIDE: Final = tuple(name for name in KEPT if name not in ("Alert-Info", "Call-Info"))
 
 Extra = tuple[tuple[str, str], ...]
 
@@ -29,7 +31,8 @@ def wants_privacy(request: Request) -> bool:
 def name_addr(party: Party, domain: str) -> str:
     """A party as a name-addr: `"Ann" <sip:100@pbx.local>`."""
     label = party.label.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{label}" <sip:{party.key}@{domain}>' if label else f"<sip:{party.key}@{domain}>"
+    user = escape_user(party.key)  # somebody outside has chosen his
+    return f'"{label}" <sip:{user}@{domain}>' if label else f"<sip:{user}@{domain}>"
 
 
 def from_value(party: Party, domain: str) -> str:
@@ -44,13 +47,14 @@ def assert_identity(party: Party, domain: str) -> Extra:
     return (("P-Asserted-Identity", name_addr(party, domain)),)
 
 
-def connected_identity(party: Party, to: Party, domain: str) -> Extra:
-    """Who talks with `to` now, if that is somebody in the office: outside nobody learns of our extensions."""
+def introduce(party: Party, to: Party, domain: str) -> Extra:
+    """Tell a phone who it talks with now; outside nobody learns of our extensions, or of one another."""
     return () if to.is_outside else assert_identity(party, domain)
 
 
-def kept_headers(request: Request) -> Extra:
+def kept_headers(request: Request, *, is_outside: bool = False) -> Extra:
     """Headers of the caller's INVITE that are passed on as they are."""
     if request.headers.first.keys().isdisjoint(KEPT):
         return ()
-    return tuple((name, value) for name in KEPT for value in request.headers.get_all(name))
+    names = KEPT_OF_OUTSIDE if is_outside else KEPT
+    return tuple((name, value) for name in names for value in request.headers.get_all(name))

@@ -79,7 +79,9 @@ class Metering:
             if isinstance(event, Reached):
                 self._tell([event])
                 continue
-            leg = self._legs[event.leg]
+            leg = self._legs.get(event.leg)
+            if leg is None:  # the call of another one that was cut had both
+                continue
             call: Any = leg.user  # a Call
             try:
                 if isinstance(event, Warn):

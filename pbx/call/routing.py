@@ -6,10 +6,11 @@ from dataclasses import replace
 from pbx.call.authentication import Sender
 from pbx.call.leg import Leg, Party
 from pbx.office.snapshot import Office
-from pbx.rules.decision import AskPasscode, AskPin, Decision, DialDecision, Reject, Ring, TakeMessage
-from pbx.rules.dialled import decide_dialled
+from pbx.rules.decision import AskPasscode, AskPin, Decision, DialDecision, Reject, Ring, Serve
+from pbx.rules.dialled import decide_dialled, own_number, without_code
 from pbx.rules.facts import Caller, World
-from pbx.rules.hot_desk import caller_of, extension_of
+from pbx.rules.features import PERSONAL
+from pbx.rules.hot_desk import caller_of, extension_of, is_logged_out
 from pbx.rules.inbound import decide_inbound, decide_number
 from pbx.rules.no_answer import decide_no_answer
 from pbx.rules.outbound import decide_outside
@@ -26,6 +27,10 @@ class Router:
         """Who is behind a phone: its extension, or that of the member who is logged in there."""
         caller = caller_of(self._office(), self._world, sender.extension, sender.device)
         return Party(caller.key, caller.name, caller.device, is_private, member=caller.member)
+
+    def hides(self, dialled: str) -> bool:
+        """Whether who dials this is not to be shown."""
+        return without_code(self._office(), dialled)[1]
 
     def behind(self, gateway: str) -> Party:
         """Who calls through a gateway: the first extension that is mapped to it."""
@@ -67,15 +72,19 @@ class Router:
         office, world = self._office(), self._world
         if by.trunk:
             return Reject(403, "Forbidden", "who calls from outside may not transfer")
-        decision = decide_dialled(office, world, caller(by), dialled)
+        dialler = caller(by)
+        decision = decide_dialled(office, world, dialler, dialled)
+        if isinstance(decision, Reject) and is_logged_out(office, dialler):
+            return decision
+        if isinstance(decision, Ring) and decision.outside and decision.outside[0].is_emergency:
+            return decision
+        if office.target(dialled) is not None:
+            return decide_inbound(office, world, caller(party), dialled)
+        if number := own_number(office, dialler, dialled):
+            return decide_number(office, world, caller(party), number)
         if not isinstance(decision, Ring):
-            if isinstance(decision, (Reject, TakeMessage)) and office.target(dialled) is not None:
-                return decide_inbound(office, world, caller(party), dialled)
-            return _unasked(decision)
-        if not decision.outside:
-            is_key = office.target(dialled) is not None
-            return decide_inbound(office, world, caller(party), dialled) if is_key else decision
-        if decision.outside[0].is_emergency or decision.outside[0].gateway:
+            return _untransferable(decision)
+        if not decision.outside or decision.outside[0].gateway:
             return decision
         outside = decide_outside(
             office, world, by.key, decision.outside[0].number, caller(party), cause="transfer"
@@ -88,14 +97,16 @@ class Router:
         """What becomes of a call to the extension `key` that nobody answered."""
         return decide_no_answer(self._office(), self._world, caller(party), key, status, why)
 
-    def redirected(self, party: Party, key: str, target: str, *, is_forwarded: bool) -> Ring | Reject:
-        """What becomes of a call that a phone of the extension `key` sends on to `target` (302).
+    def redirected(self, by: Party, party: Party, target: str, *, is_forwarded: bool) -> Ring | Reject:
+        """What becomes of a call of `party` that the phone `by` sends on to `target` (302).
 
         Args:
             is_forwarded: the phone rings in place of another extension's.
         """
         office, world = self._office(), self._world
-        return decide_redirect(office, world, caller(party), key, target, is_forwarded=is_forwarded)
+        if is_logged_out(office, caller(by)):
+            return Reject(403, "Forbidden", f"nobody is logged in at {by.device}, which sends the call on")
+        return decide_redirect(office, world, caller(party), by.key, target, is_forwarded=is_forwarded)
 
     def recorded(self, leg: Leg) -> str:
         """The key of a leg's extension, if its calls of this direction are to be recorded; else ""."""
@@ -119,9 +130,12 @@ def caller(party: Party) -> Caller:
     )
 
 
-def _unasked(decision: DialDecision) -> Decision:
-    """Nobody can be asked for a code in the middle of a transfer by REFER."""
+def _untransferable(decision: DialDecision) -> Decision:
+    """Nobody can be asked for a code in the middle of a transfer by REFER; and what a phone does for itself,
+    such as forwarding its calls, it does not let another one do."""
     if isinstance(decision, (AskPasscode, AskPin)):
         why = f"{decision.why}; it cannot be asked for in a transfer"
         return Reject(403, "Forbidden", why, because=decision.because)
+    if isinstance(decision, Serve) and decision.service in PERSONAL:
+        return Reject(403, "Forbidden", f"{decision.why}, for who dials it and nobody else")
     return decision

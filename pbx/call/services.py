@@ -152,10 +152,12 @@ class Services:
 
     def _visit(self, call: Call, leg: Leg, mailbox: str) -> None:
         def then(result: Any) -> None:
-            if isinstance(result, CallBack):
-                call.dial(leg, result.number)
-            else:
+            if not isinstance(result, CallBack):
                 call.end("left the mailbox")
+            elif result.number.startswith("+") or self._host.office.extension(result.number) is not None:
+                call.dial(leg, result.number)
+            else:  # a carrier may call anything a number, a code of ours too
+                call.serve(leg, say_failure(self.phrases, 403, "vm-cannot-call-back"))
 
         sound = self._host.sound
         heard: list[str] = []

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from pbx.call.hunt import Hunt
-from pbx.call.identity import connected_identity
+from pbx.call.identity import introduce
 from pbx.call.leg import CALLING, UP, Leg, Party
 from pbx.call.own_media import own_offer
 from pbx.call.routing import Router
@@ -274,12 +274,10 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
         if is_past():
             return
         if status >= 300 or answer is None:
-            y.reoffer(None, y_offered, connected_identity(x.party, y.party, domain), persistent=True)
+            y.reoffer(None, y_offered, introduce(x.party, y.party, domain), persistent=True)
             return
         call.connect(x, y)
-        x.reoffer(
-            with_direction(answer), x_answered, connected_identity(y.party, x.party, domain), persistent=True
-        )
+        x.reoffer(with_direction(answer), x_answered, introduce(y.party, x.party, domain), persistent=True)
 
     def translate(status: int) -> None:
         """They have no codec in common, or one takes no offer of the other's: the PBX speaks with both."""
@@ -292,7 +290,7 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
             else:
                 call.connect(x, y)
 
-        y.reoffer(own_offer(), done, connected_identity(x.party, y.party, domain), persistent=True)
+        y.reoffer(own_offer(), done, introduce(x.party, y.party, domain), persistent=True)
 
     def y_offered(status: int, offer: Content | None) -> None:
         if is_past():
@@ -311,17 +309,13 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
             y.acknowledge(answer)
             call.connect(x, y)
 
-        x.reoffer(
-            with_direction(offer), answered, connected_identity(y.party, x.party, domain), persistent=True
-        )
+        x.reoffer(with_direction(offer), answered, introduce(y.party, x.party, domain), persistent=True)
 
     known = x.media.content
     if known is None:
         y_answered(488, None)
     else:
-        y.reoffer(
-            with_direction(known), y_answered, connected_identity(x.party, y.party, domain), persistent=True
-        )
+        y.reoffer(with_direction(known), y_answered, introduce(x.party, y.party, domain), persistent=True)
 
 
 def _refer_to(request: Request) -> SipUri:

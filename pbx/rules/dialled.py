@@ -153,5 +153,11 @@ def without_code(office: Office, dialled: str) -> tuple[str, bool]:
     return dialled[len(code) :] if is_private else dialled, is_private
 
 
+def own_number(office: Office, caller: Caller, dialled: str) -> str:
+    """The number of the office that somebody dials; "" = it is none."""
+    number, _ = read_dialled(office.settings, rule_of(office, caller), dialled)
+    return number if number and office.number(number) is not None else ""
+
+
 def _ours(call: Dialled, number: str) -> DialDecision:
     return decide_number(call.office, call.world, call.caller, number)

@@ -22,6 +22,11 @@ SERVICES: Final = {
     "hot desk": False,
     "hot desk logout": False,
 }
+# What they do is done to the extension or the phone that dials them.
+PERSONAL: Final = frozenset(
+    {"own mailbox", "any mailbox", "hot desk", "hot desk logout"}
+    | {"do not disturb on", "do not disturb off", "forward on", "forward off"}
+)
 
 
 def decide_feature(office: Office, dialled: str) -> Serve | Reject | None:

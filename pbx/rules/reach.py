@@ -14,6 +14,7 @@ from pbx.office.snapshot import Office
 from pbx.rules.decision import Outside, Reject, Ring, Shown
 from pbx.rules.facts import Caller, World
 from pbx.rules.hot_desk import phones_that_ring
+from pbx.rules.number import to_e164
 from pbx.rules.opinions import after, ask, changed
 from pbx.rules.outbound import pass_on
 from pbx.rules.people import name_of, number_of
@@ -49,7 +50,9 @@ def gateway(call: Reaching) -> Ring | Reject | None:
     if call.caller.gateway == name:
         return Reject(482, "Loop Detected", f'{key} is mapped to gateway "{name}", from which the call comes')
     caller = call.caller
-    shown = Shown("", caller.name, number_of(call.office, caller), is_hidden=caller.is_private)
+    shown = Shown("", caller.name, number_of(call.office, caller))
+    if caller.is_private:  # what answers there may be a phone
+        shown = Shown(is_hidden=True)
     leg = Outside(key, "", shown, gateway=name)
     return Ring((), None, f'{key} is mapped to gateway "{name}": the call goes there', outside=(leg,))
 
@@ -108,7 +111,7 @@ def reach(call: Reaching) -> Ring | Reject:
 def is_vip(call: Reaching) -> bool:
     """Whether the caller is never forwarded."""
     vip, caller = call.extension.incoming.forward.vip, call.caller
-    return (caller.key or number_of(call.office, caller)) in vip
+    return (caller.key or to_e164(caller.number, call.office.settings.country)) in vip
 
 
 def forward_inside(call: Reaching, key: str) -> Ring | Reject:

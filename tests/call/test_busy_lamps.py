@@ -18,7 +18,7 @@ NAMESPACE = "{urn:ietf:params:xml:ns:dialog-info}"
 def call(name, *legs):
     """Legs are key, state, and whether it is the caller's."""
     made = [
-        SimpleNamespace(party=SimpleNamespace(key=key), state=state, is_caller=is_caller)
+        SimpleNamespace(party=SimpleNamespace(key=key, trunk=""), state=state, is_caller=is_caller)
         for key, state, is_caller in legs
     ]
     return SimpleNamespace(id=name, legs=made)

@@ -161,7 +161,7 @@ def test_call_back_of_nobody(world: World):
     world.finish()
     assert tone(world) == "information"
     world.finish()
-    assert world.heard() == ["call-number-unknown"]
+    assert world.heard() == ["vm-cannot-call-back"]
     world.finish()
     ann.ok("BYE")
     world.assert_nothing_left()

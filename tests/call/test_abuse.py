@@ -1,0 +1,212 @@
+"""What carriers, strangers behind them and phones try at the expense of others (product §2, §3)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pbx.call.busy_lamps import show_calls
+from pbx.call.questions import ChangeOffice, HeldMessage, ListMessages, OpenedMailbox, OpenMailbox
+from pbx.office.gateway import Gateway
+from pbx.office.incoming import Forward, Incoming
+from pbx.office.number import Number
+from tests.call.test_hot_desk_calls import begin as begin_at_a_desk
+from tests.call.test_outside_calls import (
+    OURS,
+    OUTSIDE,
+    SECOND,
+    Carrier,
+    change,
+    limited,
+    make_office,
+    start,
+)
+from tests.call.world import DOMAIN, Phone, hang_up
+
+ANOTHER = "+6565551111"
+
+
+def dial_out(caller: Phone, carrier: Carrier, number: str = OUTSIDE) -> dict[str, str]:
+    """An answered call to a number outside; returns the carrier's dialog."""
+    caller.invite(number)
+    carrier.answer()
+    caller.ack()
+    return dict(carrier.dialog)
+
+
+def transfer(phone: Phone, target: str) -> None:
+    """A blind transfer by REFER."""
+    phone.send(phone.in_dialog("REFER", Refer_To=f"<sip:{target}@{DOMAIN}>"))
+    phone.ok("NOTIFY")
+
+
+def test_two_legs_that_are_paid_for_in_one_call_are_cut_together():
+    world, carrier, _, (ann,) = start(limited(kind="minutes", minutes=2), "100")
+    first = dial_out(ann, carrier)
+    transfer(ann, ANOTHER)
+    assert carrier.last("INVITE").uri.startswith(f"sip:{ANOTHER}@")
+    carrier.answer()
+    second = dict(carrier.dialog)
+    carrier.respond(carrier.last("INVITE"), 200, carrier.sdp(2))
+    world.wait(5.0)
+    ann.ok("BYE")
+    assert len(world.exchange.calls) == 1
+    world.wait(56.0)
+    assert not world.exchange.calls
+    assert {bye.call_id for bye in carrier.all("BYE")} == {first["call_id"], second["call_id"]}
+
+
+@pytest.mark.parametrize("dialled", ["999", "31234567"])
+def test_a_call_to_outside_is_not_picked_up(dialled):
+    _world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    ann.invite(dialled)
+    carrier.ring()
+    number = carrier.last("INVITE").headers.get("To").partition("sip:")[2].partition("@")[0]
+    bob.invite(f"**{number}")
+    assert not carrier.all("CANCEL")
+    assert ann.statuses()[-1] == 180
+    carrier.answer()
+    ann.ack()
+    assert carrier.last("INVITE")
+
+
+def test_nobody_picks_up_a_call_at_a_desk_where_nobody_is_logged_in():
+    _world, _, (desk, ann, bob) = begin_at_a_desk("200", "101", "102")
+    ann.invite("102")
+    bob.ring()
+    desk.invite("**102")
+    assert desk.statuses()[-1] != 200
+    assert not bob.all("CANCEL")
+
+
+def test_outside_nobody_learns_of_our_extensions_by_a_transfer():
+    _world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    outside = dial_out(ann, carrier)
+    transfer(ann, "101")
+    bob.answer()
+    for invite in carrier.all("INVITE"):
+        assert "101@" not in (invite.headers.get("P-Asserted-Identity") or "")
+    assert len(carrier.all("INVITE")) == 2
+    assert outside
+
+
+@pytest.mark.parametrize("name", ["Alert_Info", "Call_Info"])
+def test_who_calls_from_outside_lets_no_phone_answer_by_itself(name):
+    _world, carrier, _, (ann, _bob) = start(make_office(), "100", "101")
+    carrier.call(OURS, **{name: "<sip:pbx.local>;answer-after=0;info=alert-autoanswer"})
+    assert ann.last("INVITE").headers.get(name.replace("_", "-")) is None
+
+
+def test_who_transfers_to_a_forwarded_extension_does_not_pay_for_it():
+    office = change(make_office(), "102", incoming=Incoming(forward=Forward(True, ANOTHER)))
+    world, carrier, _, (ann, bob) = start(office, "100", "101")
+    ann.invite("101")
+    bob.answer()
+    ann.ack()
+    transfer(ann, "102")
+    carrier.answer()
+    (call,) = world.exchange.calls.values()
+    assert [row.payer for row in call.record.legs if row.number] == ["102"]
+
+
+def test_who_hides_is_not_shown_inside_either():
+    world, _, _, (ann, bob) = start(make_office(), "100", "101")
+    code = world.office.settings.codes.hide_caller_id
+    ann.invite(f"{code}101")
+    assert "100" not in bob.last("INVITE").headers.get("From")
+
+
+def test_a_hidden_caller_is_not_told_to_a_gateway():
+    office = replace(make_office(), gateways=(Gateway("warehouse", f"sip:{SECOND}"),))
+    office = change(office, "100", incoming=Incoming(gateway="warehouse"))
+    _world, carrier, second, _ = start(office)
+    carrier.call(OURS, Privacy="id")
+    assert OUTSIDE not in second.last("INVITE").headers.render()
+
+
+@pytest.mark.parametrize("user", ["%0D%0AX-Evil:%201", "%3e;tag=1,%20%3csip:100"])
+def test_a_callers_number_adds_nothing_to_what_a_phone_is_sent(user):
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    carrier.call(OURS, caller=user)
+    invite = ann.last("INVITE")
+    assert invite.headers.get("X-Evil") is None
+    assert invite.from_.uri.host in (DOMAIN, "anonymous.invalid")
+    assert not world.bugs
+
+
+def test_a_key_that_comes_from_outside_is_no_vip():
+    incoming = Incoming(forward=Forward(True, "", ("101",), ("105",)))
+    _world, carrier, _, (ann, bob) = start(change(make_office(), "100", incoming=incoming), "100", "101")
+    carrier.call(OURS, caller="105")
+    assert not ann.all("INVITE")
+    assert bob.last("INVITE")
+
+
+def test_phones_that_send_calls_on_to_one_another_come_to_an_end():
+    office = make_office(numbers=tuple(Number(f"+656000100{n}", f"extension:10{n}") for n in range(3)))
+    for key in ("101", "102"):
+        office = change(office, key, type="call_centre")
+    _world, _carrier, _, (ann, bob, cid) = start(office, "100", "101", "102")
+    ann.invite("101")
+    for turn in range(12):
+        phone, other = ((bob, "2"), (cid, "1"))[turn % 2]
+        try:
+            invite = phone.last("INVITE")
+        except AssertionError:
+            break
+        contact = f"<sip:6{'-' * turn}5-6000-100{other}@{DOMAIN}>"
+        phone.received.clear()
+        phone.respond(invite, 302, Contact=contact)
+    assert ann.statuses()[-1] == 480
+    assert turn < 4
+
+
+@pytest.mark.parametrize("code", ["*72006531112222", "*78", "*97", "*12"])
+def test_nobody_uses_the_codes_of_another_by_a_transfer(code):
+    world, _, _, (ann, bob) = start(make_office(), "100", "101")
+    bob.invite("100")
+    ann.answer()
+    bob.ack()
+    transfer(bob, code)
+    assert not world.questions
+    assert b"403" in bob.last("NOTIFY").body
+    hang_up(world, bob, ann)
+
+
+@pytest.mark.parametrize("caller", ["*72006531112222", "*78", "999", "#"])
+def test_who_left_a_message_does_not_choose_what_is_dialled(caller):
+    now = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+    message = HeldMessage("m", caller, "", now, now, 3.0, "new", "/m.wav")
+
+    def answer(about: Any) -> Any:
+        match about:
+            case OpenMailbox():
+                return OpenedMailbox(60.0, "", 1, 0)
+            case ListMessages():
+                return [message]
+        return True
+
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    world.answer = answer
+    ann.invite("*97")
+    ann.ack()
+    world.press("18")
+    for _ in range(4):
+        world.finish()
+    assert ["vm-cannot-call-back"] in [world.heard(place) for place in range(len(world.sounds))]
+    assert not any(isinstance(about, ChangeOffice) for about in world.questions)
+    assert not carrier.all("INVITE")
+
+
+def test_a_number_outside_lights_no_lamp():
+    world, carrier, _, (_ann, _bob) = start(make_office(), "100", "101")
+    carrier.call(OURS, caller="101")
+    assert "101" not in show_calls(world.exchange.calls.values())
+
+
+def test_a_desk_where_nobody_is_logged_in_sends_no_call_on():
+    _world, carrier, (desk, bob) = begin_at_a_desk("200", "101")
+    bob.invite("200")
+    desk.respond(desk.last("INVITE"), 302, Contact=f"<sip:{OUTSIDE}@{DOMAIN}>")
+    assert not carrier.all("INVITE")
