@@ -18,7 +18,7 @@ from tests.phones.support.outside import (
     place,
     trunk_toml,
 )
-from tests.phones.support.phone import Answering, Phone
+from tests.phones.support.phone import Answering, CallState, Phone
 from tests.phones.support.pjsua_phone import PjsuaPhone
 from tests.phones.support.server import PbxServer, running
 from tests.phones.support.talk import connect, hang_up, hear_each_other
@@ -122,6 +122,34 @@ def test_a_hidden_caller(server: PbxServer, shop: Workshop, world: PjsuaPhone):
     assert user_in(invite, "P-Asserted-Identity") == f"{SECOND}@pbx.test"
     assert invite.header("Privacy") == "id"
     hang_up((world, answered), (phone, call))
+
+
+def test_a_call_outside_is_like_any_other(server: PbxServer, shop: Workshop, world: PjsuaPhone):
+    """Early media, hold and resume, attended transfer inside; giving up."""
+    ann, bob = phone_of(server, shop, ANN), phone_of(server, shop, BOB)
+    world.answering(Answering(183))
+    before = len(world.calls)
+    call = ann.dial(FAR)
+    reached = world.wait_incoming(number=before)
+    ann.ear(call).wait_tone(world.tone, 0.5)
+    world.answer(reached)
+    ann.wait_established(call)
+    hear_each_other((ann, call), (world, reached), 0.5)
+    ann.hold(call)
+    world.wait_for("held", lambda: reached.direction == "recvonly")
+    consulting, consulted = connect(ann, bob)
+    ann.transfer_attended(call, consulting)
+    ann.wait_ended(call)
+    world.wait_for("talking", lambda: reached.direction == "sendrecv")
+    hear_each_other((bob, consulted), (world, reached))
+    hang_up((world, reached), (bob, consulted))
+    world.answering(Answering(180))
+    call = ann.dial(FAR)
+    reached = world.wait_incoming(number=before + 1)
+    ann.wait_state(call, CallState.RINGING)
+    ann.hangup(call)
+    world.wait_received("CANCEL ")
+    world.wait_ended(reached)
 
 
 @pytest.mark.parametrize(
