@@ -15,8 +15,8 @@ from pbx.rules.facts import Caller, Used
 from pbx.rules.hot_desk import caller_of, phones_of
 from pbx.rules.inbound import decide_inbound, decide_number
 from pbx.rules.no_answer import decide_no_answer
+from pbx.rules.number import to_e164
 from pbx.rules.outbound import decide_outside
-from pbx.rules.people import number_of
 from pbx.rules.redirect import decide_redirect
 from pbx.rules.usage import left_s
 from tests.office.offices import emails, flags, offices, outside
@@ -200,7 +200,7 @@ def is_passed_on(office, world, caller, dialled):
 
 def a_vip_is_never_forwarded(office, world, caller, _dialled):
     for extension in office.extensions[:1]:
-        vip = caller.key or number_of(office, caller)
+        vip = caller.key or to_e164(caller.number, office.settings.country)
         others = tuple(each.key for each in office.extensions[1:])
         forward = Forward(True, FOREIGN, others, (vip,))
         changed = replace(extension, incoming=replace(extension.incoming, forward=forward))
