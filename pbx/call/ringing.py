@@ -216,7 +216,8 @@ class Ringing:
     ) -> Leg | None:
         kind: Kind = "gateway" if number.gateway else "trunk"
         flows = self._trunks.flows(way, kind)
-        if not flows or (kind == "trunk" and self._trunks.is_full(way, self.calls_over(way))):
+        may_be_full = kind == "trunk" and not number.is_emergency
+        if not flows or (may_be_full and self._trunks.is_full(way, self.calls_over(way))):
             why = "it is full" if flows else "where it is is not known"
             self._host.note("call {call}: not over {way}: {why}", call=call.id, way=way, why=why)
             call.tell(f'{kind} "{way}" is passed over: {why}')

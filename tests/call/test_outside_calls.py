@@ -437,3 +437,19 @@ def test_a_carrier_learns_of_no_extension_when_its_call_is_transferred():
     carrier.bye()
     bob.ok("BYE")
     world.assert_nothing_left()
+
+
+def test_an_emergency_call_goes_over_a_trunk_that_is_full():
+    office = make_office()
+    office = replace(office, trunks=(replace(office.trunks[0], max_calls=1),))
+    office = replace(office, outbound_rules=(replace(office.outbound_rules[0], trunks=("carrier",)),))
+    world, carrier, _, (ann, bob) = start(office, "100", "101")
+    ann.invite("31234567")
+    carrier.ring()
+    first = carrier.last("INVITE")
+    bob.invite("999")
+    assert carrier.last("INVITE").uri.startswith("sip:999@")
+    carrier.answer()
+    bob.ack()
+    carrier.respond(first, 486)
+    hang_up(world, bob, carrier)
