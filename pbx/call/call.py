@@ -15,19 +15,20 @@ from pbx.call.identity import introduce
 from pbx.call.info import digit_of
 from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.mediation import Mediation, answer_by_pbx
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
 from pbx.call.own_media import own_answer, own_offer, translated
 from pbx.call.phrases import Phrases
+from pbx.call.playing import Playing
 from pbx.call.questions import NewMessage
 from pbx.call.recording import CallRecording
-from pbx.call.renegotiation import Done
 from pbx.call.ringing import Ringing
 from pbx.call.sound import Sound
-from pbx.call.transfer import Transfer, TransferHost, bridge, offer_of
+from pbx.call.transfer import Transfer, TransferHost, bridge, offer_for, offer_of
 from pbx.call.world import CurrentWorld
 from pbx.errors import MediaError, NoPortError, PbxError, PeerError
-from pbx.media.orders import Play, Played, Record, SendDigit, StopPlay
+from pbx.media.orders import Played, Record, SendDigit
 from pbx.media.prompt import Prompt
 from pbx.rtp.statistics import EndpointStats
 from pbx.rules.decision import (
@@ -42,20 +43,17 @@ from pbx.rules.decision import (
 )
 from pbx.rules.explain import decided
 from pbx.rules.no_answer import IN_TIME, NOBODY
-from pbx.sdp.content import SENDING, SENDONLY, Content, with_direction
+from pbx.sdp.content import Content, with_direction
 from pbx.sdp.errors import SdpError
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
 from pbx.sip.stack import Extra
 from pbx.sip.transaction.key import TransactionKey
 
-MUSIC: Final = "music"
 GAVE_UP: Final = "the caller gave up"
 TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
 LINGER_S: Final = 4.0  # for a transferor to hang up by itself
 UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
-# How the other side's refusal of a renegotiation is told; whoever is gone is about to be hung up.
-REFUSED: Final = {408: 487, 415: 415, 481: 487, 487: 487, 488: 488, 491: 491, 606: 606}
 FORBIDDEN: Final = (("Reason", 'SIP;cause=403;text="Forbidden"'),)
 PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
@@ -140,11 +138,9 @@ class Call:
         self._alarm: Callable[[], None] | None = None
         self.consult: Consultation | None = None  # a transfer by keys
         self._keys: dict[Leg, Keys] = {}
-        self._loops: dict[Leg, Prompt] = {}  # what a leg that waits hears again and again
-        self._plays: dict[str, Callable[[], None]] = {}  # what is to be done when a sound is over
-        self._count_of_plays = 0
+        self.playing = Playing(host)
         self.recording = CallRecording()
-        self._asking: dict[Leg, tuple[Leg, Done]] = {}  # whose renegotiation waits for whose answer
+        self._mediation = Mediation()
 
     def __repr__(self) -> str:
         return f"<Call {self.id} {self.record.caller} -> {self.record.callee}>"
@@ -190,9 +186,9 @@ class Call:
         row.codec = leg.media.codec
         row.call_id = leg.opening.call_id if leg.opening is not None else ""
         self._silent.discard(leg)
-        self._loops.pop(leg, None)
+        self.playing.drop(leg)
         self._keys.pop(leg, None)
-        self._asking.pop(leg, None)
+        self._mediation.drop(leg)
         if self.talk is not None and leg in self.talk:
             self.talk = None
 
@@ -257,7 +253,7 @@ class Call:
         try:
             leg.media.prepare()
         except NoPortError as error:
-            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            self.complain(error)
             self.hunt.fail(503, str(error))
             return
         self.ring(self.hunt, decision, content, extra)
@@ -343,7 +339,7 @@ class Call:
         try:
             self.host.ringing.ring(self, hunt, decision, content, extra)
         except MediaError as error:
-            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            self.complain(error)
             hunt.fail(503, str(error))
             return
         self.wait(TIMER_C_S if decision.no_answer_s is None else self._left_s(hunt, decision.no_answer_s))
@@ -381,7 +377,7 @@ class Call:
         if self.is_over:
             return
         self.is_over = True
-        self._plays.clear()
+        self.playing.clear()
         self._alarm = None
         for timer in self._timers:
             self.host.stack.timers.set((self, timer), None)
@@ -562,7 +558,7 @@ class Call:
             leg.answer(own)
         except (PeerError, MediaError) as error:
             status = error.status if isinstance(error, PeerError) else 503
-            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            self.complain(error)
             leg.reject(status)
             self._finish("failed", leg, status, str(error))
             return False
@@ -628,60 +624,23 @@ class Call:
 
     def play(self, leg: Leg, prompt: Prompt, then: Callable[[], None] | None = None) -> None:
         """Let a leg hear something, whoever it talks with; `then` comes when that is over."""
-        self._count_of_plays += 1
-        name = f"announcement {self._count_of_plays}"
+        self.playing.play(leg, prompt, lambda: leg in self.legs, then)
 
-        def rendered(stem: str | None) -> None:
-            endpoint = leg.media.sound_endpoint
-            if stem is not None and endpoint is not None and leg in self.legs:
-                if then is not None:
-                    self._plays[name] = then
-                self.host.order(Play(endpoint, name, stem))
-            elif then is not None:
-                then()
-
-        self.host.sound.render(prompt, rendered)
-
-    def play_music(self, leg: Leg, *, is_filler: bool = False) -> None:
-        """Let a leg that waits hear music; a filler gives way to what the phone that holds plays itself."""
-        self._loop(leg, self.host.services.phrases.music(), is_filler=is_filler)
+    def play_music(self, leg: Leg) -> None:
+        """Let a leg that waits hear music."""
+        self.playing.loop(leg, self.host.services.phrases.music())
 
     def play_ringing(self, leg: Leg) -> None:
         """Let a leg that is transferred hear that the target rings, whoever it still talks with."""
-        self._loop(leg, self.host.services.phrases.ring_back())
-
-    def _loop(self, leg: Leg, prompt: Prompt, *, is_filler: bool = False) -> None:
-        if self._loops.get(leg) == prompt:
-            return
-        self._loops[leg] = prompt
-
-        def rendered(stem: str | None) -> None:
-            endpoint = leg.media.sound_endpoint
-            if stem is not None and endpoint is not None and self._loops.get(leg) == prompt:
-                self.host.order(Play(endpoint, MUSIC, stem, loop=True, is_filler=is_filler))
-
-        self.host.sound.render(prompt, rendered)
+        self.playing.loop(leg, self.host.services.phrases.ring_back())
 
     def stop_music(self, leg: Leg) -> None:
         """It waits no more."""
-        if self._loops.pop(leg, None) is not None and (endpoint := leg.media.sound_endpoint) is not None:
-            self.host.order(StopPlay(endpoint))
-
-    def _hold(self, leg: Leg, target: Leg) -> None:
-        """What `leg` has agreed on now says whether `target` waits."""
-        content = leg.media.content
-        if content is None or not content.is_held:
-            self.stop_music(target)
-            return
-        line = content.line("audio")
-        self.play_music(target, is_filler=line is not None and line.direction in SENDING)
+        self.playing.stop(leg)
 
     def played(self, leg: Leg, event: Played) -> None:
         """A sound is over."""
-        then = self._plays.pop(event.play, None)
-        if then is not None:
-            then()
-        elif self.booth is not None and self.booth.leg is leg:
+        if not self.playing.played(event.play) and self.booth is not None and self.booth.leg is leg:
             self.booth.played(event.play, event.why)
 
     def warn_of_end(self, leg: Leg) -> None:
@@ -756,7 +715,7 @@ class Call:
         """A phone rings."""
         origin = hunt.origin
         if origin.state == CALLING:
-            identity = self._identity(leg, origin)
+            identity = self.identity(leg, origin)
             status, reason = (183, "Session Progress") if content is not None else (180, "Ringing")
             if content is None and response.status in (181, 182, 199):
                 return
@@ -775,8 +734,8 @@ class Call:
         self.tell(f"{leg.party.where} answers")
         if content is None:
             content = leg.media.content  # it came with a provisional response
-        self._drop_all_but(origin, leg)
-        identity = self._identity(leg, origin)
+        self.drop_all_but(origin, leg)
+        identity = self.identity(leg, origin)
         if leg.outside is not None:
             self.host.metering.answered(self.id, leg, self.host.stack.now - self.started_at)
         if origin.state == CALLING:
@@ -785,10 +744,7 @@ class Call:
             self.consult.answered(leg)
         else:
             self._complete_transfer(leg, content, hunt)
-        now = self.host.stack.now
-        if self.record.answered_s is None:
-            self.record.answered_s = now - self.started_at
-            self.record.state = "answered"
+        self.answered()
         self.host.note("call {call} answered by {callee}", call=self.id, callee=leg.party.key)
 
     def _answer_caller(self, hunt: Hunt, leg: Leg, content: Content | None, identity: Extra) -> None:
@@ -802,7 +758,7 @@ class Call:
             origin.answer(content, identity)
         except (PeerError, MediaError) as error:
             status = error.status if isinstance(error, PeerError) else 503
-            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            self.complain(error)
             origin.reject(status)
             self._finish("failed", origin, status, str(error))
             return
@@ -829,7 +785,7 @@ class Call:
             return
         reason = response.reason if response is not None else ""
         if origin.state == CALLING:
-            self._drop_all_but(origin)
+            self.drop_all_but(origin)
             decision = self._decide_no_answer(
                 origin, 480 if hunt.is_outside and status >= 500 else status, why
             )
@@ -863,7 +819,7 @@ class Call:
         if transfer is not None:
             transfer.failed(status, reason)
             if transfer.transferor in self.legs:
-                self._hold(transfer.transferor, origin)
+                self.playing.hold(transfer.transferor, origin)
                 return
         self.fail(origin, status, why if transfer is None else f"transfer failed: {why}")
 
@@ -875,7 +831,7 @@ class Call:
         further.tried, further.key = hunt.tried, hunt.key
         self.ring(further, following, hunt.content, hunt.extra)
 
-    def _identity(self, leg: Leg, origin: Leg) -> Extra:
+    def identity(self, leg: Leg, origin: Leg) -> Extra:
         """Who answers, for a caller in the office."""
         return introduce(leg.party, origin.party, self.host.domain)
 
@@ -928,9 +884,9 @@ class Call:
             return False
         before = set(hunt.legs)
         try:
-            self.host.ringing.ring(self, hunt, decision, _offer_for(hunt.origin), ())
+            self.host.ringing.ring(self, hunt, decision, offer_for(hunt.origin), ())
         except MediaError as error:
-            self.host.note("call {call}: {why}", call=self.id, why=str(error))
+            self.complain(error)
             return False
         found = set(hunt.legs) - before
         hunt.sent_on |= found
@@ -984,11 +940,10 @@ class Call:
             self.host.ringing.heard(leg, response)
 
     def leg_reoffered(self, leg: Leg, content: Content | None) -> None:
-        """One side renegotiates: the other is asked, and its answer goes back."""
-        other = self.peer_of(leg)
-        hunt = self.hunt
+        """One side renegotiates."""
+        other, hunt = self.peer_of(leg), self.hunt
         if self.booth is not None and self.booth.leg is leg:
-            self._reanswer_by_pbx(leg, content)
+            answer_by_pbx(self, leg, content)
             return
         if other is None and hunt is not None and hunt.origin is leg and len(hunt.legs) == 1:
             other = hunt.legs[0]
@@ -996,46 +951,15 @@ class Call:
             other = hunt.origin
         if other is None:
             leg.refuse(488 if self.transfer is None else 491)
-            return
-        target, request = other, leg.pending
-
-        def done(status: int, answer: Content | None) -> None:
-            if leg.pending is not request or request is None:  # cancelled, or the leg is over
-                target.keep()
-                return
-            if status >= 300 or answer is None:
-                leg.refuse(REFUSED.get(status, 488))
-                return
-            try:
-                leg.reanswer(answer)
-            except (PeerError, MediaError) as error:
-                self.host.note("call {call}: {why}", call=self.id, why=str(error))
-                leg.refuse(488)
-                target.keep()
-                return
-            self.join(leg, target)
-            self._hold(leg, target)
-
-        self._asking[leg] = (target, done)
-        if content is not None and content.is_held and self.talk is not None:
-            content = with_direction(content, SENDONLY)  # even when it sends nothing: the music does
-        target.reoffer(content, done)
-
-    def _reanswer_by_pbx(self, leg: Leg, content: Content | None) -> None:
-        own = own_offer() if content is None else own_answer(content)
-        try:
-            if own is None:
-                raise SdpError("no codec that the PBX knows is offered")
-            leg.reanswer(own)
-        except (PeerError, MediaError) as error:
-            self.host.note("call {call}: {why}", call=self.id, why=str(error))
-            leg.refuse(488)
+        else:
+            self._mediation.pass_on(self, leg, other, content)
 
     def leg_withdrew(self, leg: Leg) -> None:
-        """The renegotiation that was passed on is cancelled there too."""
-        target, done = self._asking.pop(leg, (None, None))
-        if target is not None and done is not None:
-            target.withdraw(done)
+        self._mediation.withdrew(leg)
+
+    def complain(self, error: Exception) -> None:
+        """What somebody wants does not go: for the log."""
+        self.host.note("call {call}: {why}", call=self.id, why=str(error))
 
     def leg_late_answer(self, leg: Leg, content: Content) -> None:
         """The answer to an offer that was passed on came with the ACK."""
@@ -1149,7 +1073,7 @@ class Call:
             leg.media.move(self.id, f"{self.id}.{leg.name}")
             bridge(self, origin, leg)
             return
-        identity = self._identity(leg, origin)
+        identity = self.identity(leg, origin)
         self.join(origin, leg)
         origin.reoffer(with_direction(content), partial(self._moved, origin, leg), identity, persistent=True)
 
@@ -1172,65 +1096,13 @@ class Call:
         """The ringing phones have this long from now on."""
         self._set_timer("no answer", seconds)
 
-    def replace(self, old: Leg, new: Leg, content: Content | None) -> None:
-        """A phone's INVITE with Replaces takes the place of `old` (RFC 3891 §3)."""
-        self.add(new)
-        peer = self.peer_of(old)
-        if old.state == UP and peer is not None:
-            self._take_over(old, new, peer, content)
-        elif self.hunt is not None and old in self.hunt.legs:
-            hunt, origin = self.hunt, self.hunt.origin
-            offered = _offer_for(origin)
-            if content is None or offered is None or origin.state != CALLING:
-                new.reject(488)
-                self.drop(new, 488)
-                return
-            self.hunt = None
-            hunt.stop((("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),))
-            self._drop_all_but(origin, new)
-            try:
-                new.answer(translated(offered, content), self._identity(origin, new))
-                origin.answer(translated(content, offered), self._identity(new, origin))
-            except (PeerError, MediaError) as error:
-                self.end(str(error), 488)
-                return
-            self.tell(f"{new.party.where} picks the call up")
-            self.connect(origin, new)
-            self._set_timer("no answer", None)
+    def answered(self) -> None:
+        """Somebody talks with the caller."""
+        self._set_timer("no answer", None)
+        if self.record.answered_s is None and not self.is_over:
             self.record.state, self.record.answered_s = "answered", self.host.stack.now - self.started_at
-        else:
-            new.reject(481)
-            self.drop(new, 481)
 
-    def _take_over(self, old: Leg, new: Leg, peer: Leg, content: Content | None) -> None:
-        def done(status: int, answer: Content | None) -> None:
-            if new not in self.legs:
-                peer.keep()
-                return
-            if status >= 300 or answer is None or peer not in self.legs:
-                new.reject(488)
-                self.drop(new, 488)
-                return
-            try:
-                new.answer(answer, self._identity(peer, new))
-            except (PeerError, MediaError):
-                new.reject(488)
-                self.drop(new, 488)
-                peer.keep()
-                return
-            self.talk = None
-            self.tell(f"{new.party.where} takes the place of {old.party.key}")
-            self.connect(peer, new)
-            old.end()
-            self.drop(old, 200, "replaced")
-
-        peer.reoffer(
-            with_direction(content) if content is not None else None,
-            done,
-            self._identity(new, peer),
-        )
-
-    def _drop_all_but(self, *kept: Leg) -> None:
+    def drop_all_but(self, *kept: Leg) -> None:
         """Losers of a fork have been cancelled; who wanted to take somebody's place came too late."""
         transferor = self.transfer.transferor if self.transfer is not None else None
         for leg in tuple(self.legs):
@@ -1251,7 +1123,3 @@ def _state_of(status: int) -> str:
     if status in (486, 600):
         return "busy"
     return "failed" if 500 <= status < 600 else "unanswered"
-
-
-def _offer_for(origin: Leg) -> Content | None:
-    return origin.media.content if origin.state == CALLING else offer_of(origin)

@@ -21,6 +21,7 @@ from pbx.call.mailbox_lamps import MailboxLamps
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
 from pbx.call.qualify import Qualifier
+from pbx.call.replacement import replace
 from pbx.call.ringing import Ringing, hop
 from pbx.call.routing import Router
 from pbx.call.services import Services
@@ -460,7 +461,7 @@ class Exchange:
         # From here on the call answers the INVITE, also when something fails.
         try:
             if old is not None:
-                call.replace(old[1], leg, content)
+                replace(call, old[1], leg, content)
                 return
             self.admission.began(party.device, call.id)
             self._begin(call, leg, content, self.router.dialled(party, dialled), request)

@@ -251,6 +251,11 @@ def offer_of(leg: Leg) -> Content | None:
     return with_direction(content)
 
 
+def offer_for(origin: Leg) -> Content | None:
+    """What somebody new is offered on behalf of a leg: what it offers itself while it calls."""
+    return origin.media.content if origin.state == CALLING else offer_of(origin)
+
+
 def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
     """Renegotiate until two legs that agreed on their media with others hear one another (RFC 3725 §4.4).
 
