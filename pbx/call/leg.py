@@ -299,7 +299,7 @@ class Leg:
             return
         self.state = ENDING
         self._uac.cancel(extra)
-        self.media.close()  # a phone that is silent cannot be cancelled yet (§9.1), but need not be waited for
+        self.media.close()  # who is silent cannot be cancelled yet (§9.1), but need not be waited for
 
     # --- both ----------------------------------------------------------------------------------------------
 
