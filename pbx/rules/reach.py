@@ -14,9 +14,9 @@ from pbx.office.snapshot import Office
 from pbx.rules.decision import Outside, Reject, Ring, Shown
 from pbx.rules.facts import Caller, World
 from pbx.rules.hot_desk import phones_that_ring
+from pbx.rules.number import to_e164
 from pbx.rules.opinions import after, ask, changed
 from pbx.rules.outbound import pass_on
-from pbx.rules.number import to_e164
 from pbx.rules.people import name_of, number_of
 
 

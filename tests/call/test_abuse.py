@@ -69,7 +69,7 @@ def test_two_legs_that_are_paid_for_in_one_call_are_cut_together():
 
 @pytest.mark.parametrize("dialled", ["999", "31234567"])
 def test_a_call_to_outside_is_not_picked_up(dialled):
-    world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    _world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
     ann.invite(dialled)
     carrier.ring()
     number = carrier.last("INVITE").headers.get("To").partition("sip:")[2].partition("@")[0]
@@ -82,7 +82,7 @@ def test_a_call_to_outside_is_not_picked_up(dialled):
 
 
 def test_nobody_picks_up_a_call_at_a_desk_where_nobody_is_logged_in():
-    world, _, (desk, ann, bob) = begin_at_a_desk("200", "101", "102")
+    _world, _, (desk, ann, bob) = begin_at_a_desk("200", "101", "102")
     ann.invite("102")
     bob.ring()
     desk.invite("**102")
@@ -91,7 +91,7 @@ def test_nobody_picks_up_a_call_at_a_desk_where_nobody_is_logged_in():
 
 
 def test_outside_nobody_learns_of_our_extensions_by_a_transfer():
-    world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    _world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
     outside = dial_out(ann, carrier)
     transfer(ann, "101")
     bob.answer()
@@ -103,7 +103,7 @@ def test_outside_nobody_learns_of_our_extensions_by_a_transfer():
 
 @pytest.mark.parametrize("name", ["Alert_Info", "Call_Info"])
 def test_who_calls_from_outside_lets_no_phone_answer_by_itself(name):
-    world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    _world, carrier, _, (ann, _bob) = start(make_office(), "100", "101")
     carrier.call(OURS, **{name: "<sip:pbx.local>;answer-after=0;info=alert-autoanswer"})
     assert ann.last("INVITE").headers.get(name.replace("_", "-")) is None
 
@@ -130,7 +130,7 @@ def test_who_hides_is_not_shown_inside_either():
 def test_a_hidden_caller_is_not_told_to_a_gateway():
     office = replace(make_office(), gateways=(Gateway("warehouse", f"sip:{SECOND}"),))
     office = change(office, "100", incoming=Incoming(gateway="warehouse"))
-    world, carrier, second, _ = start(office)
+    _world, carrier, second, _ = start(office)
     carrier.call(OURS, Privacy="id")
     assert OUTSIDE not in second.last("INVITE").headers.render()
 
@@ -147,7 +147,7 @@ def test_a_callers_number_adds_nothing_to_what_a_phone_is_sent(user):
 
 def test_a_key_that_comes_from_outside_is_no_vip():
     incoming = Incoming(forward=Forward(True, "", ("101",), ("105",)))
-    world, carrier, _, (ann, bob) = start(change(make_office(), "100", incoming=incoming), "100", "101")
+    _world, carrier, _, (ann, bob) = start(change(make_office(), "100", incoming=incoming), "100", "101")
     carrier.call(OURS, caller="105")
     assert not ann.all("INVITE")
     assert bob.last("INVITE")
@@ -157,7 +157,7 @@ def test_phones_that_send_calls_on_to_one_another_come_to_an_end():
     office = make_office(numbers=tuple(Number(f"+656000100{n}", f"extension:10{n}") for n in range(3)))
     for key in ("101", "102"):
         office = change(office, key, type="call_centre")
-    world, carrier, _, (ann, bob, cid) = start(office, "100", "101", "102")
+    _world, _carrier, _, (ann, bob, cid) = start(office, "100", "101", "102")
     ann.invite("101")
     for turn in range(12):
         phone, other = ((bob, "2"), (cid, "1"))[turn % 2]
@@ -210,13 +210,13 @@ def test_who_left_a_message_does_not_choose_what_is_dialled(caller):
 
 
 def test_a_number_outside_lights_no_lamp():
-    world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    world, carrier, _, (_ann, _bob) = start(make_office(), "100", "101")
     carrier.call(OURS, caller="101")
     assert "101" not in show_calls(world.exchange.calls.values())
 
 
 def test_a_desk_where_nobody_is_logged_in_sends_no_call_on():
-    world, carrier, (desk, bob) = begin_at_a_desk("200", "101")
+    _world, carrier, (desk, bob) = begin_at_a_desk("200", "101")
     bob.invite("200")
     desk.respond(desk.last("INVITE"), 302, Contact=f"<sip:{OUTSIDE}@{DOMAIN}>")
     assert not carrier.all("INVITE")
@@ -259,7 +259,7 @@ def test_a_carrier_passes_no_limit_by_an_emergency_number():
     }.values(),
 )
 def test_who_calls_is_told_in_brief(given, name, number):
-    world, carrier, _, (ann,) = start(make_office(), "100")
+    world, carrier, _, (_ann,) = start(make_office(), "100")
     carrier.call(OURS, From=f"{given};tag=f")
     (call,) = world.exchange.calls.values()
     assert (call.record.caller, call.record.caller_name) == (number, name)
