@@ -20,6 +20,8 @@ from pbx.office.gateway import Gateway
 from pbx.office.incoming import Forward, Incoming
 from pbx.office.number import Number
 from pbx.office.room import Room
+from pbx.sip.flow import Flow
+from pbx.sip.message import Request, Response
 from tests.call.test_hot_desk_calls import begin as begin_at_a_desk
 from tests.call.test_outside_calls import (
     CARRIER,
@@ -286,3 +288,47 @@ def test_a_carrier_that_forks_without_end_fills_no_memory():
     carrier.answer(tag="fork-199")
     ann.ack()
     hang_up(world, ann, carrier)
+
+
+class Mirror(Carrier):
+    """A carrier behind which each call to outside comes back to the office, as a new one."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.turns: list[Request | Response] = []
+        self.calls: dict[str, Request] = {}
+
+    def take(self, data: bytes, flow: Flow) -> None:
+        super().take(data, flow)
+        message = self.received[-1]
+        if message.cseq.method == "INVITE" and (isinstance(message, Request) or message.status >= 300):
+            self.turns.append(message)
+
+    def turn(self) -> None:
+        message = self.turns.pop(0)
+        if isinstance(message, Request):
+            self.call(OURS)
+            self.calls[self.sent_invite.call_id] = message
+        else:
+            self.respond(self.calls[message.call_id], message.status)
+
+
+def test_calls_that_go_round_in_circles_come_to_an_end():
+    office = change(make_office(), "100", incoming=Incoming(forward=Forward(True, ANOTHER)))
+    world = World(office, Settings(DOMAIN, max_calls=8))
+    mirrors = [Mirror(world, f"at-{host}", 5060, host=host) for host in (CARRIER, SECOND)]
+    mirrors[1].count = 1_000_000  # so that no two calls have the same name
+    world.phones = {each.address: each for each in mirrors}
+    world.perform(world.exchange.start(world.now))
+    world.wait(0.0)
+    stranger = Carrier(world, "stranger", 5061, host=CARRIER)
+    stranger.count = 2_000_000
+    world.phones[stranger.address] = stranger
+    stranger.call(OURS)
+    for _ in range(1000):
+        for mirror in mirrors:
+            if mirror.turns:
+                mirror.turn()
+    assert stranger.statuses()[-1] == 482
+    assert not world.exchange.calls
+    assert sum(len(mirror.all("INVITE")) for mirror in mirrors) < 10
