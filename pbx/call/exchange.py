@@ -475,12 +475,14 @@ class Exchange:
         if request.headers.get("Replaces") is not None:
             raise PeerError(403, "Forbidden")
         numbers = called_number(request, carrier.to)
-        beginning = Beginning("INVITE", numbers[0] if numbers else "", True, request.call_id)
+        # Only who is ours calls for help: no limit is passed by a number that is none of the office's.
+        dialled = numbers[0] if numbers else ""
+        beginning = Beginning("INVITE", dialled if carrier.is_gateway else "", True, request.call_id)
         self.admission.check(beginning, "", self.settings.max_calls, self.stack.now)
         if self.trunks.is_full(carrier.name, self.ringing.calls_over(carrier.name)):
             raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
         party = self._outside_party(request, carrier)
-        number = dialled = numbers[0] if numbers else ""
+        number = dialled
         if carrier.is_gateway:
             decision: DialDecision = self.router.dialled(party, dialled)
             number = ""

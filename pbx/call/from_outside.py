@@ -21,6 +21,7 @@ from pbx.sip.message import Request
 from pbx.sip.uri import OpaqueUri, SipUri
 
 NOBODY: Final = frozenset({"anonymous", "restricted", "unavailable", "unknown", "private", ""})
+LONGEST: Final = 64  # a number or a name that somebody outside gives himself
 
 Kind = Literal["trunk", "gateway"]
 Peer = tuple[str, int]  # address literal and port
@@ -137,9 +138,10 @@ def calling_number(request: Request) -> Calling:
     from_ = _number_in(shown.uri)
     is_anonymous = from_.lower() in NOBODY
     number = _number_in(asserted.uri) if asserted is not None else from_
-    if number.lower() in NOBODY or not number.isprintable():
+    if number.lower() in NOBODY or len(number) > LONGEST or not number.isprintable():
         return Calling("", "", True)
     name = (asserted.display if asserted is not None else "") or ("" if is_anonymous else shown.display)
+    name = "".join(each for each in name if each.isprintable())[:LONGEST]
     return Calling(
         number, "" if name.strip(" +") == number.strip("+") else name, is_anonymous or wants_privacy(request)
     )

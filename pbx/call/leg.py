@@ -25,6 +25,7 @@ CALLING: Final = "calling"  # the INVITE that opens the dialog is not finally an
 UP: Final = "up"
 ENDING: Final = "ending"  # we want it over, the dialog is not
 OVER: Final = "over"
+MOST_FORKS: Final = 32  # early dialogs of one INVITE that are kept
 
 
 @immutable
@@ -663,6 +664,8 @@ class Leg:
         if not tag or self._attempt is None:
             return None
         dialog = self._early.get(tag)
+        if dialog is None and len(self._early) >= MOST_FORKS:
+            return None
         if dialog is None:
             dialog = Dialog.of_uac(uac.request, response, uac.flow, self._attempt.behind_nat)
             if self._early:  # a CSeq of its own for each would do; one counter for all is simpler and legal

@@ -27,6 +27,7 @@ from pbx.sip.message import Request, Response
 from pbx.sip.stack import UNREACHABLE, Extra, SipStack
 
 MAX_FORWARDS: Final = 70
+MOST_ALIKE: Final = 5  # calls that ring one number at once for one extension
 
 
 def is_passing(status: int) -> bool:
@@ -109,6 +110,15 @@ class Ringing:
                 self._give_up(call, hunt, leg, failed)
         for outside in decision.outside:
             hunt.is_outside = True
+            if self._goes_round(outside):
+                text = (
+                    "call {call}: {number} is rung for {key} {count} times already: calls go round in circles"
+                )
+                self._host.note(
+                    text, call=call.id, number=outside.number, key=outside.payer, count=MOST_ALIKE
+                )
+                hunt.unreached = 482
+                continue
             if outside.is_emergency:
                 self._tell_staff(hunt.origin.party, outside)
             try:
@@ -249,6 +259,22 @@ class Ringing:
         except MediaError as error:
             self._give_up(call, hunt, leg, str(error))
             raise
+
+    def _goes_round(self, number: Outside) -> bool:
+        """Whether a number is rung for its payer so often that it must lead back to us.
+
+        Max-Forwards ends only circles in which nobody makes calls anew, as carriers do. With a second trunk to
+        try after each refusal, such a circle would be gone round twice as often with each turn.
+        """
+        if number.is_emergency or number.gateway:
+            return False
+        alike = (
+            leg.outside is not None and (leg.outside.number.number, leg.outside.number.payer)
+            for call in self._host.calls.values()
+            for leg in call.legs
+            if leg.is_calling
+        )
+        return sum(each == (number.number, number.payer) for each in alike) >= MOST_ALIKE
 
     def calls_over(self, way: str) -> int:
         """How many calls use a trunk or gateway."""

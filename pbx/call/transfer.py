@@ -52,6 +52,7 @@ class TransferCall(Protocol):
     hunt: Hunt | None
     talk: tuple[Leg, Leg] | None
     transfer: "Transfer | None"
+    consult: Any  # a transfer by keys
     refers: int
 
     @property
@@ -110,7 +111,8 @@ class Transfer:
         if leg.party.is_outside:  # it would be at our expense
             raise PeerError(403, "Forbidden")
         peer = call.peer_of(leg)
-        if peer is None or call.hunt is not None or call.transfer is not None or leg.state != UP:
+        is_busy = call.hunt is not None or call.transfer is not None or call.consult is not None
+        if peer is None or is_busy or leg.state != UP:
             raise PeerError(491, "Request Pending")
         silent = (request.headers.get("Refer-Sub") or "").strip().lower() == "false"
         extra: Extra = (("Refer-Sub", "false"),) if silent else ()

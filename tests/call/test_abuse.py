@@ -7,12 +7,24 @@ from typing import Any
 import pytest
 
 from pbx.call.busy_lamps import show_calls
-from pbx.call.questions import ChangeOffice, HeldMessage, ListMessages, OpenedMailbox, OpenMailbox
+from pbx.call.exchange import Settings
+from pbx.call.questions import (
+    ChangeOffice,
+    CheckSecret,
+    HeldMessage,
+    ListMessages,
+    OpenedMailbox,
+    OpenMailbox,
+)
 from pbx.office.gateway import Gateway
 from pbx.office.incoming import Forward, Incoming
 from pbx.office.number import Number
+from pbx.office.room import Room
+from pbx.sip.flow import Flow
+from pbx.sip.message import Request, Response
 from tests.call.test_hot_desk_calls import begin as begin_at_a_desk
 from tests.call.test_outside_calls import (
+    CARRIER,
     OURS,
     OUTSIDE,
     SECOND,
@@ -22,7 +34,7 @@ from tests.call.test_outside_calls import (
     make_office,
     start,
 )
-from tests.call.world import DOMAIN, Phone, hang_up
+from tests.call.world import DOMAIN, Phone, World, hang_up
 
 ANOTHER = "+6565551111"
 
@@ -210,3 +222,113 @@ def test_a_desk_where_nobody_is_logged_in_sends_no_call_on():
     bob.invite("200")
     desk.respond(desk.last("INVITE"), 302, Contact=f"<sip:{OUTSIDE}@{DOMAIN}>")
     assert not carrier.all("INVITE")
+
+
+def test_a_transfer_by_refer_waits_until_one_by_keys_is_over():
+    world, _, _, (ann, bob, cid) = start(make_office(), "100", "101", "102")
+    ann.invite("101")
+    bob.answer()
+    ann.ack()
+    endpoint = next(iter(world.exchange.calls.values())).legs[0].media.sound_endpoint
+    world.press("##2", endpoint)
+    world.press("102#")
+    cid.answer()
+    ann.send(ann.in_dialog("REFER", Refer_To=f"<sip:101@{DOMAIN}>"))
+    assert ann.statuses("REFER") == [491]
+
+
+def test_a_carrier_passes_no_limit_by_an_emergency_number():
+    office = make_office()
+    world = World(office, Settings(DOMAIN, max_calls=1))
+    carrier = Carrier(world, "carrier", 5060, host=CARRIER)
+    world.phones[carrier.address] = carrier
+    world.perform(world.exchange.start(world.now))
+    world.wait(0.0)
+    world.phone("100")
+    carrier.call(OURS)
+    other = Carrier(world, "other", 5060, host=SECOND)
+    world.phones[other.address] = other
+    other.call("999", P_Called_Party_ID=f"<sip:{OURS}@{DOMAIN}>")
+    assert other.statuses()[-1] == 503
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "number"),
+    {
+        "a name with control characters": (f'"A\x1b[2Jnn" <sip:{OUTSIDE}@x>', "A[2Jnn", OUTSIDE),
+        "an endless name": (f'"{"n" * 5000}" <sip:{OUTSIDE}@x>', "n" * 64, OUTSIDE),
+        "an endless number": (f"<sip:{'1' * 5000}@x>", "", "anonymous"),
+    }.values(),
+)
+def test_who_calls_is_told_in_brief(given, name, number):
+    world, carrier, _, (_ann,) = start(make_office(), "100")
+    carrier.call(OURS, From=f"{given};tag=f")
+    (call,) = world.exchange.calls.values()
+    assert (call.record.caller, call.record.caller_name) == (number, name)
+
+
+def test_who_guesses_a_rooms_pin_outside_locks_nobody_out_inside():
+    office = make_office(rooms=(Room("700", "hash"),), numbers=(Number(OURS, "room:700"),))
+    world, carrier, _, (ann,) = start(office, "100")
+    world.answer = lambda about: False
+    for phone, number in ((carrier, OURS), (ann, "700")):
+        (phone.call if phone is carrier else phone.invite)(number)
+        phone.ack()
+        world.press("1111#")
+    outside, inside = [about.subject for about in world.questions if isinstance(about, CheckSecret)]
+    assert outside != inside
+
+
+def test_a_carrier_that_forks_without_end_fills_no_memory():
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    ann.invite(OUTSIDE)
+    for fork in range(200):
+        carrier.ring(tag=f"fork-{fork}")
+    assert len(world.exchange.stack.dialogs) < 50
+    carrier.answer(tag="fork-199")
+    ann.ack()
+    hang_up(world, ann, carrier)
+
+
+class Mirror(Carrier):
+    """A carrier behind which each call to outside comes back to the office, as a new one."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.turns: list[Request | Response] = []
+        self.calls: dict[str, Request] = {}
+
+    def take(self, data: bytes, flow: Flow) -> None:
+        super().take(data, flow)
+        message = self.received[-1]
+        if message.cseq.method == "INVITE" and (isinstance(message, Request) or message.status >= 300):
+            self.turns.append(message)
+
+    def turn(self) -> None:
+        message = self.turns.pop(0)
+        if isinstance(message, Request):
+            self.call(OURS)
+            self.calls[self.sent_invite.call_id] = message
+        else:
+            self.respond(self.calls[message.call_id], message.status)
+
+
+def test_calls_that_go_round_in_circles_come_to_an_end():
+    office = change(make_office(), "100", incoming=Incoming(forward=Forward(True, ANOTHER)))
+    world = World(office, Settings(DOMAIN, max_calls=8))
+    mirrors = [Mirror(world, f"at-{host}", 5060, host=host) for host in (CARRIER, SECOND)]
+    mirrors[1].count = 1_000_000  # so that no two calls have the same name
+    world.phones = {each.address: each for each in mirrors}
+    world.perform(world.exchange.start(world.now))
+    world.wait(0.0)
+    stranger = Carrier(world, "stranger", 5061, host=CARRIER)
+    stranger.count = 2_000_000
+    world.phones[stranger.address] = stranger
+    stranger.call(OURS)
+    for _ in range(1000):
+        for mirror in mirrors:
+            if mirror.turns:
+                mirror.turn()
+    assert stranger.statuses()[-1] == 482
+    assert not world.exchange.calls
+    assert sum(len(mirror.all("INVITE")) for mirror in mirrors) < 10
