@@ -263,8 +263,8 @@ class Ringing:
     def _goes_round(self, number: Outside) -> bool:
         """Whether a number is rung for its payer so often that it must lead back to us.
 
-        Max-Forwards ends only circles in which nobody makes calls anew, as carriers do. With a second trunk to
-        try after each refusal, such a circle would be gone round twice as often with each turn.
+        Max-Forwards ends only circles in which nobody makes calls anew, as carriers do. With a second trunk
+        to try after each refusal, such a circle would be gone round twice as often with each turn.
         """
         if number.is_emergency or number.gateway:
             return False
