@@ -108,11 +108,15 @@ class Trunks:
         return trunk is not None and 0 < trunk.max_calls <= calls
 
     def answered(self, name: str, response: Response, kind: Kind = "trunk") -> None:
-        """An INVITE to it was answered, by 408 or 503 if by nobody."""
+        """An INVITE to it was answered.
+
+        408 and 503 of our own making, which have no To tag, say that nobody is there; those of a carrier may
+        speak of the number that was called.
+        """
         carrier = self._carriers.get((kind, name))
         if carrier is None:
             return
-        if response.status in (408, 503):
+        if response.status in (408, 503) and not response.to.tag:
             carrier.failed(response)
         else:
             carrier.heard()

@@ -140,6 +140,12 @@ class Dialog:
             self.flow = flow
             self.behind_nat = is_behind_nat(message, flow)
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Those that the peer names in its Contact and on its route."""
+        uris = [parse_uri(uri) for uri in (self.target, *map(_uri_of, self.route_set))]
+        return frozenset(uri.host.strip("[]") for uri in uris if isinstance(uri, SipUri))
+
     def hop(self) -> Flow:
         """Where the next request of this dialog goes."""
         return hop_to(next_hop(self.route_set, self.target), self.flow, self.behind_nat)

@@ -21,7 +21,8 @@ from pbx.office.settings import Settings
 from pbx.office.snapshot import Office
 from pbx.office.trunk import Trunk
 from pbx.office.usage_limit import UsageLimit
-from tests.call.world import DOMAIN, Phone, World, hang_up, make_extension
+from pbx.sip.flow import Flow
+from tests.call.world import DOMAIN, SERVER, Phone, World, hang_up, make_extension
 
 CARRIER = "198.51.100.1"
 SECOND = "198.51.100.2"
@@ -453,3 +454,32 @@ def test_an_emergency_call_goes_over_a_trunk_that_is_full():
     bob.ack()
     carrier.respond(first, 486)
     hang_up(world, bob, carrier)
+
+
+@pytest.mark.parametrize(("host", "status"), [("198.51.100.77", 200), ("203.0.113.9", 403)])
+def test_the_media_server_of_a_carrier_hangs_up_itself_and_a_stranger_does_not(host, status):
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    carrier.contact = "<sip:media@198.51.100.77>"
+    carrier.call(OURS)
+    ann.answer()
+    carrier.ack()
+    ours = carrier.flow
+    carrier.flow = Flow("UDP", (host, 5060), SERVER)
+    world.phones[carrier.flow.peer] = carrier
+    carrier.bye()
+    assert carrier.statuses("BYE") == [status]
+    if status == 403:
+        carrier.flow = ours
+        carrier.bye()
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_a_carrier_that_refuses_a_number_is_not_down():
+    world, carrier, second, (ann,) = start(make_office(), "100")
+    for _ in range(2):
+        ann.invite("31234567")
+        carrier.respond(carrier.last("INVITE"), 503)
+        second.respond(second.last("INVITE"), 486)
+    assert len(carrier.all("INVITE")) == 2
+    world.assert_nothing_left()
