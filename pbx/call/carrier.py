@@ -185,8 +185,13 @@ class Carrier:
         self._is_up, self._lost_why = True, ""
         self._settle()
 
+    def refused(self, response: Response) -> None:
+        """It could not take a call: that is its last error, but it is there."""
+        self.heard()
+        self.error = self._words(response, "INVITE")
+
     def failed(self, response: Response) -> None:
-        """It did not answer a call (408), could not be reached, or says that it is out of service (503)."""
+        """It did not answer a call (408), or could not be reached (503)."""
         self._is_up = False
         self.error = self._words(response, "INVITE")
         self._stack.timers.set((self, "ask"), self._stack.now + ASK_DOWN_S)

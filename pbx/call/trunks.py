@@ -118,6 +118,8 @@ class Trunks:
             return
         if response.status in (408, 503) and not response.to.tag:
             carrier.failed(response)
+        elif response.status == 408 or 500 <= response.status < 600:
+            carrier.refused(response)
         else:
             carrier.heard()
 

@@ -482,4 +482,6 @@ def test_a_carrier_that_refuses_a_number_is_not_down():
         carrier.respond(carrier.last("INVITE"), 503)
         second.respond(second.last("INVITE"), 486)
     assert len(carrier.all("INVITE")) == 2
+    rows = {row["name"]: row for row in world.exchange.trunks.status({})}
+    assert (rows["carrier"]["state"], "503" in rows["carrier"]["error"]) == ("reachable", True)
     world.assert_nothing_left()

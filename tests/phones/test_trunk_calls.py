@@ -165,7 +165,7 @@ def test_the_next_trunk_is_tried_when_one_fails_and_only_then(
         hang_up((first, call), (good, answered))
         before = len(invites(moody))
         call, answered = connect(first, good, FAR)
-        assert len(invites(moody)) == before  # it is known to be down
+        assert len(invites(moody)) == before + 1  # it may have refused that number alone
         hang_up((first, call), (good, answered))
         call, answered = connect(third, good, FAR)
         hang_up((third, call), (good, answered))
@@ -176,7 +176,7 @@ def test_the_next_trunk_is_tried_when_one_fails_and_only_then(
         hang_up((second, waiting), (good, late))
     rows = {row["name"]: row for row in server.status()["trunks"]}
     assert {name: row["state"] for name, row in rows.items()} == {
-        "moody": "down",
+        "moody": "reachable",
         "good": "reachable",
         "silent": "down",
         "closed": "down",
