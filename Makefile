@@ -13,7 +13,7 @@ run: .venv/.stamp-run
 test: .venv/.stamp-test
 	@scripts/test-packages
 	.venv/bin/pytest -q -n 3 --dist loadgroup --ignore tests/phones tests
-	.venv/bin/pytest -q -n 3 --dist loadfile tests/phones
+	.venv/bin/pytest -q -n 4 --dist loadfile tests/phones
 
 check: .venv/.stamp-test
 	.venv/bin/ruff format --check $(SOURCES)
