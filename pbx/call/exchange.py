@@ -521,6 +521,8 @@ class Exchange:
             return self.router.behind(carrier.name)
         calling = calling_number(request)
         number = to_e164(calling.number, self.office.settings.country) or calling.number
+        if self.office.target(number) is not None:  # it would be shown, and called back, as one of ours
+            number = ""
         return Party(
             number or "anonymous",
             calling.name,

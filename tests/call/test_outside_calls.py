@@ -485,3 +485,13 @@ def test_a_carrier_that_refuses_a_number_is_not_down():
     rows = {row["name"]: row for row in world.exchange.trunks.status({})}
     assert (rows["carrier"]["state"], "503" in rows["carrier"]["error"]) == ("reachable", True)
     world.assert_nothing_left()
+
+
+def test_nobody_outside_is_taken_for_an_extension():
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    carrier.call(OURS, caller="101")
+    assert "101" not in ann.last("INVITE").headers.get("From").partition(";tag")[0]
+    ann.answer()
+    carrier.ack()
+    hang_up(world, carrier, ann)
+    assert world.records[-1].caller == "anonymous"
