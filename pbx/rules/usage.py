@@ -14,7 +14,6 @@ from pbx.rules.facts import Used
 FINEST: Final = Decimal("0.000001")
 FREE: Final = Rate("+")
 NO_LIMIT: Final = UsageLimit()
-THRESHOLDS: Final = (80, 100)  # percent of a limit that are mailed about
 
 
 def month_of(when: datetime, timezone: str) -> str:
@@ -75,18 +74,6 @@ def left_s(office: Office, extension: Extension, number: str, used: Used) -> flo
     if not rate.per_minute:
         return None
     return float(rest * 60 // (rate.per_minute * rate.increment) * rate.increment)
-
-
-def crossed(limit: UsageLimit, before: Used, after: Used) -> tuple[int, ...]:
-    """The thresholds (80, 100 percent) that were reached between `before` and `after`."""
-    if limit.kind == "none":
-        return ()
-    if limit.kind == "amount":
-        whole, low, high = limit.amount, before.amount, after.amount
-    else:
-        whole = Decimal(limit.minutes * 60)
-        low, high = Decimal(before.seconds), Decimal(after.seconds)
-    return tuple(percent for percent in THRESHOLDS if low * 100 < whole * percent <= high * 100)
 
 
 def describe(limit: UsageLimit, used: Used) -> str:

@@ -9,7 +9,7 @@ from pbx.office.rate import Rate
 from pbx.office.snapshot import Office
 from pbx.office.usage_limit import UsageLimit
 from pbx.rules.facts import Used
-from pbx.rules.usage import FREE, crossed, describe, left_s, month_of, price, rate_of
+from pbx.rules.usage import FREE, describe, left_s, month_of, price, rate_of
 from tests.rules.world import ext
 
 MONTHS = {
@@ -102,21 +102,6 @@ def test_a_call_that_costs_nothing_lasts_until_nothing_is_left_at_all():
 
 
 TEN = UsageLimit("amount", Decimal(10))
-CROSSED = {
-    "neither": (TEN, Used(Decimal(1)), Used(Decimal("7.99")), ()),
-    "80 %": (TEN, Used(Decimal("7.99")), Used(Decimal(8)), (80,)),
-    "80 % once": (TEN, Used(Decimal(8)), Used(Decimal(9)), ()),
-    "both at once": (TEN, Used(), Used(Decimal(11)), (80, 100)),
-    "100 %": (TEN, Used(Decimal(9)), Used(Decimal(10)), (100,)),
-    "minutes": (UsageLimit("minutes", minutes=10), Used(seconds=479), Used(seconds=480), (80,)),
-    "no limit": (UsageLimit(), Used(), Used(Decimal(10**6)), ()),
-    "a limit of nothing was reached before": (UsageLimit("minutes"), Used(), Used(seconds=9), ()),
-}
-
-
-@pytest.mark.parametrize(("limit", "before", "after", "percents"), CROSSED.values(), ids=CROSSED)
-def test_thresholds(limit, before, after, percents):
-    assert crossed(limit, before, after) == percents
 
 
 def test_in_words():
