@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from hashlib import blake2s, md5, sha256
+from hashlib import md5, sha256
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
 from pbx.errors import UsageError
 from pbx.immutable import immutable
 from pbx.sip.grammar import MalformedMessageError, quote, unquote
+from pbx.sip.nonces import Nonces, Use
 from pbx.sip.uri import SipUri, parse_uri
 
 # auth-param = token EQUAL ( token / quoted-string ). No parameter of a challenge that is used has a name
@@ -41,11 +42,8 @@ ALGORITHMS: Final = ("SHA-256", "MD5")  # RFC 8760 §2.3: the one that is liked 
 QUALITIES: Final = ("auth", "auth-int")  # of protection, as a client chooses them
 LONGEST_VALUE: Final = 4096  # characters of one Authorization value that are looked at
 MOST_VALUES: Final = 8  # Authorization lines of one request that are looked at
-WINDOW: Final = 128  # how far behind the highest nonce count of its nonce a request may come in
-_WINDOW_MASK: Final = (1 << WINDOW) - 1
 MOST_HA2: Final = 1024  # H(A2)s remembered
 _AUTH: Final = ("auth", "AUTH", "Auth")
-_STAMP: Final = 18  # characters of a nonce before its code: 10 of milliseconds, 8 of a counter
 
 
 class Ha1Pair(NamedTuple):
@@ -90,37 +88,11 @@ class Refused:
     is_wrong: bool = False
 
 
-class _Window:
-    """The nonce counts that a nonce has seen: its highest, and a bit for each of the WINDOW up to it."""
-
-    __slots__ = ("client", "expires_at", "highest", "seen")
-
-    def __init__(self, client: str, expires_at: float) -> None:
-        self.client = client
-        self.expires_at = expires_at
-        self.highest = 0
-        self.seen = 0
-
-    def take(self, count: int) -> bool:
-        """Note `count`; False when it was there before, or is too far behind to know."""
-        ahead = count - self.highest
-        if ahead > 0:
-            self.seen = ((self.seen << ahead) & _WINDOW_MASK | 1) if ahead < WINDOW else 1
-            self.highest = count
-            return True
-        bit = 1 << -ahead if ahead > -WINDOW else 0
-        if not bit or self.seen & bit:
-            return False
-        self.seen |= bit
-        return True
-
-
 class Authenticator:
     """The server's side: challenges requests and checks their credentials, for one realm.
 
-    A nonce is a time stamp, a counter and a keyed hash (BLAKE2s, RFC 7693 §2.9) over both, the realm and the
-    client. So nothing is kept for a challenge; only an accepted request makes its nonce's counts be
-    remembered, and those of at most `capacity` nonces.
+    Nothing is kept for a challenge; only an accepted request makes its nonce's counts be remembered, and
+    those of at most `capacity` nonces (pbx.sip.nonces).
     """
 
     def __init__(
@@ -145,35 +117,21 @@ class Authenticator:
         Raises:
             UsageError: a short secret, or an algorithm that is not in ALGORITHMS.
         """
-        if len(secret) < 16:
-            raise UsageError("the secret of nonces needs 16 bytes")
         if not algorithms or not set(algorithms) <= set(ALGORITHMS):
             raise UsageError(f"no such digest algorithms: {algorithms!r}")
         self.realm = realm
-        self._life = nonce_life_s
-        self._key = sha256(secret).digest()
+        self._nonces = Nonces(realm, secret, nonce_life_s, capacity)
         self._quoted_realm = quote(realm)[1:-1]
         self._ha2s: dict[tuple[bool, str], str] = {}
-        self._suffix = f"\0{realm}\0"
         self._prefix = f'Digest realm={quote(realm)}, nonce="'
         self._offers = {name: f'", algorithm={name}, qop="auth"' for name in algorithms}
         self._algorithms = frozenset(algorithms)
         # Whom nobody can be: unknown users cost what known ones cost, and their answer is never right.
-        self._nobody = make_ha1("", realm, self._key.hex())
-        self._counter = 0
-        self._capacity = capacity
-        self._windows: dict[str, _Window] = {}
-        self._forgotten_until = -1.0  # nonces that expire by then and are not remembered might be replays
-
-    def __len__(self) -> int:
-        """How many nonces are remembered."""
-        return len(self._windows)
+        self._nobody = make_ha1("", realm, sha256(secret).hexdigest())
 
     def make_nonce(self, now: float, client: str = "") -> str:
         """A nonce that nobody had before, good from `now` on for `client` only."""
-        self._counter = (self._counter + 1) & 0xFFFFFFFF
-        stamp = f"{int(now * 1000) & 0xFFFFFFFFFF:010x}{self._counter:08x}"
-        return stamp + self._code(stamp, client)
+        return self._nonces.make(now, client)
 
     def challenge(
         self, now: float, stale: bool = False, client: str = "", *, algorithms: Sequence[str] = ()
@@ -226,13 +184,11 @@ class Authenticator:
             username = unquote(f'"{username}"')
         if uri != request_uri and not is_same_resource(uri, request_uri):
             return Refused(False, username, "its uri is not the Request-URI")
-        window = self._windows.get(nonce)
-        is_new = window is None
-        if window is None:
-            window = self._open(nonce, client)
-        if window is None or window.client != client:
+        ours = self._nonces.read(nonce, client)
+        if ours is None:
             return Refused(True, username, "not a nonce of ours")
-        if window.expires_at <= now:
+        number, expires_at = ours
+        if expires_at <= now:
             return Refused(True, username, "an old nonce")
 
         known = lookup(username)
@@ -248,11 +204,8 @@ class Authenticator:
         if not is_right or known is None:
             return Refused(False, username, "wrong password" if known else "unknown user", is_wrong=True)
 
-        if is_new and not self._remember(nonce, window, now):
-            return Refused(True, username, "a nonce that was forgotten")
-        if not window.take(count):
-            return Refused(True, username, "a replay: this nonce count was used")
-        return Accepted(username)
+        use = self._nonces.use(number, count)
+        return Accepted(username) if use is Use.NEW else Refused(True, username, _USED[use])
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -282,39 +235,12 @@ class Authenticator:
             self._ha2s[is_md5, a2] = value
         return value
 
-    def _code(self, stamp: str, client: str) -> str:
-        text = stamp + self._suffix + client
-        return blake2s(text.encode("utf-8", "surrogateescape"), key=self._key, digest_size=16).hexdigest()
-
-    def _open(self, nonce: str, client: str) -> _Window | None:
-        """The empty window of a nonce that we made for `client`; None for any other."""
-        stamp = nonce[:_STAMP]
-        if len(nonce) != _STAMP + 32 or not nonce.isascii():
-            return None
-        if not compare_digest(nonce[_STAMP:], self._code(stamp, client)):
-            return None
-        return _Window(client, int(stamp[:10], 16) / 1000 + self._life)
-
-    def _remember(self, nonce: str, window: _Window, now: float) -> bool:
-        """Keep a window until its nonce expires; False when it may have been dropped for room before."""
-        if window.expires_at <= self._forgotten_until:
-            return False
-        windows = self._windows
-        # Two out for one in: what has expired goes, in the order of first use, without ever a long sweep.
-        for _ in range(2):
-            oldest = next(iter(windows), None)
-            if oldest is None:
-                break
-            if windows[oldest].expires_at > now:
-                if len(windows) < self._capacity:
-                    break
-                self._forgotten_until = max(self._forgotten_until, windows[oldest].expires_at)
-            del windows[oldest]
-        windows[nonce] = window
-        return True
-
 
 _NO_CREDENTIALS: Final = Refused(False, None, "no usable credentials")
+_USED: Final = {
+    Use.REPLAY: "a replay: this nonce count was used",
+    Use.FORGOTTEN: "a nonce that was forgotten",
+}
 _MALFORMED: Final = Refused(False, None, "a parameter is missing or malformed")
 
 

@@ -12,7 +12,6 @@ from pbx.errors import UsageError
 from pbx.sip import digest
 from pbx.sip.digest import (
     ALGORITHMS,
-    WINDOW,
     Accepted,
     Authenticator,
     Challenge,
@@ -208,7 +207,6 @@ def test_wrong_password_and_unknown_user_are_told_apart_by_the_log_alone():
     unknown = check(authenticator, credentials(challenge_of(authenticator), username="999"))
     assert wrong == Refused(False, "100", "wrong password", is_wrong=True)
     assert unknown == Refused(False, "999", "unknown user", is_wrong=True)
-    assert len(authenticator) == 0
 
 
 def test_nobody_can_be_the_stand_in_of_unknown_users():
@@ -426,80 +424,26 @@ def test_a_wrong_password_uses_up_no_nonce_count():
     assert check(authenticator, credentials(challenge, nc=9)) == Accepted("100")
 
 
-COUNTS = {
-    "one after the other": ([1, 2, 3], [True, True, True]),
-    "pipelined, out of order": ([2, 1, 4, 3, 3], [True, True, True, True, False]),
-    "gaps": ([1, 1000, 999, 1], [True, True, True, False]),
-    "just within the window": ([WINDOW, 1, 1], [True, True, False]),
-    "just beyond the window": ([WINDOW + 1, 1], [True, False]),
-    "a jump of exactly the window": ([1, 1 + WINDOW, 1, 2], [True, True, False, True]),
-    "the greatest count": ([0xFFFFFFFF, 0xFFFFFFFE, 1, 0xFFFFFFFF], [True, True, False, False]),
-}
-
-
-@pytest.mark.parametrize(("counts", "accepted"), COUNTS.values(), ids=COUNTS)
-def test_nonce_counts(counts, accepted):
-    authenticator = make()
-    challenge = challenge_of(authenticator)
-    outcomes = [check(authenticator, credentials(challenge, nc=nc)) for nc in counts]
-    assert [isinstance(outcome, Accepted) for outcome in outcomes] == accepted
-
-
-@given(st.lists(st.integers(1, 3 * WINDOW) | st.integers(1, 0xFFFFFFFF), max_size=60))
-@settings(max_examples=60)
-def test_no_nonce_count_is_ever_accepted_twice_nor_a_near_new_one_refused(counts):
-    authenticator = make()
-    challenge = challenge_of(authenticator)
-    used: set[int] = set()
-    for nc in counts:
-        is_accepted = isinstance(check(authenticator, credentials(challenge, nc=nc)), Accepted)
-        is_new_and_near = nc not in used and nc > max(used, default=0) - WINDOW
-        assert is_accepted == is_new_and_near
-        if is_accepted:
-            used.add(nc)
-
-
 # --- memory ------------------------------------------------------------------------------------------------
 
 
-def test_challenges_and_wrong_answers_leave_nothing_behind():
-    authenticator = make()
-    for _ in range(50):
-        check(authenticator, credentials(challenge_of(authenticator), password="guess"))
-    assert len(authenticator) == 0
-
-
-def test_expired_nonces_are_forgotten():
-    authenticator = make()
-    for moment in range(100):
-        assert check(authenticator, credentials(challenge_of(authenticator, moment)), now=moment) == Accepted(
-            "100"
-        )
-    assert len(authenticator) == 100
-    for moment in range(1000, 1100):
-        check(authenticator, credentials(challenge_of(authenticator, moment)), now=moment)
-    assert len(authenticator) == 100
-
-
-def test_over_capacity_the_oldest_is_forgotten_and_cannot_be_replayed():
+def test_over_capacity_a_nonce_is_forgotten_and_cannot_be_replayed():
     authenticator = make(capacity=3)
     values = [credentials(challenge_of(authenticator, moment)) for moment in range(5)]
-    late = credentials(challenge_of(authenticator, 0.5))
     assert [check(authenticator, value, now=5.0) for value in values] == [Accepted("100")] * 5
-    assert len(authenticator) == 3
     forgotten = Refused(True, "100", "a nonce that was forgotten")
-    assert [check(authenticator, value, now=5.0) for value in (values[0], values[1], late)] == [forgotten] * 3
+    assert [check(authenticator, value, now=5.0) for value in values[:2]] == [forgotten] * 2
     assert check(authenticator, values[2], now=5.0) == Refused(
         True, "100", "a replay: this nonce count was used"
     )
 
 
-def test_a_nonce_that_is_used_for_long_does_not_grow():
-    authenticator = make()
-    challenge = challenge_of(authenticator)
-    for nc in range(1, 4 * WINDOW):
-        assert check(authenticator, credentials(challenge, nc=nc)) == Accepted("100")
-    assert authenticator._windows[challenge.nonce].seen.bit_length() <= WINDOW
+def test_wrong_answers_make_nobody_forgotten():
+    authenticator = make(capacity=1)
+    value = credentials(challenge_of(authenticator), nc=1)
+    for _ in range(50):
+        check(authenticator, credentials(challenge_of(authenticator), password="guess"))
+    assert check(authenticator, value) == Accepted("100")
 
 
 def test_a_thousand_targets_do_not_fill_the_memory():
