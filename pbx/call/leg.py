@@ -423,16 +423,6 @@ class Leg:
         self._renegotiation.refresh.start()
         user.leg_answered(self, content)
 
-    def invite_forked(self, uac: InviteUac, response: Response) -> None:
-        """Another phone behind the callee's proxy answered too: one call is enough (§13.2.2.4)."""
-        assert self._attempt is not None  # only our own INVITE can fork
-        dialog = Dialog.of_uac(uac.request, response, uac.flow, self._attempt.behind_nat)
-        if self.dialog is not None:  # PRACKs may have been counted before
-            dialog.local_seq = max(dialog.local_seq, self.dialog.local_seq)
-        uac.acknowledge_fork(dialog)
-        bye = dialog.make_request("BYE")
-        self._stack.send(bye, dialog.hop(), _ignore, credentials=self.credentials, dialog=dialog)
-
     def invite_refused(self, response: Response) -> None:
         """The callee's final refusal."""
         user, state = self.user, self.state

@@ -354,9 +354,6 @@ class Renegotiation:
             return
         self._finish(200, content)
 
-    def invite_forked(self, uac: InviteUac, response: Response) -> None:
-        """A re-INVITE does not fork."""
-
     def invite_refused(self, response: Response) -> None:
         """The final refusal of our re-INVITE."""
         self._uac = None

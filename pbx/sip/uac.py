@@ -8,6 +8,7 @@ from pbx.errors import PbxError
 from pbx.sip.credentials import HEADERS, Credentials
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
+from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import ClientRequest, Extra, SipStack, StepOwner
 
@@ -20,15 +21,15 @@ class InviteUacOwner(StepOwner, Protocol):
         """The first 2xx; the owner calls `acknowledge` now, or when it has the answer to the offer in it."""
         ...
 
-    def invite_forked(self, uac: "InviteUac", response: Response) -> None:
-        """A 2xx of another dialog: the owner acknowledges and ends it."""
-        ...
-
     def invite_refused(self, response: Response) -> None: ...
 
 
 class InviteUac:
-    """The UAC core of one INVITE."""
+    """The UAC core of one INVITE.
+
+    Its transaction lives on for 64*T1 after the 2xx (RFC 6026 §8.4). Copies of the 2xx and those of other
+    phones are dealt with here: once the ACK is sent, the owner is held no longer and may be gone.
+    """
 
     def __init__(
         self,
@@ -53,9 +54,11 @@ class InviteUac:
         self._cancel_extra: Extra = ()
         self._winner: str | None = None  # To tag of the first 2xx
         self._ack: tuple[bytes, Dialog] | None = None
-        self._rseq: dict[str, int] = {}  # the last reliable provisional of each early dialog
+        self._reliable: dict[str, tuple[int, Dialog]] = {}  # the last RSeq of each early dialog
         self._forked: dict[str, tuple[bytes, Flow]] = {}  # ACKs of the 2xxs that lost
         self._credentials = credentials
+        self._is_inside = dialog is not None
+        self._is_behind_nat = by_this_flow
         self._client: ClientRequest = stack.send(
             request,
             flow,
@@ -90,6 +93,8 @@ class InviteUac:
             ack.headers.add("Content-Type", "application/sdp")
             ack.body = body
         self._ack = (self._stack.send_ack(ack, dialog.hop()), dialog)
+        self._owner = self._client.owner = None
+        self._client.request = _what_forks_need(self.request)
 
     def cancel(self, extra: Extra = ()) -> None:
         """Give the call up: CANCEL now, or as soon as a provisional response allows it (§9.1)."""
@@ -114,20 +119,14 @@ class InviteUac:
         if not rseq.isascii() or not rseq.isdigit():
             return False
         tag, number = dialog.id.remote_tag, int(rseq)
-        last = self._rseq.get(tag)
-        if last is not None and number != last + 1:
+        last = self._reliable.get(tag)
+        if last is not None and number != last[0] + 1:
             return False
-        self._rseq[tag] = number
+        self._reliable[tag] = (number, dialog)
         prack = dialog.make_request("PRACK")
         prack.headers.add("RAck", f"{number} {self.request.cseq.number} INVITE")
         self._stack.send(prack, dialog.hop(), _ignore, credentials=self._credentials, dialog=dialog)
         return True
-
-    def acknowledge_fork(self, dialog: Dialog) -> None:
-        """Send the ACK of a 2xx that opened one dialog too many."""
-        hop = dialog.hop()
-        ack = self._make_ack(dialog)
-        self._forked[dialog.id.remote_tag] = (self._stack.send_ack(ack, hop), hop)
 
     def stop(self) -> None:
         """Tell nobody any more; an INVITE without final response must not stay open for ever."""
@@ -187,12 +186,29 @@ class InviteUac:
                 self._stack.send_again(data, dialog.hop())
         elif tag in self._forked:
             self._stack.send_again(*self._forked[tag])
-        elif self._owner is not None:
-            self._owner.invite_forked(self, response)
+        elif not self._is_inside:
+            self._end_fork(response)
+
+    def _end_fork(self, response: Response) -> None:
+        """Another phone behind the callee's proxy answered too: one call is enough (§13.2.2.4)."""
+        dialog = Dialog.of_uac(self.request, response, self.flow, self._is_behind_nat)
+        for _, early in self._reliable.values():  # PRACKs may have been counted before
+            dialog.local_seq = max(dialog.local_seq, early.local_seq)
+        ack, hop = self._make_ack(dialog), dialog.hop()
+        self._forked[dialog.id.remote_tag] = (self._stack.send_ack(ack, hop), hop)
+        bye = dialog.make_request("BYE")
+        self._stack.send(bye, hop, _ignore, credentials=self._credentials, dialog=dialog)
 
 
 def _ignore(_response: Response) -> None:
-    """Nothing depends on how a PRACK is answered: the INVITE's final response decides."""
+    """Nothing depends on how a PRACK, or the BYE of a fork, is answered."""
+
+
+def _what_forks_need(invite: Request) -> Request:
+    """The part of an INVITE that dialogs and ACKs of later 2xxs are made of: it is kept for half a minute."""
+    kept = ("From", "Call-ID", "CSeq", *(name for _, name in HEADERS.values()))
+    headers = [(name, value) for name in kept for value in invite.headers.get_all(name)]
+    return Request("INVITE", invite.uri, Headers(headers), b"")
 
 
 def _terminated(request: Request) -> Response:
