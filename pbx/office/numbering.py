@@ -1,0 +1,145 @@
+"""The numbering plans of countries: what `phonenumbers` knows, each pattern compiled once.
+
+The library asks a plan several times over about one number, and looks each pattern up by its text in a cache
+that the plans of some sixty countries overflow.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache, cached_property
+from typing import Any, Final
+
+import phonenumbers
+from phonenumbers.phonemetadata import PhoneMetadata
+
+FILLING: Final = "2345678901234567"  # digits that follow a prefix in most plans
+NEAREST_LENGTHS: Final = 4
+SHORTEST_PREFIX: Final = 2
+KINDS: Final = (
+    "fixed_line",
+    "mobile",
+    "toll_free",
+    "shared_cost",
+    "voip",
+    "personal_number",
+    "pager",
+    "uan",
+    "voicemail",
+)
+
+
+class Numbers:
+    """Numbers of one kind in a region: their lengths in digits, and which ones there are."""
+
+    def __init__(self, described: Any) -> None:
+        self.lengths: tuple[int, ...] = described.possible_length
+        self._text: str = described.national_number_pattern or ""
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self._text)
+
+    def has(self, digits: str) -> bool:
+        return len(digits) in self.lengths and self._pattern.fullmatch(digits) is not None
+
+
+class Region:
+    """The numbers of one region; all digits are those after the country code."""
+
+    def __init__(self, name: str, plan: Any) -> None:
+        self.name = name
+        self.lengths: tuple[int, ...] = plan.general_desc.possible_length
+        self.first = _pattern(plan.leading_digits)  # what begins so is of this region, a number or not
+        self._prefix = _pattern(plan.national_prefix_for_parsing)
+        self._abroad = _pattern(plan.international_prefix)
+        self._code = str(plan.country_code)
+        self._all = Numbers(plan.general_desc)
+        self._premium = Numbers(plan.premium_rate) if plan.premium_rate is not None else None
+        kinds = [getattr(plan, each) for each in KINDS]
+        self._kinds = [Numbers(each) for each in kinds if each is not None]
+
+    def has(self, digits: str) -> bool:
+        """Whether there is such a number."""
+        if not self._all.has(digits):
+            return False
+        return any(kind.has(digits) for kind in self._kinds) or self.is_premium(digits)
+
+    def is_premium(self, digits: str) -> bool:
+        return self._premium is not None and self._premium.has(digits) and self._all.has(digits)
+
+    def is_prefixed(self, digits: str) -> bool:
+        """Whether the first digits may be what is dialled before a number inside of the country."""
+        found = self._prefix.match(digits) if self._prefix is not None else None
+        return found is not None and found.end() > 0
+
+    def is_national(self, dialled: str) -> bool:
+        """Whether what is dialled there can be nothing but the digits of a number of its plan."""
+        is_abroad = self._abroad is not None and self._abroad.match(dialled) is not None
+        return not (is_abroad or dialled.startswith(self._code) or self.is_prefixed(dialled))
+
+
+class Numbering:
+    """The regions of one country code, of which the first is the main one.
+
+    `is_country`: no, for satellites, +800, +808 and +979.
+    """
+
+    def __init__(self, code: int, regions: list[Region]) -> None:
+        self.code = code
+        self.is_country = regions[0].name != phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY
+        self.main = regions[0]
+        self._regions = regions
+
+    def region(self, name: str) -> Region | None:
+        """By its ISO code."""
+        return next((region for region in self._regions if region.name == name), None)
+
+    def is_possible(self, digits: str) -> bool:
+        """Whether there may be numbers of that length."""
+        return len(digits) in self.main.lengths
+
+    def has(self, digits: str) -> bool:
+        """Whether there is such a number."""
+        region = self.region_of(digits)
+        return region is not None and region.has(digits)
+
+    def region_of(self, digits: str) -> Region | None:
+        """The region of a number; a code that only one region has is that region's, a number or not."""
+        if len(self._regions) == 1:
+            return self.main
+        for region in self._regions:
+            if region.first.match(digits) if region.first is not None else region.has(digits):
+                return region
+        return None
+
+    def nearest(self, digits: str) -> tuple[Region, str] | None:
+        """A number that there is, with as many as possible of the first digits; and its region."""
+        for like in self._alike(digits):
+            if self.main.is_prefixed(like):
+                parsed = phonenumbers.parse(f"+{self.code}{like}")
+                like = phonenumbers.national_significant_number(parsed)
+            if (region := self.region_of(like)) is not None and region.has(like):
+                return region, like
+        return None
+
+    def _alike(self, digits: str) -> Iterator[str]:
+        """Numbers of the lengths of the plan that begin with fewer and fewer of some digits."""
+        lengths = sorted(self.main.lengths, key=lambda length: abs(length - len(digits)))[:NEAREST_LENGTHS]
+        yield from [(digits + FILLING)[:length] for length in lengths]
+        for kept in range(len(digits) - 1, SHORTEST_PREFIX - 1, -1):
+            for length in lengths:
+                if length > kept:
+                    yield digits[:kept] + FILLING[: length - kept]
+
+
+@cache
+def numbering(code: int) -> Numbering | None:
+    """The numbering of a country code, or of a service such as +800; None: there is no such code."""
+    names = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(code, ())
+    plans = [(name, PhoneMetadata.metadata_for_region_or_calling_code(code, name)) for name in names]
+    regions = [Region(name, plan) for name, plan in plans if plan is not None]
+    return Numbering(code, regions) if regions else None
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    return re.compile(text) if text is not None else None
