@@ -15,7 +15,9 @@ from phonenumbers.phonemetadata import PhoneMetadata
 FILLING: Final = "2345678901234567"  # digits that follow a prefix in most plans
 NEAREST_LENGTHS: Final = 4
 SHORTEST_PREFIX: Final = 2
-KINDS: Final = (
+PREMIUM: Final = "premium_rate"
+KINDS: Final = (  # premium numbers before all: some have two kinds
+    PREMIUM,
     "fixed_line",
     "mobile",
     "toll_free",
@@ -28,21 +30,6 @@ KINDS: Final = (
 )
 
 
-class Numbers:
-    """Numbers of one kind in a region: their lengths in digits, and which ones there are."""
-
-    def __init__(self, described: Any) -> None:
-        self.lengths: tuple[int, ...] = described.possible_length
-        self._text: str = described.national_number_pattern or ""
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile(self._text)
-
-    def has(self, digits: str) -> bool:
-        return len(digits) in self.lengths and self._pattern.fullmatch(digits) is not None
-
-
 class Region:
     """The numbers of one region; all digits are those after the country code."""
 
@@ -53,19 +40,16 @@ class Region:
         self._prefix = _pattern(plan.national_prefix_for_parsing)
         self._abroad = _pattern(plan.international_prefix)
         self._code = str(plan.country_code)
-        self._all = Numbers(plan.general_desc)
-        self._premium = Numbers(plan.premium_rate) if plan.premium_rate is not None else None
-        kinds = [getattr(plan, each) for each in KINDS]
-        self._kinds = [Numbers(each) for each in kinds if each is not None]
+        self._plan = plan
+        self._existing: dict[int, re.Pattern[str]] = {}  # by length
 
     def has(self, digits: str) -> bool:
         """Whether there is such a number."""
-        if not self._all.has(digits):
-            return False
-        return any(kind.has(digits) for kind in self._kinds) or self.is_premium(digits)
+        return self._match(digits) is not None
 
     def is_premium(self, digits: str) -> bool:
-        return self._premium is not None and self._premium.has(digits) and self._all.has(digits)
+        found = self._match(digits)
+        return found is not None and found.lastindex is not None
 
     def is_prefixed(self, digits: str) -> bool:
         """Whether the first digits may be what is dialled before a number inside of the country."""
@@ -76,6 +60,25 @@ class Region:
         """Whether what is dialled there can be nothing but the digits of a number of its plan."""
         is_abroad = self._abroad is not None and self._abroad.match(dialled) is not None
         return not (is_abroad or dialled.startswith(self._code) or self.is_prefixed(dialled))
+
+    def _match(self, digits: str) -> re.Match[str] | None:
+        length = len(digits)
+        if length not in self.lengths:
+            return None
+        if length not in self._existing:
+            self._existing[length] = self._compile(length)
+        return self._existing[length].fullmatch(digits)
+
+    def _compile(self, length: int) -> re.Pattern[str]:
+        """All numbers of a length in one pattern, whose only group has the premium numbers."""
+        kinds = [(name, getattr(self._plan, name)) for name in KINDS]
+        patterns = [
+            f"({kind.national_number_pattern})" if name == PREMIUM else kind.national_number_pattern
+            for name, kind in kinds
+            if kind is not None and length in kind.possible_length
+        ]
+        general = self._plan.general_desc.national_number_pattern
+        return re.compile(rf"(?=(?:{general})\Z)(?:{'|'.join(patterns)})" if patterns else r"(?!)")
 
 
 class Numbering:
@@ -89,6 +92,9 @@ class Numbering:
         self.is_country = regions[0].name != phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY
         self.main = regions[0]
         self._regions = regions
+        firsts = [region.first.pattern for region in regions if region.first is not None]
+        self._first = re.compile("|".join(firsts) or r"(?!)")
+        self._without_first = [region for region in regions if region.first is None]
 
     def region(self, name: str) -> Region | None:
         """By its ISO code."""
@@ -107,7 +113,7 @@ class Numbering:
         """The region of a number; a code that only one region has is that region's, a number or not."""
         if len(self._regions) == 1:
             return self.main
-        for region in self._regions:
+        for region in self._regions if self._first.match(digits) else self._without_first:
             if region.first.match(digits) if region.first is not None else region.has(digits):
                 return region
         return None
