@@ -1,9 +1,8 @@
 """Who an outside callee is shown (product §3): never a number that is not ours to show."""
 
-from pbx.office.country import country_of, national_digits
 from pbx.office.extension import Extension
 from pbx.office.gateway import Gateway
-from pbx.office.outbound_rule import CallerIdPlanRow, OutboundRule
+from pbx.office.outbound_rule import OutboundRule
 from pbx.office.snapshot import Office
 from pbx.office.trunk import Trunk
 from pbx.rules.decision import Shown
@@ -27,7 +26,7 @@ def choose(
     office: Office, world: World, extension: Extension | None, rule: OutboundRule | None, number: str
 ) -> tuple[str, str]:
     """The number shown to the callee `number`, and why: caller-ID plan, extension, the office's first."""
-    row = plan_row(rule, number) if rule is not None else None
+    row = rule.caller_id_row(number) if rule is not None else None
     if rule is not None and row is not None and may_show(office, world, extension, row.number):
         where = f"{row.country} {row.prefix}".strip()
         return row.number, f'{row.number} is shown: caller-ID plan of outbound rule "{rule.name}" for {where}'
@@ -38,15 +37,6 @@ def choose(
             turns = ": another one each time" if mode == "random" else ""
             return wanted, f"{wanted} is shown: caller ID of {extension.key} ({mode}{turns})"
     return _first(office)
-
-
-def plan_row(rule: OutboundRule, number: str) -> CallerIdPlanRow | None:
-    """The row of the caller-ID plan with the longest prefix that a callee's number begins with."""
-    if not rule.caller_id_plan:
-        return None
-    country, digits = country_of(number), national_digits(number)
-    fitting = [row for row in rule.caller_id_plan if row.country == country and digits.startswith(row.prefix)]
-    return max(fitting, key=lambda row: len(row.prefix), default=None)
 
 
 def callback(office: Office, world: World, extension: Extension | None) -> tuple[str, str]:
