@@ -33,7 +33,7 @@ def choose(
     if extension is not None:
         mode = extension.caller_id.mode
         wanted = _by_mode(office, world, extension)
-        if may_show(office, world, extension, wanted):
+        if wanted:
             turns = ": another one each time" if mode == "random" else ""
             return wanted, f"{wanted} is shown: caller ID of {extension.key} ({mode}{turns})"
     return _first(office)
@@ -98,9 +98,10 @@ def present_passed_on(
 
 
 def _by_mode(office: Office, world: World, extension: Extension) -> str:
+    """The number of an extension's settings; "" = none that may be shown."""
     caller_id = extension.caller_id
     if caller_id.mode == "fixed":
-        return caller_id.number
+        return caller_id.number if may_show(office, world, extension, caller_id.number) else ""
     allowed = [each for each in caller_id.assigned if may_show(office, world, extension, each)]
     if caller_id.mode == "assigned":
         return caller_id.number if caller_id.number in allowed else next(iter(allowed), "")
