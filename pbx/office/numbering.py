@@ -6,7 +6,7 @@ that the plans of some sixty countries overflow.
 
 import re
 from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Final
 
 import phonenumbers
@@ -38,8 +38,10 @@ class Region:
         self.lengths: tuple[int, ...] = plan.general_desc.possible_length
         self.first = _pattern(plan.leading_digits)  # what begins so is of this region, a number or not
         self._prefix = _pattern(plan.national_prefix_for_parsing)
+        self._instead: str | None = plan.national_prefix_transform_rule
         self._abroad = _pattern(plan.international_prefix)
         self._code = str(plan.country_code)
+        self._general = re.compile(plan.general_desc.national_number_pattern)
         self._plan = plan
         self._existing: dict[int, re.Pattern[str]] = {}  # by length
 
@@ -51,15 +53,26 @@ class Region:
         found = self._match(digits)
         return found is not None and found.lastindex is not None
 
-    def is_prefixed(self, digits: str) -> bool:
-        """Whether the first digits may be what is dialled before a number inside of the country."""
+    def strip(self, digits: str) -> str:
+        """Without what is dialled before a number inside of the country, where the rest may be a number.
+
+        It is what `phonenumbers.parse` does; in some plans something else takes the place of the prefix.
+        """
         found = self._prefix.match(digits) if self._prefix is not None else None
-        return found is not None and found.end() > 0
+        if found is None or found.end() == 0:
+            return digits
+        rest = digits[found.end() :]
+        if self._instead and found[found.re.groups] is not None:
+            rest = found.expand(self._instead) + rest
+        is_possible = len(rest) in self.lengths or len(rest) > self.lengths[-1]
+        if not is_possible or (self._general.fullmatch(digits) and not self._general.fullmatch(rest)):
+            return digits
+        return rest
 
     def is_national(self, dialled: str) -> bool:
-        """Whether what is dialled there can be nothing but the digits of a number of its plan."""
+        """Whether what is dialled there cannot be meant to begin with a country code."""
         is_abroad = self._abroad is not None and self._abroad.match(dialled) is not None
-        return not (is_abroad or dialled.startswith(self._code) or self.is_prefixed(dialled))
+        return not (is_abroad or dialled.startswith(self._code))
 
     def _match(self, digits: str) -> re.Match[str] | None:
         length = len(digits)
@@ -77,8 +90,9 @@ class Region:
             for name, kind in kinds
             if kind is not None and length in kind.possible_length
         ]
-        general = self._plan.general_desc.national_number_pattern
-        return re.compile(rf"(?=(?:{general})\Z)(?:{'|'.join(patterns)})" if patterns else r"(?!)")
+        return re.compile(
+            rf"(?=(?:{self._general.pattern})\Z)(?:{'|'.join(patterns)})" if patterns else r"(?!)"
+        )
 
 
 class Numbering:
@@ -121,11 +135,9 @@ class Numbering:
     def nearest(self, digits: str) -> tuple[Region, str] | None:
         """A number that there is, with as many as possible of the first digits; and its region."""
         for like in self._alike(digits):
-            if self.main.is_prefixed(like):
-                parsed = phonenumbers.parse(f"+{self.code}{like}")
-                like = phonenumbers.national_significant_number(parsed)
-            if (region := self.region_of(like)) is not None and region.has(like):
-                return region, like
+            number = self.main.strip(like)
+            if (region := self.region_of(number)) is not None and region.has(number):
+                return region, number
         return None
 
     def _alike(self, digits: str) -> Iterator[str]:
