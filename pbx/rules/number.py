@@ -36,10 +36,12 @@ def _to_e164(text: str, country: str) -> str:
         return _international(digits)
     if not _are_digits(digits):
         return ""
-    here, abroad = parse_number(digits, country), parse_number(f"+{digits}")
-    for number in (here, abroad):
-        if number is not None and exists(number):
-            return _possible(number)
+    here = parse_number(digits, country)
+    if here is not None and exists(here):
+        return _possible(here)
+    abroad = parse_number(f"+{digits}")
+    if abroad is not None and exists(abroad):
+        return _possible(abroad)
     return _possible(here) or _possible(abroad)
 
 
