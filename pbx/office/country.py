@@ -87,7 +87,7 @@ def _place(e164: str) -> tuple[str | None, str]:
 
 def _country(plans: Numbering, digits: str) -> str | None:
     region = plans.region_of(digits)
-    if region is not None and region.has(digits):
+    if region is not None and region.match(digits):
         return None if region.is_premium(digits) else region.name
     like = plans.nearest(digits)
     if like is None:

@@ -15,6 +15,7 @@ from phonenumbers.phonemetadata import PhoneMetadata
 FILLING: Final = "2345678901234567"  # digits that follow a prefix in most plans
 NEAREST_LENGTHS: Final = 4
 SHORTEST_PREFIX: Final = 2
+NOTHING: Final = re.compile(r"(?!)")
 PREMIUM: Final = "premium_rate"
 KINDS: Final = (  # premium numbers before all: some have two kinds
     PREMIUM,
@@ -45,12 +46,13 @@ class Region:
         self._plan = plan
         self._existing: dict[int, re.Pattern[str]] = {}  # by length
 
-    def has(self, digits: str) -> bool:
-        """Whether there is such a number."""
-        return self._match(digits) is not None
+    def match(self, digits: str) -> re.Match[str] | None:
+        """A number that there is; the only group has the premium numbers."""
+        existing = self._existing.get(len(digits)) or self._compile(len(digits))
+        return existing.fullmatch(digits)
 
     def is_premium(self, digits: str) -> bool:
-        found = self._match(digits)
+        found = self.match(digits)
         return found is not None and found.lastindex is not None
 
     def strip(self, digits: str) -> str:
@@ -74,25 +76,18 @@ class Region:
         is_abroad = self._abroad is not None and self._abroad.match(dialled) is not None
         return not (is_abroad or dialled.startswith(self._code))
 
-    def _match(self, digits: str) -> re.Match[str] | None:
-        length = len(digits)
-        if length not in self.lengths:
-            return None
-        if length not in self._existing:
-            self._existing[length] = self._compile(length)
-        return self._existing[length].fullmatch(digits)
-
     def _compile(self, length: int) -> re.Pattern[str]:
-        """All numbers of a length in one pattern, whose only group has the premium numbers."""
+        """All numbers of a length in one pattern."""
         kinds = [(name, getattr(self._plan, name)) for name in KINDS]
         patterns = [
             f"({kind.national_number_pattern})" if name == PREMIUM else kind.national_number_pattern
             for name, kind in kinds
             if kind is not None and length in kind.possible_length
         ]
-        return re.compile(
-            rf"(?=(?:{self._general.pattern})\Z)(?:{'|'.join(patterns)})" if patterns else r"(?!)"
-        )
+        text = rf"(?=(?:{self._general.pattern})\Z)(?:{'|'.join(patterns)})"
+        is_empty = length not in self.lengths or not patterns
+        self._existing[length] = NOTHING if is_empty else re.compile(text)
+        return self._existing[length]
 
 
 class Numbering:
@@ -121,14 +116,14 @@ class Numbering:
     def has(self, digits: str) -> bool:
         """Whether there is such a number."""
         region = self.region_of(digits)
-        return region is not None and region.has(digits)
+        return region is not None and region.match(digits) is not None
 
     def region_of(self, digits: str) -> Region | None:
         """The region of a number; a code that only one region has is that region's, a number or not."""
         if len(self._regions) == 1:
             return self.main
         for region in self._regions if self._first.match(digits) else self._without_first:
-            if region.first.match(digits) if region.first is not None else region.has(digits):
+            if region.first.match(digits) if region.first is not None else region.match(digits):
                 return region
         return None
 
@@ -136,7 +131,7 @@ class Numbering:
         """A number that there is, with as many as possible of the first digits; and its region."""
         for like in self._alike(digits):
             number = self.main.strip(like)
-            if (region := self.region_of(number)) is not None and region.has(number):
+            if (region := self.region_of(number)) is not None and region.match(number):
                 return region, number
         return None
 
