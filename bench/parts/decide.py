@@ -152,6 +152,9 @@ def kinds(office, count):
         "a group of ten": [lambda at=at: decide_inbound(office, world, outside(at), "98") for at in calls],
         "ten that forward": [lambda at=at: decide_inbound(office, world, outside(at), "99") for at in calls],
         "outside": [lambda at=at: decide_dialled(office, world, phone(at), f"8{at:07}") for at in calls],
+        "in no plan": [
+            lambda at=at: decide_dialled(office, world, phone(at), f"+441{at:09}") for at in calls
+        ],
         "abroad": [lambda at=at: decide_dialled(office, world, phone(at), f"+84938{at:06}") for at in calls],
     }
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from pbx.office.prefixes import Prefixes
 from pbx.office.values import NUMBER_PATTERN, Hidden, Many
 
 
@@ -12,11 +13,11 @@ class Blocked:
 
     numbers: Annotated[tuple[str, ...], Many(NUMBER_PATTERN, limit=10_000)] = ()
     _whole: Annotated[frozenset[str], Hidden()] = field(init=False, repr=False, compare=False)
-    _begun: Annotated[frozenset[str], Hidden()] = field(init=False, repr=False, compare=False)
+    _begun: Annotated[Prefixes[str], Hidden()] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         whole = frozenset(each for each in self.numbers if not each.endswith("*"))
-        begun = frozenset(each[:-1] for each in self.numbers if each.endswith("*"))
+        begun = Prefixes((each[:-1], each) for each in self.numbers if each.endswith("*"))
         object.__setattr__(self, "_whole", whole)
         object.__setattr__(self, "_begun", begun)
 
@@ -26,7 +27,4 @@ class Blocked:
 
     def beginning_of(self, text: str) -> str:
         """The entry with a `*` that a number, as it is written, begins with; "" = none."""
-        if not self._begun:
-            return ""
-        lengths = range(len(text), -1, -1)
-        return next((f"{text[:end]}*" for end in lengths if text[:end] in self._begun), "")
+        return self._begun.longest(text) or ""

@@ -1,15 +1,18 @@
 """Where an extension may call, how, and what it shows there."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from pbx.office.country import country_of
+from pbx.office.country import country_of, national_digits
+from pbx.office.prefixes import Prefixes
 from pbx.office.values import (
     DIGITS,
     E164,
     NAME,
     Country,
+    Hidden,
     Many,
     Named,
     NotAllowedError,
@@ -70,13 +73,31 @@ class OutboundRule:
     dial_plan: tuple[DialPlanRow, ...] = ()
     countries: Annotated[tuple[AllowedCountry, ...], Named("country", by="country")] = ()
     caller_id_plan: tuple[CallerIdPlanRow, ...] = ()
+    _ranges: Annotated[Prefixes[AllowedCountry], Hidden()] = field(init=False, repr=False, compare=False)
+    _countries: Annotated[Mapping[str | None, AllowedCountry], Hidden()] = field(
+        init=False, repr=False, compare=False
+    )
+    _shown: Annotated[Mapping[str | None, Prefixes[CallerIdPlanRow]], Hidden()] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        ranges = Prefixes((row.country, row) for row in self.countries if row.country.startswith("+"))
+        shown = {
+            country: Prefixes((row.prefix, row) for row in self.caller_id_plan if row.country == country)
+            for country in {row.country for row in self.caller_id_plan}
+        }
+        object.__setattr__(self, "_ranges", ranges)
+        object.__setattr__(self, "_countries", {row.country: row for row in reversed(self.countries)})
+        object.__setattr__(self, "_shown", shown)
 
     def row_for(self, number: str) -> AllowedCountry | None:
         """What allows an E.164 number: the longest range that it is in, else its country."""
-        ranges = [
-            row for row in self.countries if row.country.startswith("+") and number.startswith(row.country)
-        ]
-        if ranges:
-            return max(ranges, key=lambda row: len(row.country))
-        country = country_of(number)
-        return next((row for row in self.countries if row.country == country), None)
+        return self._ranges.longest(number) or self._countries.get(country_of(number))
+
+    def caller_id_row(self, number: str) -> CallerIdPlanRow | None:
+        """The row of the caller-ID plan with the longest prefix that a callee's E.164 number begins with."""
+        if not self._shown:
+            return None
+        rows = self._shown.get(country_of(number))
+        return rows.longest(national_digits(number)) if rows is not None else None

@@ -15,6 +15,7 @@ from pbx.office.line import Line
 from pbx.office.member import Member
 from pbx.office.number import Number
 from pbx.office.outbound_rule import OutboundRule
+from pbx.office.prefixes import Prefixes
 from pbx.office.rate import Rate
 from pbx.office.room import Room
 from pbx.office.settings import Settings
@@ -35,7 +36,7 @@ class _Index:
     groups: Mapping[str, Group]
     rooms: Mapping[str, Room]
     lines: Mapping[str, Line]
-    rates: Mapping[str, Rate]
+    rates: Prefixes[Rate]
     assigned: Mapping[str, Extension]
     mapped: Mapping[str, Extension]
 
@@ -76,7 +77,7 @@ class Office:
             groups=MappingProxyType({group.key: group for group in self.groups}),
             rooms=MappingProxyType({room.key: room for room in self.rooms}),
             lines=MappingProxyType({line.name: line for line in self.lines}),
-            rates=MappingProxyType({rate.prefix: rate for rate in self.rates}),
+            rates=Prefixes((rate.prefix, rate) for rate in self.rates),
             assigned=MappingProxyType({each.assignee: each for each in reversed(self.extensions)}),
             mapped=MappingProxyType({each.incoming.gateway: each for each in reversed(self.extensions)}),
         )
@@ -122,9 +123,9 @@ class Office:
     def line(self, name: str) -> Line | None:
         return self._index.lines.get(name)
 
-    def rate(self, prefix: str) -> Rate | None:
-        """The rate of exactly this prefix."""
-        return self._index.rates.get(prefix)
+    def rate(self, e164: str) -> Rate | None:
+        """The rate of the longest prefix that a number begins with."""
+        return self._index.rates.longest(e164)
 
     def extension_of(self, email: str) -> Extension | None:
         """The first extension that is a member's."""

@@ -1,9 +1,8 @@
 """Who an outside callee is shown (product §3): never a number that is not ours to show."""
 
-from pbx.office.country import country_of, national_digits
 from pbx.office.extension import Extension
 from pbx.office.gateway import Gateway
-from pbx.office.outbound_rule import CallerIdPlanRow, OutboundRule
+from pbx.office.outbound_rule import OutboundRule
 from pbx.office.snapshot import Office
 from pbx.office.trunk import Trunk
 from pbx.rules.decision import Shown
@@ -27,26 +26,17 @@ def choose(
     office: Office, world: World, extension: Extension | None, rule: OutboundRule | None, number: str
 ) -> tuple[str, str]:
     """The number shown to the callee `number`, and why: caller-ID plan, extension, the office's first."""
-    row = plan_row(rule, number) if rule is not None else None
+    row = rule.caller_id_row(number) if rule is not None else None
     if rule is not None and row is not None and may_show(office, world, extension, row.number):
         where = f"{row.country} {row.prefix}".strip()
         return row.number, f'{row.number} is shown: caller-ID plan of outbound rule "{rule.name}" for {where}'
     if extension is not None:
         mode = extension.caller_id.mode
         wanted = _by_mode(office, world, extension)
-        if may_show(office, world, extension, wanted):
+        if wanted:
             turns = ": another one each time" if mode == "random" else ""
             return wanted, f"{wanted} is shown: caller ID of {extension.key} ({mode}{turns})"
     return _first(office)
-
-
-def plan_row(rule: OutboundRule, number: str) -> CallerIdPlanRow | None:
-    """The row of the caller-ID plan with the longest prefix that a callee's number begins with."""
-    if not rule.caller_id_plan:
-        return None
-    country, digits = country_of(number), national_digits(number)
-    fitting = [row for row in rule.caller_id_plan if row.country == country and digits.startswith(row.prefix)]
-    return max(fitting, key=lambda row: len(row.prefix), default=None)
 
 
 def callback(office: Office, world: World, extension: Extension | None) -> tuple[str, str]:
@@ -108,9 +98,10 @@ def present_passed_on(
 
 
 def _by_mode(office: Office, world: World, extension: Extension) -> str:
+    """The number of an extension's settings; "" = none that may be shown."""
     caller_id = extension.caller_id
     if caller_id.mode == "fixed":
-        return caller_id.number
+        return caller_id.number if may_show(office, world, extension, caller_id.number) else ""
     allowed = [each for each in caller_id.assigned if may_show(office, world, extension, each)]
     if caller_id.mode == "assigned":
         return caller_id.number if caller_id.number in allowed else next(iter(allowed), "")

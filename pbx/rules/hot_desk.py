@@ -47,13 +47,10 @@ def phones_of(office: Office, world: World, extension: Extension) -> tuple[str, 
     then no other calls come there, and who calls the desk back finds it. And the hot-desk phones where its
     member is logged in.
     """
-    names: list[str] = []
-    for device in extension.devices:
-        if not device.ring:
-            continue
-        login = login_at(office, world, extension, device.username)
-        if login is None or login[1] is extension or not extension.assignee:
-            names.append(device.username)
+    names = [device.username for device in extension.devices if device.ring]
+    if extension.hot_desking and extension.assignee:
+        logins = [(name, login_at(office, world, extension, name)) for name in names]
+        names = [name for name, login in logins if login is None or login[1] is extension]
     if extension.assignee and office.extension_of(extension.assignee) is extension:
         for username in world.phones_of(extension.assignee):
             found = office.device(username)

@@ -4,10 +4,10 @@ import re
 from functools import lru_cache
 from typing import Final
 
-import phonenumbers
-from phonenumbers import ValidationResult
+from phonenumbers import PhoneNumber, national_significant_number
 
-from pbx.office.country import parse_number
+from pbx.office.country import exists, parse_number
+from pbx.office.numbering import numbering
 from pbx.office.outbound_rule import DialPlanRow, OutboundRule
 from pbx.office.settings import Settings
 
@@ -36,10 +36,11 @@ def _to_e164(text: str, country: str) -> str:
         return _international(digits)
     if not _are_digits(digits):
         return ""
-    here, abroad = parse_number(digits, country), parse_number(f"+{digits}")
-    if here is not None and phonenumbers.is_valid_number(here):
+    here = parse_number(digits, country)
+    if here is not None and exists(here):
         return _possible(here)
-    if abroad is not None and phonenumbers.is_valid_number(abroad):
+    abroad = parse_number(f"+{digits}")
+    if abroad is not None and exists(abroad):
         return _possible(abroad)
     return _possible(here) or _possible(abroad)
 
@@ -78,7 +79,7 @@ def read_dialled(settings: Settings, rule: OutboundRule | None, dialled: str) ->
 def _national(digits: str, country: str) -> str:
     number = parse_number(digits, country)
     # In some plans almost everything is possible; what looks like a key has to be a number that there is.
-    if number is None or (KEY_SHAPE.fullmatch(digits) and not phonenumbers.is_valid_number(number)):
+    if number is None or (KEY_SHAPE.fullmatch(digits) and not exists(number)):
         return ""
     return _possible(number)
 
@@ -95,14 +96,14 @@ def _matches(row: DialPlanRow, digits: str) -> bool:
     )
 
 
-def _possible(number: phonenumbers.PhoneNumber | None) -> str:
+def _possible(number: PhoneNumber | None) -> str:
     """E.164; "" for a length that its country does not have, or has only without the area code."""
-    if number is None or (
-        phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE
-    ):
+    plans = numbering(number.country_code or 0) if number is not None else None
+    if number is None or plans is None:
         return ""
-    made = f"+{number.country_code}{phonenumbers.national_significant_number(number)}"
-    return made if len(made) <= 16 else ""
+    digits = national_significant_number(number)
+    made = f"+{plans.code}{digits}"
+    return made if plans.is_possible(digits) and len(made) <= 16 else ""
 
 
 def _are_digits(text: str) -> bool:

@@ -20,10 +20,11 @@ def ask(rules: Iterable[Callable[[Facts], Opinion]], facts: Facts) -> tuple[Opin
     remarks: list[str] = []
     for rule in rules:
         opinion = rule(facts)
-        if isinstance(opinion, str):
-            remarks.append(opinion)
-        elif opinion is not None:
+        if opinion is None:
+            continue
+        if not isinstance(opinion, str):
             return opinion, tuple(remarks)
+        remarks.append(opinion)
     return None, tuple(remarks)
 
 

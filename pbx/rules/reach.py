@@ -153,8 +153,8 @@ def together(found: Iterable[tuple[str, Ring | Reject]], what: str) -> Ring | Re
         found: who, and how he is reached.
         what: why they ring, as the beginning of a sentence.
     """
-    devices: dict[str, None] = {}
-    outside: dict[Outside, None] = {}
+    devices: list[str] = []
+    outside: list[Outside] = []
     remarks: list[str] = []
     ringing: list[str] = []
     statuses: set[int] = set()
@@ -166,11 +166,12 @@ def together(found: Iterable[tuple[str, Ring | Reject]], what: str) -> Ring | Re
             continue
         remarks.append(each.why)
         ringing.append(who)
-        devices |= dict.fromkeys(each.devices)
-        outside |= dict.fromkeys(each.outside)
+        devices += each.devices
+        outside += each.outside
     if ringing:
         why = f"{what}: {listed(ringing)}"
-        return Ring(tuple(devices), None, why, outside=tuple(outside), because=tuple(remarks))
+        legs = tuple(dict.fromkeys(outside))
+        return Ring(tuple(dict.fromkeys(devices)), None, why, outside=legs, because=tuple(remarks))
     nobody = busy if statuses == {486} else away
     return after(tuple(remarks), nobody(f"{what}, and nobody rings"))
 

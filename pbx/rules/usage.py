@@ -28,10 +28,7 @@ def month_of(when: datetime, timezone: str) -> str:
 
 def rate_of(office: Office, number: str) -> Rate:
     """The rate of the longest prefix of an E.164 number; without one a call costs nothing."""
-    for length in range(len(number), 0, -1):
-        if (rate := office.rate(number[:length])) is not None:
-            return rate
-    return FREE
+    return office.rate(number) or FREE
 
 
 def begun(rate: Rate, seconds: float) -> int:
