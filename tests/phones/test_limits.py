@@ -57,7 +57,7 @@ def test_calls_beyond_the_limit_are_turned_away_and_those_that_are_up_stay(serve
     assert (result.successful, result.failed) == (5, CALLS - 5), result
     assert "503" in result.errors
     assert server.status()["refused"]["calls"] == CALLS - 5
-    assert lines(server) == ["turning new calls away: limits.calls = 5 are in progress"]
+    assert lines(server)[0] == "turning new calls away: limits.calls = 5 are in progress"
     result = call(server, tmp_path / "few", 5, rate=100, hold_ms=500)
     assert (result.successful, result.failed) == (5, 0), result
     wait_until("the log says that it is over", lambda: len(lines(server)) == 2)
@@ -73,7 +73,7 @@ def test_calls_faster_than_the_brake_are_turned_away_but_no_emergency_call(serve
     assert result.successful >= 2
     assert (result.successful, result.failed) == (CALLS - refused, refused), result
     assert lines(server)[0] == "turning new calls away: more than limits.calls_per_second = 2"
-    statuses = {number: dial(server, number, 10) for number in ("7777", "112")}
+    statuses = {number: dial(server, number, 30) for number in ("7777", "112")}
     assert 503 in statuses["7777"]
     assert set(statuses["112"]) == {404}  # there are no trunks: nowhere to go, but not for the limit
 
