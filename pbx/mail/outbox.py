@@ -256,16 +256,15 @@ class Mailer:
 
     def _look(self) -> None:
         """See whether something is due."""
-        is_idle = not self._connections and not self._opening
-        if self._post is None or self._is_stopping or self._is_looking:
-            return
-        if is_idle and 0 < self._retry_at - self._wall() <= LONGEST_WAIT_S:  # else the clock was set back
+        if self._post is None or self._is_stopping or self._is_looking or self._is_paused():
             return
         looked: Deferred[None] = ensureDeferred(self._look_and_open())
         looked.addErrback(lambda failure: log.failure("mail", failure))
 
     async def _look_and_open(self) -> None:
         await self._fetch()
+        if self._is_paused():  # since the database was asked
+            self._give_back_queue()
         wanted = min(CONNECTIONS, len(self._queue))
         while not self._is_stopping and len(self._connections) + self._opening < wanted:
             self._opening += 1
@@ -313,17 +312,26 @@ class Mailer:
             self._wake()
 
     def _trouble(self, words: str) -> None:
-        """The server takes nothing: all that is due waits, whosever turn it is."""
-        self._failures += 1
-        now, wait = self._wall(), wait_before(self._failures)
-        self._retry_at = now + wait
+        """The server takes nothing: all that is due waits, whosever turn it is.
+
+        In a pause nothing is opened. So who fails in one was there before it began: it is the same trouble.
+        """
+        now = self._wall()
+        if not self._is_paused():
+            self._failures += 1
+            self._retry_at = now + wait_before(self._failures)
+        until = self._retry_at
         if words != self._said:
             log.error("mail is not sent: {words}", words=words)
             self._said = words
         self._give_back_queue()
         if not self._is_stopping:
-            put_off = self._in_thread(lambda: self._outbox.delay(now, now + wait, now - GIVE_UP_S, words))
+            put_off = self._in_thread(lambda: self._outbox.delay(now, until, now - GIVE_UP_S, words))
             put_off.addErrback(self._expected)
+
+    def _is_paused(self) -> bool:
+        """The server is left alone (not when the clock was set back)."""
+        return 0 < self._retry_at - self._wall() <= LONGEST_WAIT_S
 
     def _give_back_queue(self) -> None:
         while self._queue:

@@ -14,7 +14,7 @@ from tests.phones.support.ports import Ports
 from tests.phones.support.sip_client import SipClient
 
 ROOT = Path(__file__).parents[2]
-START_S, STOP_S = 60.0, 20.0
+START_S, STOP_S = 60.0, 60.0
 
 CONFIG = """\
 [server]

@@ -17,6 +17,7 @@ class RudeServer:
         self.heard: list[bytes] = []
         self.visits = 0
         self._script = script
+        self._plays: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -28,7 +29,8 @@ class RudeServer:
             except OSError:
                 return
             self.visits += 1
-            threading.Thread(target=self._play, args=(connection,), daemon=True).start()
+            self._plays.append(threading.Thread(target=self._play, args=(connection,), daemon=True))
+            self._plays[-1].start()
 
     def _play(self, connection: socket.socket) -> None:
         try:
@@ -45,6 +47,11 @@ class RudeServer:
                         time.sleep(step)
         except OSError:
             pass  # cut by the client, as the test wants
+
+    def wait(self) -> None:
+        """Until every connection has been played to its end."""
+        for each in self._plays:
+            each.join()
 
     def close(self) -> None:
         self._listener.close()

@@ -1,8 +1,10 @@
-"""The outbox's sender in a process of its own, as the core runs it; a minute of its clock is half a second.
+"""The outbox's sender in a process of its own, as the core runs it.
 
-Usage: sender.py DATABASE-URL SERVER-URL CA-FILE [TOKEN-COMMAND ...]. It ends with its standard input.
+Usage: sender.py DATABASE-URL SERVER-URL CA-FILE OPTIONS-AS-JSON [TOKEN-COMMAND ...]. It ends with its
+standard input. Options: "clock", how many times too fast its clock goes, and what `Patience` has.
 """
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -23,17 +25,20 @@ from pbx.net.tls import TrustedServers  # noqa: E402
 from pbx.store.outbox import Outbox  # noqa: E402
 from pbx.store.store import open_store  # noqa: E402
 
-URL, SERVER, CA, *TOKEN = sys.argv[1:]
+URL, SERVER, CA, OPTIONS, *TOKEN = sys.argv[1:]
+CLOCK, PATIENCE = (options := json.loads(OPTIONS)).pop("clock"), options
 BEGIN = time.time()
 
 
 def wall() -> float:
-    return BEGIN + (time.time() - BEGIN) * 120
+    return BEGIN + (time.time() - BEGIN) * CLOCK
 
 
 class Owner(Protocol):
     def connectionLost(self, reason):  # noqa: N802
-        mailer.stop().addCallback(lambda _: reactor.stop())
+        stopped = mailer.stop()
+        print("ends", flush=True)
+        stopped.addCallback(lambda _: reactor.stop())
 
 
 reactor.seconds = time.monotonic
@@ -44,7 +49,9 @@ post = Post(
     parse_server(SERVER),
     TrustedServers(Path(CA) if CA else None, "mail.trusted_ca"),
     TOKEN,
-    Patience(connect_s=5.0, reply_s=2.0, block_s=2.0, end_s=2.0, close_s=0.5),
+    Patience(
+        **{"connect_s": 30.0, "reply_s": 30.0, "block_s": 30.0, "end_s": 30.0, "close_s": 0.5} | PATIENCE
+    ),
 )
 mailer = Mailer(
     reactor,
@@ -54,7 +61,7 @@ mailer = Mailer(
     "pbx@acme.example",
     SystemEntropy(),
     wall,
-    Pace(look_s=0.05, retry_s=0.1, stop_s=5.0),
+    Pace(look_s=0.05, retry_s=0.1, stop_s=30.0),
 )
 reactor.callWhenRunning(mailer.start)
 reactor.callWhenRunning(stdio.StandardIO, Owner())

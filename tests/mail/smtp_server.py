@@ -1,7 +1,7 @@
 """A real SMTP server (aiosmtpd) in a process of its own, which can be told to be difficult.
 
 Usage: smtp_server.py FOLDER OPTIONS-AS-JSON. It prints its port. Mail it takes is in FOLDER as NUMBER.eml,
-what else it is told as lines of JSON in FOLDER/seen.
+what else it is told as lines of JSON in FOLDER/seen. If it "thinks", its answer waits for FOLDER/has-thought.
 """
 
 import asyncio
@@ -60,11 +60,13 @@ class Handler:
         if OPTIONS.get("die") == "before taking":
             os._exit(9)
         number = len(list(FOLDER.glob("*.eml"))) + 1
-        (FOLDER / f"{number}.eml").write_bytes(envelope.original_content)
+        (FOLDER / "new").write_bytes(envelope.original_content)
+        (FOLDER / "new").rename(FOLDER / f"{number}.eml")  # who sees it sees all of it
         note(taken=number, to=envelope.rcpt_tos)
         if OPTIONS.get("die") == "after taking":
             os._exit(9)
-        await asyncio.sleep(OPTIONS.get("slow", 0))
+        while OPTIONS.get("thinks") and not (FOLDER / "has-thought").exists():
+            await asyncio.sleep(0.02)
         return f"250 2.0.0 Queued as {number}"
 
 

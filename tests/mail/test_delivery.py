@@ -1,11 +1,11 @@
 """Mail arrives at a real SMTP server, once, whatever happens on the way."""
 
-import signal
 import time
 
 import pytest
 
-from tests.mail.world import MP3, World
+from tests.mail.rude_server import RudeServer
+from tests.mail.world import MP3, SOON_S, World
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_server_that_dies_in_mid_transfer_gets_it_again_once(world, moment):
     world.recording.write_bytes(MP3 * 80)  # 8 MB: more than sockets hold
     world.put(attach=True)
     world.send()
-    server.wait(20)
+    server.wait(SOON_S)
     world.serve()
     world.wait(lambda: world.state() == "sent")
     assert len(world.mails()) == 1
@@ -176,7 +176,7 @@ def test_a_server_that_always_dies_of_a_message_gets_it_no_more_than_three_times
     world.put()
     world.send()
     for _ in range(2):
-        server.wait(20)
+        server.wait(SOON_S)
         server = world.serve(die="after taking")
     world.wait(lambda: world.state() == "refused")
     assert len(world.mails()) == 3
@@ -184,22 +184,27 @@ def test_a_server_that_always_dies_of_a_message_gets_it_no_more_than_three_times
     assert "3 times now, it is not sent again" in world.row().words
 
 
+READS_NO_TEXT = [b"220 mx\r\n", None, b"250 mx\r\n", *[None, b"250 ok\r\n"] * 2, None, b"354 go\r\n", SOON_S]
+
+
 def test_killed_before_the_whole_message_is_out_and_started_again(world):
-    server = world.serve()
-    server.send_signal(signal.SIGSTOP)  # takes connections, by the kernel, and says nothing
+    stuck = RudeServer(READS_NO_TEXT)
+    world.recording.write_bytes(MP3 * 80)  # 8 MB: more than sockets hold
     world.put(attach=True)
-    sender = world.send()
-    time.sleep(0.5)
+    sender = world.send(f"smtp://127.0.0.1:{stuck.port}")
+    world.wait(lambda: b"DATA\r\n" in stuck.heard)
     sender.kill()
-    server.send_signal(signal.SIGCONT)
+    sender.wait()
+    stuck.close()
     assert world.state() == "waiting"
+    world.serve()
     world.send()
     world.wait(lambda: world.state() == "sent")
     assert len(world.mails()) == 1
 
 
 def test_killed_while_the_server_makes_up_its_mind(world):
-    server = world.serve(slow=1.5)
+    server = world.serve(thinks=True)
     world.put(1)
     sender = world.send()
     world.wait(lambda: len(world.mails()) == 1)
@@ -238,9 +243,11 @@ def test_killed_again_and_again_nothing_is_lost(world):
 
 
 def test_stopped_in_order_while_the_server_makes_up_its_mind_it_waits_for_the_answer(world):
-    world.serve(slow=1.0)
+    world.serve(thinks=True)
     world.put(1)
     sender = world.send()
     world.wait(lambda: len(world.mails()) == 1)
-    world.end(sender)
+    world.tell_to_end(sender)
+    (world.taken / "has-thought").touch()
+    assert sender.wait(SOON_S) == 0
     assert world.state() == "sent"

@@ -2,6 +2,7 @@
 
 import email
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,8 @@ from pbx.store.outbox import Outbox, OutboxRow
 from pbx.store.store import open_store
 
 HERE = Path(__file__).parent
-SOON_S = 20.0
+SOON_S = 60.0
+MINUTE_IN_HALF_A_SECOND = 120
 AT = datetime(2026, 3, 28, 17, 5, tzinfo=UTC)
 MP3 = bytes(range(256)) * 400 + b"\r\n.\r\n..\n.\n"
 FACTS = NewVoicemail(Party("+6598765432", "Zoë"), Extension("100", "Ann"), AT, 75)
@@ -36,14 +38,18 @@ class World:
         self.log = folder / "log"
         self.recording = folder / "voicemail.mp3"
         self.recording.write_bytes(MP3)
-        self.port = 0
+        # Held, so that it is nobody else's while the server is down; only who listens keeps others from it.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port: int = self._held.getsockname()[1]
         self._certificate: tuple[str, str] | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
 
     # the server
 
     def serve(self, **options: object) -> "subprocess.Popen[bytes]":
-        """Start the mail server; on its old port, if it had one."""
+        """Start the mail server, always on the same port."""
         command = [sys.executable, str(HERE / "smtp_server.py"), str(self.taken)]
         server = subprocess.Popen(
             [*command, json.dumps({"port": self.port, **options})],
@@ -52,7 +58,7 @@ class World:
         )
         self._processes.append(server)
         assert server.stdout is not None
-        self.port = int(server.stdout.readline())
+        assert server.stdout.readline() == b"%d\n" % self.port
         return server
 
     @property
@@ -96,11 +102,32 @@ class World:
 
     # its sender
 
-    def send(self, server: str = "", ca: str = "", token: tuple[str, ...] = ()) -> "subprocess.Popen[bytes]":
-        """Start the sender; `server` with {port} in it."""
-        url = (server or "smtp://127.0.0.1:{port}").format(port=self.port)
+    def send(
+        self,
+        server: str = "smtp://127.0.0.1:{port}",
+        ca: str = "",
+        token: tuple[str, ...] = (),
+        clock: int = MINUTE_IN_HALF_A_SECOND,
+        **patience: float,
+    ) -> "subprocess.Popen[bytes]":
+        """Start the sender.
+
+        Args:
+            server: its URL, with {port} in it.
+            clock: how many times too fast the sender's goes. At 0 it stands: each mail is tried once.
+            patience: of `Patience`, where it shall be little.
+        """
+        options = json.dumps({"clock": clock, **patience})
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "sender.py"), self.url, url, ca, *token],
+            [
+                sys.executable,
+                str(HERE / "sender.py"),
+                self.url,
+                server.format(port=self.port),
+                ca,
+                options,
+                *token,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log.open("ab"),
@@ -110,10 +137,16 @@ class World:
         assert process.stdout.readline() == b"up\n", self.log.read_text()
         return process
 
+    def tell_to_end(self, process: "subprocess.Popen[bytes]") -> None:
+        """The sender has begun to stop in order."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        assert process.stdout.readline() == b"ends\n", self.log.read_text()
+
     def end(self, process: "subprocess.Popen[bytes]") -> None:
         """Stop the sender in order."""
-        assert process.stdin is not None
-        process.stdin.close()
+        self.tell_to_end(process)
         assert process.wait(SOON_S) == 0, self.log.read_text()
 
     def wait(self, is_so: Callable[[], bool]) -> None:
@@ -135,4 +168,5 @@ class World:
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     stream.close()
+        self._held.close()
         self.store.close()

@@ -9,7 +9,7 @@ import pytest
 from pbx.media.files import STOP_S, Files
 from pbx.store.sound_files import repair
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 SECOND = np.arange(8_000, dtype=np.int16)
 
 

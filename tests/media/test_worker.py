@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
@@ -313,9 +312,7 @@ def test_interrupts_are_the_cores_business(worker):
 def test_when_the_core_dies_the_worker_ends():
     worker = Process()
     worker.settle()
-    start = monotonic()
-    assert worker.end() == 0
-    assert monotonic() - start < PATIENCE_S
+    assert worker.end() == 0  # else it is killed after some time, and that raises
 
 
 def test_a_pair_is_free_when_neither_port_is_anybodys(phones):

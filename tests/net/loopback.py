@@ -96,7 +96,7 @@ class Echo:
         """When `count` notes of these kinds are there; the last one comes back."""
         done = defer.Deferred()
         self.waiting.append((kinds, count, done))
-        return done.addTimeout(15, reactor)
+        return done.addTimeout(60, reactor)
 
 
 class Server:
@@ -137,10 +137,10 @@ class Phone(protocol.Protocol):
         done = defer.Deferred()
         self._wanted = (text, done)
         self.dataReceived(b"")
-        return done.addTimeout(15, reactor)
+        return done.addTimeout(60, reactor)
 
     def until_gone(self):
-        return self._gone.addTimeout(15, reactor)
+        return self._gone.addTimeout(60, reactor)
 
     async def ask(self, data=None):
         """Send a message, and wait for the answer's end."""
@@ -170,7 +170,7 @@ class UdpPhone(protocol.DatagramProtocol):
         done = defer.Deferred()
         self._wanted = (count, done)
         self._look()
-        return done.addTimeout(15, reactor)
+        return done.addTimeout(60, reactor)
 
     def _look(self):
         if self._wanted is not None and len(self.heard) >= self._wanted[0]:
@@ -181,8 +181,8 @@ class UdpPhone(protocol.DatagramProtocol):
 async def connect(port, host=LOOPBACK, tls=None):
     creator = protocol.ClientCreator(reactor, Phone)
     if tls is None:
-        return await creator.connectTCP(host, port, timeout=5)
-    return await creator.connectSSL(host, port, tls, timeout=5)
+        return await creator.connectTCP(host, port, timeout=60)
+    return await creator.connectSSL(host, port, tls, timeout=60)
 
 
 def make_tls_server(name, limits=None):

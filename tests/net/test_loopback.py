@@ -91,7 +91,7 @@ def happened(tmp_path_factory):
         ],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
     results = {}

@@ -8,6 +8,7 @@ from tests.phones.support.server import PbxServer
 from tests.phones.support.sip_client import find_challenge, sip_client
 from tests.phones.support.talk import connect, hang_up, hear_each_other
 
+SOONER_S = 25.0  # than timer B
 PROGRAMS = ["pjsua", "baresip", "linphone"]
 
 
@@ -91,7 +92,7 @@ def test_a_phone_that_dies_on_its_connection_is_gone(
     callee = workshop.registered("pjsua", pbx.account(transport))
     caller = workshop.registered("pjsua", pbx.account())
     callee.kill()
-    assert caller.wait_ended(caller.dial(callee.account.username), timeout=4) == 480
+    assert caller.wait_ended(caller.dial(callee.account.username), timeout=SOONER_S) == 480
 
 
 def test_a_phone_that_reboots_replaces_itself(pbx: PbxServer, workshop: Workshop):

@@ -82,7 +82,7 @@ def test_speech_arrives_unchanged(pbx: PbxServer, workshop: Workshop, tmp_path):
     callee = workshop.registered("pjsua", pbx.account())
     call, answered = connect(caller, callee)
     ear = callee.ear(answered)
-    callee.wait_for("4 s of sound", lambda: ear.seconds() >= 4.0, timeout=8)
+    callee.wait_for("4 s of sound", lambda: ear.seconds() >= 4.0)
     hang_up((caller, call), (callee, answered))
     heard, rate = ear.heard(0.3)
     assert rate == 16000

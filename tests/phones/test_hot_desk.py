@@ -80,7 +80,7 @@ def say(server: PbxServer, phone: Phone, code: str, *said: str) -> None:
 def test_a_member_takes_his_calls_with_him_also_over_a_crash(server: PbxServer, shop: Workshop):
     desk, other, caller = (phone_of(server, shop, number) for number in (DESK, OTHER_DESK, CY))
     refused = desk.dial(CY)
-    assert desk.wait_ended(refused, 15) == 403
+    assert desk.wait_ended(refused) == 403
     log_in(server, desk, ANN)
     call, answered = connect(desk, caller)
     assert f"sip:{ANN}@" in caller.received("INVITE ")[-1].header("From")
@@ -110,11 +110,11 @@ def test_other_phones_log_in_and_out(server: PbxServer, shop: Workshop, program:
     call = dial(desk, code)
     desk.wait_for("the question", lambda: desk.ear(call).seconds() > 1.0)
     desk.dtmf(call, PINS[BOB] + "#")
-    wait_until("the login", lambda: f"desks.example has logged in at {DESK}" in server.log_since_mark(), 15)
-    desk.wait_ended(call, 15)
+    wait_until("the login", lambda: f"desks.example has logged in at {DESK}" in server.log_since_mark())
+    desk.wait_ended(call)
     call = dial(desk, code)
-    desk.wait_ended(call, 15)
-    assert f"desks.example has logged out at {DESK}" in server.log_since_mark()
+    desk.wait_ended(call)
+    wait_until("the logout", lambda: f"desks.example has logged out at {DESK}" in server.log_since_mark())
 
 
 def test_a_wrong_pin_is_told(server: PbxServer, shop: Workshop):

@@ -55,7 +55,7 @@ def talk(shop: Workshop, server: PbxServer) -> tuple[tuple[Phone, PhoneCall], tu
     caller = shop.registered("pjsua", server.account(srtp="off"))
     callee = shop.registered("pjsua", server.account(srtp="off"))
     call, answered = connect(caller, callee)
-    wait_until("the kernel relays", lambda: audio(server) == ["kernel"], 10.0)
+    wait_until("the kernel relays", lambda: audio(server) == ["kernel"])
     return (caller, call), (callee, answered)
 
 
@@ -74,11 +74,11 @@ def test_both_hear_each_other_through_the_kernel_and_after_the_worker_died(serve
     for worker in server.media_workers():
         os.kill(worker, signal.SIGKILL)
     hear_each_other(one, other)
-    wait_until("the kernel relays for the new worker", lambda: audio(server) == ["kernel"], 15.0)
+    wait_until("the kernel relays for the new worker", lambda: audio(server) == ["kernel"])
     hear_each_other(one, other)
     assert len(ours()) == 1
     hang_up(one, other)
-    wait_until("the entry is gone", lambda: not ours(), 5.0)
+    wait_until("the entry is gone", lambda: not ours())
 
 
 def test_status_and_doctor_say_so(server, shop):
@@ -88,9 +88,9 @@ def test_status_and_doctor_say_so(server, shop):
     findings = examine(load_config(server.folder / "pbx.toml"))
     assert Finding(True, "rtp.kernel", "active: the kernel relays the audio of plain calls") in findings
     one[0].hold(one[1])
-    wait_until("the call is back in user space", lambda: "user space: on hold" in audio(server)[0], 10.0)
+    wait_until("the call is back in user space", lambda: "user space: on hold" in audio(server)[0])
     one[0].resume(one[1])
-    wait_until("the kernel relays again", lambda: audio(server) == ["kernel"], 10.0)
+    wait_until("the kernel relays again", lambda: audio(server) == ["kernel"])
     hear_each_other(one, other)
     hang_up(one, other)
 
@@ -105,7 +105,7 @@ def test_what_a_killed_server_leaves_is_removed_when_it_starts_again(place, serv
     server.kill()
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
-    wait_until("the table went with its owner", lambda: not tables(), 5.0)
+    wait_until("the table went with its owner", lambda: not tables())
     assert len(ours()) == 1
     server.serve()
     assert ours() == []
@@ -139,11 +139,11 @@ def test_a_key_pressed_in_a_call_that_the_kernel_relays_is_seen(server, shop):
     (caller, call), (callee, answered) = talk(shop, server)
     caller.dtmf(call, "*1")
     folder = server.folder / "data" / "recordings"
-    wait_until("it is being recorded", lambda: list(folder.rglob("*.part")), 8.0)
+    wait_until("it is being recorded", lambda: list(folder.rglob("*.part")))
     assert all(path.startswith("user space") for path in audio(server))
     callee.ear(answered).wait_tone(caller.tone, 1.0, start_s=callee.ear(answered).seconds())
     caller.dtmf(call, "*1")
-    wait_until("it is kept", lambda: list(folder.rglob("*.wav")), 8.0)
-    wait_until("the kernel relays again", lambda: audio(server) == ["kernel"], 10.0)
+    wait_until("it is kept", lambda: list(folder.rglob("*.wav")))
+    wait_until("the kernel relays again", lambda: audio(server) == ["kernel"])
     hear_each_other((caller, call), (callee, answered))
     hang_up((caller, call), (callee, answered))

@@ -81,15 +81,15 @@ def test_a_phone_that_subscribes_follows_its_mailbox(server: PbxServer, shop: Wo
     """`pbx voicemail delete` puts the lamp out. (baresip 1.0 subscribes in a loop before any answer came.)"""
     phone = shop.registered("pjsua", server.account(), mwi=True)
     assert isinstance(phone, PjsuaPhone)
-    wait_until("told at once", lambda: lamps(phone) == ["0/0"], 5.0)
+    wait_until("told at once", lambda: lamps(phone) == ["0/0"])
     box = Box(server, phone.account.username)
     message = box.leave("a")
     box.tell()
-    wait_until("the lamp is lit", lambda: lamps(phone)[1:] == ["1/0"], 5.0)
+    wait_until("the lamp is lit", lambda: lamps(phone)[1:] == ["1/0"])
     assert message.id in server.command("voicemail", "list", box.key)
     assert "the lamps follow" in server.command("voicemail", "delete", message.id)
-    wait_until("the lamp is out", lambda: lamps(phone)[2:] == ["0/0"], 5.0)
-    wait_until("all are taken", lambda: taken(phone) == 3, 5.0)
+    wait_until("the lamp is out", lambda: lamps(phone)[2:] == ["0/0"])
+    wait_until("all are taken", lambda: taken(phone) == 3)
     assert len(phone.received("SIP/2.0 401")) == 2  # REGISTER and SUBSCRIBE
     assert all(each.header("Subscription-State").startswith("active") for each in phone.received("NOTIFY "))
     said = [text.partition("Messages-Waiting: ")[2].split()[0] for text in phone.lamps]
@@ -106,7 +106,7 @@ def test_a_phone_that_does_not_subscribe_is_told_after_it_registers(
     box.leave("a")
     box.tell()
     phone = shop.registered(program, account)
-    wait_until("told", lambda: lamps(phone)[-1:] == ["1/0"], 8.0)
+    wait_until("told", lambda: lamps(phone)[-1:] == ["1/0"])
 
 
 def test_a_message_survives_the_servers_death(server: PbxServer, shop: Workshop):
@@ -120,4 +120,4 @@ def test_a_message_survives_the_servers_death(server: PbxServer, shop: Workshop)
     server.command("voicemail", "export", message.id, str(target))
     assert target.read_bytes() == wav(2.0)
     again = shop.registered("pjsua", phone.account, mwi=True, name="again")
-    wait_until("the lamp is lit", lambda: lamps(again) == ["1/0"], 5.0)
+    wait_until("the lamp is lit", lambda: lamps(again) == ["1/0"])

@@ -42,7 +42,7 @@ def call(server: PbxServer, folder: Path, count: int, rate: float, hold_ms: int)
     address = ("127.0.0.1", server.port)
     with SippCallee(folder / "callee", address, [callee for _, callee in pairs]):
         result = call_all(folder / "caller", address, pairs, rate=rate, hold_ms=hold_ms)
-        wait_until("all calls have ended", lambda: not server.status()["counts"]["calls"], 5.0)
+        wait_until("all calls have ended", lambda: not server.status()["counts"]["calls"])
     return result
 
 
@@ -53,14 +53,14 @@ def lines(server: PbxServer) -> list[str]:
 
 def test_calls_beyond_the_limit_are_turned_away_and_those_that_are_up_stay(serve: Serve, tmp_path: Path):
     server = serve("calls = 5")
-    result = call(server, tmp_path / "many", CALLS, rate=100, hold_ms=3000)
+    result = call(server, tmp_path / "many", CALLS, rate=100, hold_ms=8000)
     assert (result.successful, result.failed) == (5, CALLS - 5), result
     assert "503" in result.errors
     assert server.status()["refused"]["calls"] == CALLS - 5
-    assert lines(server) == ["turning new calls away: limits.calls = 5 are in progress"]
+    assert lines(server)[0] == "turning new calls away: limits.calls = 5 are in progress"
     result = call(server, tmp_path / "few", 5, rate=100, hold_ms=500)
     assert (result.successful, result.failed) == (5, 0), result
-    wait_until("the log says that it is over", lambda: len(lines(server)) == 2, 8.0)
+    wait_until("the log says that it is over", lambda: len(lines(server)) == 2)
     assert f"{CALLS - 5} INVITE refused" in lines(server)[1]
     assert server.status()["refusing"] == []
 
@@ -73,7 +73,7 @@ def test_calls_faster_than_the_brake_are_turned_away_but_no_emergency_call(serve
     assert result.successful >= 2
     assert (result.successful, result.failed) == (CALLS - refused, refused), result
     assert lines(server)[0] == "turning new calls away: more than limits.calls_per_second = 2"
-    statuses = {number: dial(server, number, 10) for number in ("7777", "112")}
+    statuses = {number: dial(server, number, 30) for number in ("7777", "112")}
     assert 503 in statuses["7777"]
     assert set(statuses["112"]) == {404}  # there are no trunks: nowhere to go, but not for the limit
 

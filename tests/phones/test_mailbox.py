@@ -59,16 +59,16 @@ def server(tmp_path_factory: pytest.TempPathFactory, letterbox: Letterbox) -> It
 def leave_message(server: PbxServer, caller: Phone, box: str, seconds: float = 1.5) -> None:
     """A message that is kept."""
     call = dial(caller, box)
-    wait_until("it is being recorded", lambda: is_recording(server, box, seconds), 15)
+    wait_until("it is being recorded", lambda: is_recording(server, box, seconds))
     caller.hangup(call)
-    wait_until("the message is kept", lambda: messages(server, box), 5)
+    wait_until("the message is kept", lambda: messages(server, box))
 
 
 def test_the_caller_hears_the_greeting_that_the_office_has_uploaded(server: PbxServer, shop: Workshop):
     caller = shop.registered("pjsua", server.account())
     call = dial(caller, OFFICES_GREETING)
     ear = caller.ear(call)
-    wait_until("the greeting", lambda: contains(ear.heard()[0], GREETING, RATE) > 0.8, 12, 0.3)
+    wait_until("the greeting", lambda: contains(ear.heard()[0], GREETING, RATE) > 0.8, poll=0.3)
     assert contains(ear.heard()[0], speech(8, 4.0, RATE), RATE) < 0.5
     caller.hangup(call)
 
@@ -84,7 +84,7 @@ def test_the_owner_speaks_a_greeting_and_the_next_caller_hears_it(
     visit = dial(owner, "*97")
     owner.wait_for("sound", lambda: owner.ear(visit).seconds() > 1.0)
     owner.dtmf(visit, "0")
-    wait_until("it is being recorded", lambda: is_recording(server, box, 3.0), 20)
+    wait_until("it is being recorded", lambda: is_recording(server, box, 3.0))
     owner.dtmf(visit, "#")
     start = owner.ear(visit).seconds()
     wait_heard(server, owner, visit, PHRASES.say("vm-greeting-menu"), start, part_s=2.0)
@@ -98,7 +98,7 @@ def test_the_owner_speaks_a_greeting_and_the_next_caller_hears_it(
     owner.answering(Answering(486))
     call = dial(caller, box)
     wait_until(
-        "the greeting", lambda: contains(caller.ear(call).heard()[0], greeting[: 2 * rate], rate) > 0.7, 10
+        "the greeting", lambda: contains(caller.ear(call).heard()[0], greeting[: 2 * rate], rate) > 0.7
     )
     caller.hangup(call)
 
@@ -132,11 +132,11 @@ def test_a_pin_is_locked_after_five_wrong_ones_from_whatever_phone(server: PbxSe
     call = dial(one, "*98")
     one.wait_for("sound", lambda: one.ear(call).seconds() > 1.0)
     one.dtmf(call, f"{LOCKED}#1111#2222#3333#")
-    one.wait_ended(call, 20)
+    one.wait_ended(call)
     visit = dial(other, "*98")
     other.wait_for("sound", lambda: other.ear(visit).seconds() > 1.0)
     other.dtmf(visit, f"{LOCKED}#4444#5555#4455#")  # the last is right
-    other.wait_ended(visit, 25)
+    other.wait_ended(visit)
     wait_said(other, visit, "too many wrong attempts")
 
 
@@ -149,7 +149,7 @@ def test_a_full_mailbox_says_so_and_its_owner_is_told_once(
         call = dial(caller, FULL)
         wait_heard(server, caller, call, PHRASES.say("vm-mailbox-full"))
         caller.wait_ended(call)
-    wait_until("the mail is there", lambda: letterbox.letters("is full"), 10)
+    wait_until("the mail is there", lambda: letterbox.letters("is full"))
     (letter,) = letterbox.letters("is full")
     assert MAIL in letter["To"]
     assert FULL in letter["Subject"]

@@ -88,7 +88,7 @@ def test_a_media_worker_that_dies_takes_no_call_with_it(own_pbx: PbxServer, work
     assert workers
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
-    wait_until("other workers", lambda: len(set(own_pbx.media_workers()) - set(workers)) == len(workers), 15)
+    wait_until("other workers", lambda: len(set(own_pbx.media_workers()) - set(workers)) == len(workers))
     start = callee.ear(answered).seconds()
     callee.ear(answered).wait_tone(caller.tone, start_s=start)
     hear_each_other((caller, call), (callee, answered), 0.8)

@@ -135,12 +135,14 @@ def test_a_call_to_ones_own_extension_rings_its_other_phones(pbx: PbxServer, wor
 def test_the_caller_is_told_that_it_rings(pbx: PbxServer, workshop: Workshop):
     """180 passes, and the answer comes after it."""
     caller, callee = (workshop.registered("pjsua", pbx.account()) for _ in range(2))
-    callee.answering(Answering(200, after_s=0.5))
+    callee.answering(Answering(180))
     call = caller.dial(callee.account.username)
     caller.wait_state(call, CallState.RINGING)
     assert call.status == 180
+    answered = callee.wait_incoming()
+    callee.answer(answered)
     caller.wait_established(call)
-    hang_up((caller, call), (callee, callee.wait_incoming()))
+    hang_up((caller, call), (callee, answered))
 
 
 def test_the_callee_sees_the_callers_name_and_number(pbx: PbxServer, workshop: Workshop):

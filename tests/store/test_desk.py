@@ -15,7 +15,7 @@ from pbx.store.store import open_store
 from pbx.store.voicemail import Counts, Mailbox, Message, Voicemail
 from tests.store.sounds import wav, write
 
-SOON = 10.0
+SOON = 60.0
 MESSAGE = Message("a", "100", "101", "Bob", "100", 1000.0, 0.0, "recording", "voicemail/100/a.wav")
 NEW = replace(MESSAGE, state="new", seconds=2.0)
 CALL = Recording("r", "call", "100", 1000.0, None, "recordings/1970-01/r.wav", 2000.0)

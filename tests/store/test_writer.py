@@ -11,7 +11,7 @@ from pbx.store.store import UnusableError
 from pbx.store.usage import ChargedLeg, OpenLeg
 from pbx.store.writer import BATCH, Writer
 
-SOON = 10.0
+SOON = 60.0
 NEVER = 1000.0
 
 

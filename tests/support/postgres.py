@@ -62,7 +62,7 @@ class Postgres:
         """As a machine that goes down: clients are cut off."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(30)
+            self._process.wait(START_S)
             self._process = None
 
     def make_database(self) -> str:

@@ -1,14 +1,16 @@
 """Half a phone: the sockets of its audio, for tests that may open some; all waiting ends."""
 
-import secrets
 import socket
 from contextlib import suppress
+from functools import cache
+from itertools import cycle
 
 import pytest
 
 from pbx.rtp.packet import Packet
+from tests.phones.support.ports import Ports
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 V4, V6 = "127.0.0.1", "::1"
 
 
@@ -53,13 +55,13 @@ class Phone:
 
 
 def free_pair(host=V4):
-    """An even port that nobody has, nor the next one, as good as can be known.
+    """An even port that nobody has, nor the next one, and that no other test process is given.
 
     It is none of those that the kernel gives to whoever asks for any: tests at the same time do.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
-        port = 6_000 + 2 * secrets.randbelow(2_000)
+        port = next(_pairs())
         with (
             suppress(OSError),
             socket.socket(family, socket.SOCK_DGRAM) as one,
@@ -68,6 +70,13 @@ def free_pair(host=V4):
             one.bind((host, port))
             two.bind((host, port + 1))
             return port
+
+
+@cache
+def _pairs():
+    """The even ports that are ours until the process ends, again and again."""
+    claimed = Ports(200)
+    return cycle(range(claimed.first, claimed.first + 200, 2))
 
 
 def rtp(sequence, ssrc=7, payload_type=0, payload=b"\xd5" * 160):

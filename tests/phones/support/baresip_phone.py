@@ -101,7 +101,7 @@ class BaresipPhone(Phone):
             self._read_line,
         )
         # Not "baresip is ready": it sometimes never says so while its first registration fails in a loop.
-        self._control = wait_until(f"{self.name}'s control port", lambda: connect(self.control_port), 15.0)
+        self._control = wait_until(f"{self.name}'s control port", lambda: connect(self.control_port))
         threading.Thread(target=self._read_control, args=(self._control,), daemon=True).start()
 
     def call(self, uri: str) -> PhoneCall:

@@ -15,7 +15,6 @@ from tests.phones.support.sip_client import sip_client
 from tests.phones.support.waiting import wait_until
 
 MODULES: Final = next(iter(Path("/usr/lib").glob("*/kamailio/modules")), Path("/usr/lib/kamailio/modules"))
-START_S: Final = 30.0
 CONFIG: Final = """\
 #!KAMAILIO
 debug=1
@@ -107,7 +106,7 @@ class Kamailio:
         )
         words = ["-DD", "-E", "-f", str(config), "-Y", str(self._folder), "-m", "64", "-M", "8"]
         self._program = Program("kamailio", [program, *words], self.log_path)
-        wait_until("kamailio answers OPTIONS", self._is_up, START_S)
+        wait_until("kamailio answers OPTIONS", self._is_up)
         return self
 
     def __exit__(self, *_: object) -> None:

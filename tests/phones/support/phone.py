@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeVar
 from tests.phones.support.ports import Ports
 from tests.phones.support.process import Program
 from tests.phones.support.sound import Ear
-from tests.phones.support.waiting import WaitError, wait_until
+from tests.phones.support.waiting import PATIENCE_S, WaitError, wait_until
 from tests.phones.support.wire import Seen, registration_status
 
 Found = TypeVar("Found")
@@ -185,11 +185,11 @@ class Phone(ABC):
         """Call an extension at our server."""
         return self.call(self.account.uri(user))
 
-    def wait_registered(self, timeout: float = 8.0) -> None:
+    def wait_registered(self, timeout: float = PATIENCE_S) -> None:
         status = self.wait_registration(timeout)
         assert status == 200, f"{self.name} ({self.program}): REGISTER got {status}"
 
-    def wait_registration(self, timeout: float = 8.0) -> int:
+    def wait_registration(self, timeout: float = PATIENCE_S) -> int:
         """Wait for a final answer to REGISTER and return its status."""
         return wait_until(
             f"{self.name}'s REGISTER is answered", lambda: registration_status(self.wire()), timeout
@@ -207,7 +207,7 @@ class Phone(ABC):
     def sent(self, start: str) -> list[Seen]:
         return [message for message in self.wire() if message.way == "TX" and message.text.startswith(start)]
 
-    def wait_received(self, start: str, timeout: float = 5.0, count: int = 1) -> list[Seen]:
+    def wait_received(self, start: str, timeout: float = PATIENCE_S, count: int = 1) -> list[Seen]:
         return wait_until(
             f"{self.name} receives {count} {start!r}",
             lambda: found if len(found := self.received(start)) >= count else [],
@@ -221,7 +221,7 @@ class Phone(ABC):
             for message in self.wire()
         )
 
-    def wait_incoming(self, timeout: float = 6.0, number: int | None = None) -> PhoneCall:
+    def wait_incoming(self, timeout: float = PATIENCE_S, number: int | None = None) -> PhoneCall:
         """The next call that came in and still rings or is answered already.
 
         Args:
@@ -243,7 +243,7 @@ class Phone(ABC):
         assert found is not None
         return found
 
-    def wait_state(self, call: PhoneCall, *states: CallState, timeout: float = 6.0) -> None:
+    def wait_state(self, call: PhoneCall, *states: CallState, timeout: float = PATIENCE_S) -> None:
         """Wait until `call` is in one of `states`; a call that ends instead fails at once."""
         wanted = " or ".join(state.value for state in states)
 
@@ -256,21 +256,21 @@ class Phone(ABC):
 
         self._wait(f"call {call.number} {wanted}", question, timeout)
 
-    def wait_established(self, call: PhoneCall, timeout: float = 6.0) -> None:
+    def wait_established(self, call: PhoneCall, timeout: float = PATIENCE_S) -> None:
         self.wait_state(call, CallState.ESTABLISHED, timeout=timeout)
 
-    def wait_ended(self, call: PhoneCall, timeout: float = 6.0) -> int:
+    def wait_ended(self, call: PhoneCall, timeout: float = PATIENCE_S) -> int:
         """Wait for the end; returns the last status."""
         self.wait_state(call, CallState.ENDED, timeout=timeout)
         return call.status
 
-    def wait_digits(self, call: PhoneCall, digits: str, timeout: float = 6.0) -> None:
+    def wait_digits(self, call: PhoneCall, digits: str, timeout: float = PATIENCE_S) -> None:
         try:
             self._wait(f"digits {digits}", lambda: len(call.digits) >= len(digits), timeout)
         finally:
             assert call.digits == digits, f"{self.name} received {call.digits!r}, not {digits!r}"
 
-    def wait_for(self, what: str, question: Callable[[], object], timeout: float = 6.0) -> None:
+    def wait_for(self, what: str, question: Callable[[], object], timeout: float = PATIENCE_S) -> None:
         """Wait for anything else that this phone reports."""
         self._wait(what, question, timeout)
 

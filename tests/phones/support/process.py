@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.phones.support.waiting import wait_until
+from tests.phones.support.waiting import PATIENCE_S, wait_until
 
 COLOURS: Final = re.compile(r"\x1b?\[[0-9;]*[mKJ]|\r")
 
@@ -79,7 +79,7 @@ class Program:
                 f"{self.name} is gone (exit code {self.exit_code}); its last words: {self.lines[-10:]}"
             ) from gone
 
-    def wait_line(self, pattern: str, timeout: float = 10.0) -> str:
+    def wait_line(self, pattern: str, timeout: float = PATIENCE_S) -> str:
         """Wait for a line that `pattern` is found in."""
         seen = re.compile(pattern)
         return wait_until(

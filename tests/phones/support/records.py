@@ -21,7 +21,7 @@ def wait_calls(server: PbxServer, *words: str, count: int = 1) -> list[Row]:
     def find() -> list[Row]:
         return found if len(found := calls(server, *words)) >= count else []
 
-    return wait_until(f"{count} calls {' '.join(words)} are recorded", find, 15.0, 0.3)
+    return wait_until(f"{count} calls {' '.join(words)} are recorded", find, poll=0.3)
 
 
 def payers(record: Row) -> list[str]:

@@ -15,11 +15,10 @@ from tests.phones.support.phone import Account, Transport
 from tests.phones.support.ports import Ports
 from tests.phones.support.process import Program
 from tests.phones.support.sip_client import sip_client
-from tests.phones.support.waiting import wait_until
+from tests.phones.support.waiting import PATIENCE_S, wait_until
 
 ROOT: Final = Path(__file__).parents[3]
-START_S: Final = 60.0  # on a machine that is busy with other tests
-STOP_S: Final = 10.0
+GONE_S: Final = 20.0  # less than the silence after which calls end by themselves
 RTP_PORTS: Final = 320
 
 CONFIG: Final = """\
@@ -141,7 +140,7 @@ class PbxServer:
         self.apply(self._office)
         self.serve()
 
-    def command(self, *arguments: str, timeout: float = 60.0) -> str:
+    def command(self, *arguments: str, timeout: float = PATIENCE_S) -> str:
         """Run `pbx ...` and return what it printed; it has to succeed."""
         done = subprocess.run(
             [sys.executable, "-m", "pbx", *arguments, "--config", str(self.folder / "pbx.toml")],
@@ -165,7 +164,7 @@ class PbxServer:
             cwd=ROOT,
         )
         try:
-            wait_until("the server answers OPTIONS", self._is_up, START_S)
+            wait_until("the server answers OPTIONS", self._is_up)
         except AssertionError as late:
             self.kill()
             raise AssertionError(f"{late}\n{self.log_text()[-6000:]}") from None
@@ -175,7 +174,7 @@ class PbxServer:
         if self._program is None:
             return
         self._program.signal(signal.SIGINT)
-        code = self._program.wait_end(STOP_S)
+        code = self._program.wait_end(PATIENCE_S)
         if code is None:
             self.kill()
             raise AssertionError(f"pbx serve doesn't end by SIGINT\n{self.log_text()[-4000:]}")
@@ -217,7 +216,7 @@ class PbxServer:
     def assert_nothing_left(self) -> None:
         """No call, dialog or media port outlives the tests' phones."""
         try:
-            wait_until("all calls have ended at the server", lambda: not any(self._left().values()), 3.0)
+            wait_until("all calls have ended at the server", lambda: not any(self._left().values()), GONE_S)
         except AssertionError as late:
             raise AssertionError(f"{late}; left are {self._left()}") from None
 

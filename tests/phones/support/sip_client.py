@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-WAIT_S: Final = 2.0
+WAIT_S: Final = 60.0
+PROBE_S: Final = 1.0  # for an answer to OPTIONS, which may be asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class SipClient:
     def options(self) -> Reply | None:
         """Is anybody there?"""
         uri = f"sip:{self.domain}"
+        self._socket.settimeout(PROBE_S)
         return self.request("OPTIONS", uri, f"sip:probe@{self.host}", uri)
 
     def register(

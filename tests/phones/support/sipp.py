@@ -15,6 +15,7 @@ from tests.phones.support.office import TestDevice
 from tests.phones.support.ports import Ports
 from tests.phones.support.process import Program
 from tests.phones.support.sip_client import find_challenge, sip_client
+from tests.phones.support.waiting import PATIENCE_S
 
 CALLEE_S: Final = 3600  # a callee lives as long as whoever uses it; this only ends a forgotten one
 SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
@@ -118,7 +119,7 @@ def call_all(
     ]
     program = Program("sipp caller", command, folder / "caller.log", cwd=folder)
     try:
-        code = program.wait_end(20.0 + len(pairs) / rate)
+        code = program.wait_end(PATIENCE_S + hold_ms / 1000 + len(pairs) / rate)
     finally:
         program.kill()
         ports.release()
@@ -132,14 +133,14 @@ def call_all(
     )
 
 
-def sipp(server: tuple[str, int], scenario: str, port: int, folder: Path, timeout_s: int = 60) -> list[str]:
+def sipp(server: tuple[str, int], scenario: str, port: int, folder: Path, timeout_s: int = 300) -> list[str]:
     """The command line; SIPp itself gives up after `timeout_s`."""
     host = f"[{server[0]}]" if ":" in server[0] else server[0]
     return [
         *("sipp", f"{host}:{server[1]}", "-sf", str(SCENARIOS / scenario)),
         *("-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-mp", str(port + 10)),
         *("-nostdin", "-trace_err", "-error_file", str(folder / f"{scenario}.errors")),
-        *("-recv_timeout", "8000", "-timeout", str(timeout_s), "-timeout_error"),
+        *("-recv_timeout", "60000", "-timeout", str(timeout_s), "-timeout_error"),
     ]
 
 

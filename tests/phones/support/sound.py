@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.phones.support.waiting import wait_until
+from tests.phones.support.waiting import PATIENCE_S, wait_until
 
 Samples = NDArray[np.float64]
 
@@ -227,7 +227,7 @@ class Ear:
         return [float(end - begin) * FRAME_S for begin, end in zip(edges[::2], edges[1::2], strict=False)]
 
     def wait_bursts(
-        self, frequency: float, length_s: float, count: int, start_s: float = 0.0, timeout: float = 8.0
+        self, frequency: float, length_s: float, count: int, start_s: float = 0.0, timeout: float = PATIENCE_S
     ) -> None:
         """Wait for so many bursts of about that length after `start_s`, and of no other."""
 
@@ -241,7 +241,7 @@ class Ear:
             raise AssertionError(f"{late}; heard: {self.bursts(frequency, start_s)}") from None
 
     def wait_tone(
-        self, frequency: float, seconds: float = 1.0, start_s: float = 0.0, timeout: float = 6.0
+        self, frequency: float, seconds: float = 1.0, start_s: float = 0.0, timeout: float = PATIENCE_S
     ) -> None:
         """Wait until `frequency` was heard for `seconds` after `start_s` of the recording."""
         try:
@@ -254,6 +254,26 @@ class Ear:
         except AssertionError as late:
             raise AssertionError(f"{late}; heard after {start_s:.2f} s: {self.describe(start_s)}") from None
 
+    def wait_clean(self, frequency: float, seconds: float = 1.0, start_s: float = 0.0) -> None:
+        """Wait until the tone was clean for so long, and nobody hears himself.
+
+        On a machine that is busy a phone's sound may be torn before that.
+        """
+
+        def clean() -> bool:
+            begin = max(start_s, self.seconds() - seconds - 2 * FRAME_S)
+            try:
+                self.assert_clean(frequency, seconds - 0.2, begin)
+            except AssertionError:
+                return False
+            return True
+
+        try:
+            wait_until(f"{self.owner} hears {frequency:g} Hz, clean for {seconds:g} s", clean, poll=0.1)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; heard {self.verdict(frequency, start_s)}") from None
+        self.assert_not_itself(frequency, start_s)
+
     def assert_clean(self, frequency: float, least_s: float = 1.0, start_s: float = 0.0) -> None:
         """The tone is there, at least 85 % of the time and with few holes, and nobody hears himself."""
         verdict = self.verdict(frequency, start_s)
@@ -261,6 +281,10 @@ class Ear:
         assert verdict.seconds >= least_s, f"{said}, not {least_s:g} s; {self.describe(start_s)}"
         assert verdict.share >= 0.85, said
         assert verdict.holes <= 1 + verdict.seconds / 2, said
+        self.assert_not_itself(frequency, start_s)
+
+    def assert_not_itself(self, frequency: float, start_s: float = 0.0) -> None:
+        """Its own tone isn't heard, unless it is the one that is listened for."""
         if self.own_tone is not None and self.own_tone != frequency:
             own = self.verdict(self.own_tone, start_s)
             assert own.seconds * own.share <= 0.1, f"{self.owner} hears himself: {own}"

@@ -26,9 +26,7 @@ def hear_each_other(
     """Both hear the other's tone from now on, clean, and neither hears himself."""
     starts = [phone.ear(call).seconds() for phone, call in (one, other)]
     for (phone, call), (peer, _), start in zip((one, other), (other, one), starts, strict=True):
-        ear = phone.ear(call)
-        ear.wait_tone(peer.tone, seconds, start_s=start)
-        ear.assert_clean(peer.tone, least_s=seconds - 0.2, start_s=start)
+        phone.ear(call).wait_clean(peer.tone, seconds, start)
 
 
 def hang_up(one: tuple[Phone, PhoneCall], other: tuple[Phone, PhoneCall]) -> None:

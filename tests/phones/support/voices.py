@@ -11,7 +11,7 @@ from pbx.media.rendering import Renderer
 from tests.phones.support.phone import Phone, PhoneCall
 from tests.phones.support.server import PbxServer
 from tests.phones.support.sound import contains
-from tests.phones.support.waiting import wait_until
+from tests.phones.support.waiting import PATIENCE_S, wait_until
 from tests.support.words import words
 
 PHRASES: Final = Phrases("en", country="SG")
@@ -65,7 +65,7 @@ def wait_heard(
     prompt: Prompt,
     start_s: float = 0.0,
     part_s: float = 0.0,
-    timeout: float = 15.0,
+    timeout: float = PATIENCE_S,
 ) -> None:
     """Until a phone has heard a prompt."""
     wait_until(
@@ -82,7 +82,7 @@ def said_to(phone: Phone, call: PhoneCall, start_s: float = 0.0) -> str:
 
 
 def wait_said(
-    phone: Phone, call: PhoneCall, expected: str, start_s: float = 0.0, timeout: float = 15.0
+    phone: Phone, call: PhoneCall, expected: str, start_s: float = 0.0, timeout: float = PATIENCE_S
 ) -> None:
     """Until the words are heard."""
     wait_until(f"{expected!r} is said", lambda: expected in said_to(phone, call, start_s), timeout, 0.5)

@@ -7,13 +7,16 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 POLL_S = 0.02
+PATIENCE_S = 60.0  # with a machine that is busy; what comes costs nothing
 
 
 class WaitError(AssertionError):
     """What was waited for did not come in time."""
 
 
-def wait_until(what: str, question: Callable[[], Found], timeout: float = 5.0, poll: float = POLL_S) -> Found:
+def wait_until(
+    what: str, question: Callable[[], Found], timeout: float = PATIENCE_S, poll: float = POLL_S
+) -> Found:
     """Ask `question` until its answer is true, and return that answer.
 
     Raises:
