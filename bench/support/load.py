@@ -120,6 +120,10 @@ class Load:
                 return found
         raise AssertionError(f"the load generator ended with {self._process.wait()}")
 
+    def leave(self) -> None:
+        """After the result: wait until its phones are registered no longer."""
+        self._process.wait(GRACE_S)
+
 
 def hold(calls: int, ramp: float, settle: float, seconds: float, **options: object) -> dict[str, object]:
     """Options for `calls` calls that are up together for `seconds`, placed `ramp` a second before."""
@@ -143,4 +147,5 @@ def measure(peer: Peer, **options: object) -> Window:
         load.wait("measured")
         used, now = peer.cpu_s() - cpu, peer.pss_kb()
         result = load.result()
+        load.leave()
     return Window(result, used, result["seconds"], now, now - pss)
