@@ -9,6 +9,7 @@ from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper, Sender
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
+from pbx.call.dialling import start
 from pbx.call.effects import Note, SaveBindings, SaveLogins, WriteRecord
 from pbx.call.from_outside import TrunkSender, called_number, calling_number
 from pbx.call.hunt import PRIVATE, Hunt
@@ -513,7 +514,7 @@ class Exchange:
         caller, callee = leg.party.key, call.record.callee
         self.note("call {call}: {caller} dials {callee}", call=call.id, caller=caller, callee=callee)
         kept = kept_headers(request, is_outside=leg.party.is_outside)
-        call.start(leg, content, decision, kept)
+        start(call, leg, content, decision, kept)
 
     def _outside_party(self, request: Request, carrier: TrunkSender) -> Party:
         """Who calls from outside; nobody's name is `anonymous`."""

@@ -6,6 +6,7 @@ Whom nobody fetches rings, every three minutes, with who parked him; after half 
 from typing import Any, Final, Protocol
 
 from pbx.call.call import Call
+from pbx.call.dialling import recall
 from pbx.call.dialogue import Dialogue, Say, Wait
 from pbx.call.failure import say_failure
 from pbx.call.leg import CALLING, Leg, Party
@@ -92,7 +93,7 @@ class Lot:
                 place.call.end("nobody fetched the parked call")
                 return
             if place.parker is not None:
-                place.call.recall(place.leg, place.parker.key)
+                recall(place.call, place.leg, place.parker.key)
             self._watch(slot, place, until_s + RECALL_S)
 
         place.call.set_alarm(RECALL_S, waited)

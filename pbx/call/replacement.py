@@ -2,11 +2,11 @@
 
 from typing import Final, Protocol
 
+from pbx.call.dialling import offer_for
 from pbx.call.effects import CallRecord
 from pbx.call.hunt import ELSEWHERE, Hunt
 from pbx.call.leg import CALLING, UP, Leg
 from pbx.call.own_media import translated
-from pbx.call.transfer import offer_for
 from pbx.errors import MediaError, PeerError
 from pbx.sdp.content import Content, with_direction
 from pbx.sip.stack import Extra
