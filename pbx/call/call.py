@@ -1,7 +1,6 @@
 """A call: the caller's leg, the legs that ring or talk, and who hears whom."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -9,7 +8,6 @@ from pbx.call.booth import TIMER as BOOTH_TIMER
 from pbx.call.booth import Booth
 from pbx.call.call_host import CallHost
 from pbx.call.consult import Consultation
-from pbx.call.dialling import caller_unanswered, fail, goes_on, offer_for, ring_next
 from pbx.call.dialogue import Dialogue
 from pbx.call.effects import CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
@@ -18,16 +16,17 @@ from pbx.call.info import digit_of, pass_on
 from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, Leg, Party
 from pbx.call.mediation import Mediation, answer_by_pbx
-from pbx.call.own_media import own_answer, own_offer, translated
+from pbx.call.outcome import Outcome
+from pbx.call.own_media import own_answer, own_offer
 from pbx.call.playing import Playing
 from pbx.call.questions import NewMessage
 from pbx.call.recording import CallRecording
-from pbx.call.transfer import Transfer, complete
+from pbx.call.transfer import Transfer
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.media.orders import Played, Record, SendDigit
 from pbx.media.prompt import Prompt
 from pbx.rtp.statistics import EndpointStats
-from pbx.rules.decision import DialDecision, Reject
+from pbx.rules.decision import DialDecision, Ring
 from pbx.rules.explain import decided
 from pbx.rules.no_answer import IN_TIME
 from pbx.sdp.content import Content
@@ -152,6 +151,20 @@ class Call:
         if self._silent:
             self.set_timer("silence", UNHELD_S)
 
+    def identity(self, leg: Leg, origin: Leg) -> Extra:
+        """Who answers, for a caller in the office."""
+        return introduce(leg.party, origin.party, self.host.domain)
+
+    def begin_hunt(self, origin: Leg, decision: Ring) -> Hunt:
+        """Somebody is about to be rung for a leg."""
+        hunt = self.hunt = Hunt(Outcome(self), origin, decision, self.host.stack.now)
+        return hunt
+
+    def adopt_hunt(self, hunt: Hunt, origin: Leg) -> None:
+        """Who rings for another call rings for a leg of this one from now on."""
+        self.hunt = hunt
+        hunt.user, hunt.origin, hunt.early = Outcome(self), origin, None
+
     def keep_statistics(self, endpoint: str, stats: EndpointStats) -> None:
         """The last word about one media line of a leg; the endpoint is named `call.leg.count`."""
         parts = endpoint.split(".")
@@ -214,7 +227,7 @@ class Call:
 
     def answered(self) -> None:
         """Somebody talks with the caller."""
-        self.set_timer("no answer", None)
+        self.wait(None)
         if self.record.answered_s is None and not self.is_over:
             self.record.state, self.record.answered_s = "answered", self.age_s
 
@@ -288,8 +301,8 @@ class Call:
         """Give a transferor time to hang up by itself."""
         self.set_timer("linger", LINGER_S)
 
-    def wait(self, seconds: float) -> None:
-        """The ringing phones have this long from now on."""
+    def wait(self, seconds: float | None) -> None:
+        """The ringing phones have this long from now on; None: none rings any more."""
         self.set_timer("no answer", seconds)
 
     def set_timer(self, timer: str, seconds: float | None) -> None:
@@ -364,14 +377,15 @@ class Call:
             leg.media.part()
             leg.answer(own)
         except (PeerError, MediaError) as error:
-            self._fail_to_answer(leg, error)
+            self.fail_to_answer(leg, error)
             return False
         if was_early:  # what was told for early media suited the phone that rang: now it is our turn
             leg.reoffer(own, lambda _status, _answer: None, persistent=True)
         self._rows[leg.name].answered_s = self.age_s
         return True
 
-    def _fail_to_answer(self, leg: Leg, error: PeerError | MediaError) -> None:
+    def fail_to_answer(self, leg: Leg, error: PeerError | MediaError) -> None:
+        """A caller cannot be answered: nothing fits, or there is no port."""
         status = error.status if isinstance(error, PeerError) else 503
         self.complain(error)
         leg.reject(status)
@@ -448,121 +462,6 @@ class Call:
             booth.then(result)
         else:
             self.end(str(result or "the PBX hung up"))
-
-    # --- what a hunt reports -------------------------------------------------------------------------------
-
-    def hunt_progressed(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None:
-        """A phone rings."""
-        origin = hunt.origin
-        if origin.state == CALLING:
-            identity = self.identity(leg, origin)
-            status, reason = (183, "Session Progress") if content is not None else (180, "Ringing")
-            if content is None and response.status in (181, 182, 199):
-                return
-            origin.progress(status, reason, content, identity)
-            if content is not None:
-                self.join(origin, leg)
-        elif self.transfer is not None:
-            self.transfer.progressed(response.status, response.reason)
-            self.playing.ringing(origin)
-
-    def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None:
-        """A phone answered."""
-        self.hunt = None
-        self.set_timer("no answer", None)
-        origin = hunt.origin
-        self.tell(f"{leg.party.where} answers")
-        if content is None:
-            content = leg.media.content  # it came with a provisional response
-        self.drop_all_but(origin, leg)
-        identity = self.identity(leg, origin)
-        if leg.outside is not None:
-            self.host.metering.answered(self.id, leg, self.host.stack.now - self.started_at)
-        if origin.state == CALLING:
-            self._answer_caller(hunt, leg, content, identity)
-        elif self.consult is not None and self.consult.transferor is origin:
-            self.consult.answered(leg)
-        else:
-            complete(self, hunt, leg, content)
-        self.answered()
-        self.host.note("call {call} answered by {callee}", call=self.id, callee=leg.party.key)
-
-    def _answer_caller(self, hunt: Hunt, leg: Leg, content: Content | None, identity: Extra) -> None:
-        origin = hunt.origin
-        settled = leg.media.content
-        was_early = origin.media.is_stable and not origin.media.is_idle
-        offered = origin.media.content
-        if content is not None and offered is not None and not was_early:
-            content = translated(content, offered)
-        try:
-            origin.answer(content, identity)
-        except (PeerError, MediaError) as error:
-            self._fail_to_answer(origin, error)
-            return
-        self.connect(origin, leg)
-        if was_early and settled is not None and (hunt.early is not leg or hunt.early_content != settled):
-            # The caller has been told of other media before: renegotiate with this phone's.
-            origin.reoffer(settled, partial(self._rejoined, origin, leg), persistent=True)
-
-    def _rejoined(self, a: Leg, b: Leg, status: int, _answer: Content | None) -> None:
-        if status < 300 and self.peer_of(a) is b:
-            self.join(a, b)
-
-    def hunt_failed(self, hunt: Hunt, status: int, response: Response | None) -> None:
-        """Nobody answered."""
-        self.hunt = None
-        self.set_timer("no answer", None)
-        origin = hunt.origin
-        why = hunt.why_not
-        self.tell(why)
-        if hunt.is_recall:
-            return
-        if hunt.after:
-            ring_next(self, hunt)
-            return
-        if origin.state == CALLING:
-            caller_unanswered(self, hunt, status, response)
-            return
-        if self.consult is not None and self.consult.transferor is origin:
-            self.consult.failed(status)
-            return
-        transfer = self.transfer
-        if goes_on(self, origin, hunt.key, status, why, None if transfer is None else transfer.handed_over):
-            return
-        self.transfer = None
-        self.playing.stop(origin)
-        if transfer is not None:
-            transfer.failed(status, response.reason if response is not None else "")
-            if transfer.transferor in self.legs:
-                self.playing.hold(transfer.transferor, origin)
-                return
-        fail(self, origin, status, why if transfer is None else f"transfer failed: {why}")
-
-    def identity(self, leg: Leg, origin: Leg) -> Extra:
-        """Who answers, for a caller in the office."""
-        return introduce(leg.party, origin.party, self.host.domain)
-
-    def hunt_redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
-        """A phone sent a 3xx: its extension forwards (product §2)."""
-        decision = self.host.redirect(hunt, leg, response)
-        if decision is None:
-            return False
-        self.explain(decision)
-        if isinstance(decision, Reject):
-            return False
-        before = set(hunt.legs)
-        try:
-            self.host.ringing.ring(self, hunt, decision, offer_for(hunt.origin), ())
-        except MediaError as error:
-            self.complain(error)
-            return False
-        found = set(hunt.legs) - before
-        hunt.sent_on |= found
-        return bool(found)
-
-    def hunt_passed(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
-        """A trunk could not take the call: is the next one trying?"""
-        return self.host.ringing.dial_next(self, hunt, leg, response)
 
     # --- what a leg reports --------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from typing import Any, Final, Protocol
 from pbx.call.dialling import ask_passcode, offer_of, ring
 from pbx.call.dialogue import Dialogue, Gather, Say
 from pbx.call.failure import tone_of
-from pbx.call.hunt import Hunt
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
 from pbx.call.transfer import TransferCall, bridge
@@ -65,7 +64,7 @@ class Consultation:
 
     def _ring(self, decision: Ring) -> None:
         call = self._call
-        hunt = call.hunt = Hunt(call, self.transferor, decision, call.host.stack.now)
+        hunt = call.begin_hunt(self.transferor, decision)
         ring(call, hunt, decision, offer_of(self.transferor))
         if call.hunt is hunt:
             call.host.services.ring_back(call, self.transferor)

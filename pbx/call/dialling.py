@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from pbx.call.call_host import CallHost
 from pbx.call.effects import CallRecord
-from pbx.call.hunt import Hunt, HuntUser
+from pbx.call.hunt import Hunt
 from pbx.call.leg import CALLING, Leg, Party
 from pbx.call.own_media import own_offer
 from pbx.call.playing import Playing
@@ -37,7 +37,7 @@ FORBIDDEN: Final = (("Reason", 'SIP;cause=403;text="Forbidden"'),)
 PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
 
-class DialledCall(RingingCall, HuntUser, Protocol):
+class DialledCall(RingingCall, Protocol):
     """The call."""
 
     caller: Party  # who is missed when nobody answers
@@ -54,9 +54,10 @@ class DialledCall(RingingCall, HuntUser, Protocol):
     def transfer(self) -> object | None: ...
     @property
     def age_s(self) -> float: ...
+    def begin_hunt(self, origin: Leg, decision: Ring) -> Hunt: ...
     def become(self, leg: Leg, party: Party) -> None: ...
     def drop_all_but(self, *kept: Leg) -> None: ...
-    def wait(self, seconds: float) -> None: ...
+    def wait(self, seconds: float | None) -> None: ...
     def missed(self) -> None: ...
     def explain(self, decision: DialDecision) -> None: ...
     def complain(self, error: Exception) -> None: ...
@@ -89,7 +90,7 @@ def _ring_for_caller(
     if decision.outside and not decision.key:
         record.kind = "outbound" if record.kind == "internal" else record.kind
     call.host.world.took_turn(decision.group)
-    hunt = call.hunt = Hunt(call, leg, decision, call.host.stack.now)
+    hunt = call.begin_hunt(leg, decision)
     try:
         leg.media.prepare()
     except NoPortError as error:
@@ -120,7 +121,7 @@ def caller_unanswered(call: DialledCall, hunt: Hunt, status: int, response: Resp
     decision = _decide_no_answer(call, origin, 480 if hunt.is_outside and status >= 500 else status, why)
     if isinstance(decision, Ring):  # what it rings is not this extension's call any more
         call.record.callee_key = ""
-        further = call.hunt = Hunt(call, origin, decision, call.host.stack.now)
+        further = call.begin_hunt(origin, decision)
         ring(call, further, decision, hunt.content, hunt.extra)
         return
     if decision is not None and not isinstance(decision, Reject):
@@ -177,7 +178,7 @@ def recall(call: DialledCall, leg: Leg, key: str) -> None:
     decision = call.host.router.called(leg.party, key)
     if isinstance(decision, Ring) and call.hunt is None:
         call.explain(decision)
-        hunt = call.hunt = Hunt(call, leg, decision, call.host.stack.now)
+        hunt = call.begin_hunt(leg, decision)
         hunt.is_recall = True
         ring(call, hunt, decision, offer_of(leg))
 
@@ -235,7 +236,7 @@ def fail(call: DialledCall, leg: Leg, status: int, why: str, announcement: str =
 
 def _ring_up(call: DialledCall, leg: Leg, decision: Ring) -> None:
     call.host.world.took_turn(decision.group)
-    hunt = call.hunt = Hunt(call, leg, decision, call.host.stack.now)
+    hunt = call.begin_hunt(leg, decision)
     ring(call, hunt, decision, offer_of(leg))
     if call.hunt is hunt and call.transfer is None:
         call.host.services.ring_back(call, leg)
@@ -264,7 +265,7 @@ def ring_next(call: DialledCall, hunt: Hunt) -> None:
     """The next of a group that rings one after the other."""
     following = replace(hunt.after[0], after=(*hunt.after[0].after, *hunt.after[1:]))
     call.explain(following)
-    further = call.hunt = Hunt(call, hunt.origin, following, call.host.stack.now)
+    further = call.begin_hunt(hunt.origin, following)
     further.tried, further.key = hunt.tried, hunt.key
     ring(call, further, following, hunt.content, hunt.extra)
 

@@ -29,9 +29,10 @@ class TransferCall(DialledCall, Protocol):
 
     def peer_of(self, leg: Leg) -> Leg | None: ...
     def adopt(self, leg: Leg) -> None: ...
+    def adopt_hunt(self, hunt: Hunt, origin: Leg) -> None: ...
+    def leave_booth(self) -> None: ...
     def join(self, a: Leg, b: Leg) -> None: ...
     def connect(self, a: Leg, b: Leg) -> None: ...
-    def leave_booth(self) -> None: ...
     def linger(self) -> None: ...
     def identity(self, leg: Leg, origin: Leg) -> Extra: ...
 
@@ -137,7 +138,7 @@ class Transfer:
             hand_over(call, self.transferee, decision, self.transferor, self.handed_over)
             return
         content = offer_of(self.transferee)
-        hunt = call.hunt = Hunt(call, self.transferee, decision, call.host.stack.now)
+        hunt = call.begin_hunt(self.transferee, decision)
         referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
         ring(call, hunt, decision, content, referred_by)
 
@@ -169,8 +170,8 @@ class Transfer:
     def _adopt(self, call: TransferCall, second: TransferCall, hunt: Hunt) -> None:
         """The target still rings: it rings for the transferee from now on."""
         self.is_adopted = True
-        second.hunt, call.hunt = None, hunt
-        hunt.user, hunt.origin, hunt.early = call, self.transferee, None
+        second.hunt = None
+        call.adopt_hunt(hunt, self.transferee)
         for leg in hunt.legs:
             second.drop(leg, 0, "transferred while it rang")
             leg.name = call.next_name()
@@ -191,37 +192,6 @@ class Transfer:
         self.succeeded()
         call.linger()
         bridge(call, self.transferee, target)
-
-
-def complete(call: TransferCall, hunt: Hunt, leg: Leg, content: Content | None) -> None:
-    """Who was rung for a leg that is up has answered: the two talk. There may have been no REFER."""
-    origin, transfer = hunt.origin, call.transfer
-    call.transfer = None
-    call.talk = (origin, leg)
-    origin.media.part()
-    call.leave_booth()
-    call.playing.stop(origin)
-    if transfer is not None:
-        transfer.succeeded()
-        call.linger()
-    if content is None or hunt.is_adopted or (transfer is not None and transfer.is_adopted):
-        leg.media.move(call.id, f"{call.id}.{leg.name}")
-        bridge(call, origin, leg)
-        return
-
-    def answered(status: int, answer: Content | None) -> None:
-        if call.peer_of(origin) is not leg or origin.state != UP or leg.state != UP:
-            return
-        if status < 300 and answer is not None:
-            leg.acknowledge(answer)  # where the target was called without an offer
-            call.connect(origin, leg)
-        elif leg.is_opening:
-            call.end(f"the offer of a transfer's target was answered {status}", 488)
-        else:  # it takes not what the target chose: let both find something else
-            bridge(call, leg, origin)
-
-    call.join(origin, leg)
-    origin.reoffer(with_direction(content), answered, call.identity(leg, origin), persistent=True)
 
 
 def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
