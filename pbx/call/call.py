@@ -14,10 +14,11 @@ from pbx.call.hunt import Hunt
 from pbx.call.identity import introduce
 from pbx.call.info import digit_of, pass_on
 from pbx.call.keys import Keys
-from pbx.call.leg import CALLING, Leg, Party
+from pbx.call.leg import CALLING, Leg
 from pbx.call.mediation import Mediation, answer_by_pbx
 from pbx.call.outcome import Outcome
 from pbx.call.own_media import own_answer, own_offer
+from pbx.call.party import Party
 from pbx.call.playing import Playing
 from pbx.call.questions import NewMessage
 from pbx.call.recording import CallRecording

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from pbx.call.hunt import Hunt
-from pbx.call.leg import Leg, Party
+from pbx.call.leg import Leg
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
+from pbx.call.party import Party
 from pbx.call.phrases import Phrases
 from pbx.call.ringing import Ringing
 from pbx.call.routing import Router

@@ -12,8 +12,9 @@ from typing import Final, Protocol
 from pbx.call.call_host import CallHost
 from pbx.call.effects import CallRecord
 from pbx.call.hunt import Hunt
-from pbx.call.leg import CALLING, Leg, Party
+from pbx.call.leg import CALLING, Leg
 from pbx.call.own_media import own_offer
+from pbx.call.party import Party
 from pbx.call.playing import Playing
 from pbx.call.ringing import RingingCall
 from pbx.errors import MediaError, NoPortError

@@ -14,13 +14,14 @@ from pbx.call.effects import Note, SaveBindings, SaveLogins, WriteRecord
 from pbx.call.from_outside import TrunkSender, called_number, calling_number
 from pbx.call.hunt import PRIVATE, Hunt
 from pbx.call.identity import kept_headers, wants_privacy
-from pbx.call.leg import CALLING, Leg, Party
+from pbx.call.leg import CALLING, Leg
 from pbx.call.leg_media import LegMedia
 from pbx.call.locks import Locks
 from pbx.call.logins import Login, Logins
 from pbx.call.mailbox_lamps import MailboxLamps
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
+from pbx.call.party import Party
 from pbx.call.qualify import Qualifier
 from pbx.call.replacement import replace
 from pbx.call.ringing import Ringing, hop

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pbx.call.leg import Party
+from pbx.call.party import Party
 from pbx.sip.message import Request
 from pbx.sip.uri import SipUri, escape_user
 

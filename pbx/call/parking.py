@@ -9,7 +9,8 @@ from pbx.call.call import Call
 from pbx.call.dialling import recall
 from pbx.call.dialogue import Dialogue, Say, Wait
 from pbx.call.failure import say_failure
-from pbx.call.leg import CALLING, Leg, Party
+from pbx.call.leg import CALLING, Leg
+from pbx.call.party import Party
 from pbx.call.phrases import Phrases
 from pbx.call.transfer import bridge
 from pbx.immutable import immutable

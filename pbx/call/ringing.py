@@ -8,10 +8,11 @@ from pbx.call.effects import EmergencyDialled
 from pbx.call.from_outside import Kind
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity, from_value
-from pbx.call.leg import Leg, OutsideLeg, Party
+from pbx.call.leg import Leg
 from pbx.call.leg_media import LegMedia, MediaHost
 from pbx.call.outside import contact_user, make_invite, order_codecs
 from pbx.call.own_media import with_digits
+from pbx.call.party import OutsideLeg, Party
 from pbx.call.trunks import GIVE_UP_S, Trunks
 from pbx.errors import MediaError
 from pbx.office.snapshot import Office

@@ -11,9 +11,10 @@ from pbx.call.dialogue import Dialogue, Echo, Gather, Measure, Say, Wait, ask_co
 from pbx.call.effects import SaveLogins
 from pbx.call.failure import say_failure
 from pbx.call.hot_desk import find_member, log_in, log_out
-from pbx.call.leg import Leg, Party
+from pbx.call.leg import Leg
 from pbx.call.logins import Logins, is_hot_desk, may_be_at
 from pbx.call.parking import Lot
+from pbx.call.party import Party
 from pbx.call.phrases import Phrases
 from pbx.call.questions import (
     ChangeOffice,

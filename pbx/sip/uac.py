@@ -56,6 +56,7 @@ class InviteUac:
         self._rseq: dict[str, int] = {}  # the last reliable provisional of each early dialog
         self._forked: dict[str, tuple[bytes, Flow]] = {}  # ACKs of the 2xxs that lost
         self._credentials = credentials
+        self._behind_nat = by_this_flow
         self._client: ClientRequest = stack.send(
             request,
             flow,
@@ -82,6 +83,10 @@ class InviteUac:
     def is_waiting_for_ack(self) -> bool:
         """The 2xx has come and the ACK has not gone."""
         return self._winner is not None and self._ack is None
+
+    def make_dialog(self, response: Response) -> Dialog:
+        """The dialog that a response opens."""
+        return Dialog.of_uac(self.request, response, self.flow, self._behind_nat)
 
     def acknowledge(self, dialog: Dialog, body: bytes = b"") -> None:
         """Send the ACK of the 2xx (§13.2.2.4), with the answer when the 2xx carried the offer."""

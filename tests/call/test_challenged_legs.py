@@ -2,9 +2,10 @@
 
 import pytest
 
-from pbx.call.leg import CALLING, OVER, UP, Leg, Party
+from pbx.call.leg import CALLING, OVER, UP, Leg
 from pbx.call.leg_media import LegMedia
 from pbx.call.outside import make_invite
+from pbx.call.party import Party
 from pbx.call.trunks import GIVE_UP_S
 from pbx.office.trunk import Trunk
 from pbx.rules.decision import Outside, Shown
