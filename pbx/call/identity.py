@@ -16,6 +16,12 @@ KEPT_OF_OUTSIDE: Final = tuple(name for name in KEPT if name not in ("Alert-Info
 Extra = tuple[tuple[str, str], ...]
 
 
+def called_user(request: Request) -> str:
+    """Whom a request is for: the user of its Request-URI, "" = nobody."""
+    uri = request.parsed_uri
+    return (uri.user or "") if isinstance(uri, SipUri) else ""
+
+
 def wants_privacy(request: Request) -> bool:
     """The caller asks that its identity is not shown (RFC 3323 §4.2), or does not show it (§4.1.1.3)."""
     if isinstance(request.from_.uri, SipUri) and request.from_.uri.host.lower() == ANONYMOUS_HOST:

@@ -71,7 +71,13 @@ def call_out(world, carriers, *, credentials=True, give_up_s=GIVE_UP_S, ways=())
     exchange, call = world.exchange, Call()
     exchange.stack.now = world.now
     media = LegMedia(
-        exchange, "c", "c.b1", bind=SERVER[0], shown=SERVER[0], policy="off", source=carriers[0].address[0]
+        exchange.endpoints,
+        "c",
+        "c.b1",
+        bind=SERVER[0],
+        shown=SERVER[0],
+        policy="off",
+        source=carriers[0].address[0],
     )
     leg = Leg(exchange.stack, call, "b1", Party("+6531234567"), media)
     leg.credentials = Credentials("acme", "secret") if credentials else None
