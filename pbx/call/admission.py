@@ -11,7 +11,8 @@ from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.overload import Kind, Overload
-from pbx.sip.stack import Beginning, Refusal
+from pbx.sip.refusal import Refusal
+from pbx.sip.stateless import Beginning
 
 # They complete or end what goes on: to turn them away would cost more than to take them.
 UNSHED: Final = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})

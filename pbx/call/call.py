@@ -33,8 +33,8 @@ from pbx.rules.no_answer import IN_TIME
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
 from pbx.sip.flow import Flow
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response
-from pbx.sip.stack import Extra
 from pbx.sip.transaction.key import TransactionKey
 
 GAVE_UP: Final = "the caller gave up"

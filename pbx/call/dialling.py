@@ -30,8 +30,8 @@ from pbx.rules.decision import (
 )
 from pbx.rules.no_answer import NOBODY
 from pbx.sdp.content import Content, with_direction
+from pbx.sip.headers import Extra
 from pbx.sip.message import Response
-from pbx.sip.stack import Extra
 
 TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
 FORBIDDEN: Final = (("Reason", 'SIP;cause=403;text="Forbidden"'),)

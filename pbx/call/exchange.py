@@ -52,6 +52,7 @@ from pbx.rules.decision import Reject, Ring
 from pbx.rules.still_world import StillWorld
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter
+from pbx.sip.capabilities import ALLOW, SUPPORTED
 from pbx.sip.dialog import DialogId
 from pbx.sip.digest import Authenticator
 from pbx.sip.fields import parse_replaces
@@ -59,8 +60,10 @@ from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
+from pbx.sip.refusal import Refusal
 from pbx.sip.registrar import Registrar
-from pbx.sip.stack import ALLOW, SUPPORTED, Beginning, Refusal, SipStack
+from pbx.sip.stack import SipStack
+from pbx.sip.stateless import Beginning
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.timers import Timers
 from pbx.sip.uri import SipUri

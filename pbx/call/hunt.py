@@ -6,8 +6,9 @@ from typing import Final, Protocol
 from pbx.call.leg import Leg
 from pbx.rules.decision import Ring
 from pbx.sdp.content import Content
+from pbx.sip.headers import Extra
 from pbx.sip.message import Response
-from pbx.sip.stack import UNREACHABLE, Extra
+from pbx.sip.stack import UNREACHABLE
 
 ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 # §16.7: of the 4xx, those that say how the request could be mended come first.

@@ -22,7 +22,8 @@ from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request
-from pbx.sip.stack import Beginning, Refusal
+from pbx.sip.refusal import Refusal
+from pbx.sip.stateless import Beginning
 from pbx.sip.transaction.key import TransactionKey
 
 

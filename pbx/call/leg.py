@@ -14,11 +14,14 @@ from pbx.errors import MediaError, PbxError, PeerError
 from pbx.immutable import immutable
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
+from pbx.sip.capabilities import ALLOW, SUPPORTED
 from pbx.sip.credentials import Credentials
 from pbx.sip.dialog import Dialog, contact_of
 from pbx.sip.flow import Flow
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response, make_response
-from pbx.sip.stack import ALLOW, SUPPORTED, Extra, Refusal, SipStack
+from pbx.sip.refusal import Refusal
+from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.uac import InviteUac
 from pbx.sip.uas import InviteUas

@@ -4,7 +4,8 @@ from typing import Final
 
 from pbx.sip.dialog import Dialog
 from pbx.sip.message import Response
-from pbx.sip.stack import DialogUser, SipStack
+from pbx.sip.stack import SipStack
+from pbx.sip.stack_user import DialogUser
 from pbx.sip.uac import InviteUac
 
 MOST_FORKS: Final = 32  # early dialogs of one INVITE that are kept

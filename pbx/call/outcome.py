@@ -10,8 +10,8 @@ from pbx.call.transfer import TransferCall, bridge
 from pbx.errors import MediaError, PeerError
 from pbx.rules.decision import Reject
 from pbx.sdp.content import Content, with_direction
+from pbx.sip.headers import Extra
 from pbx.sip.message import Response
-from pbx.sip.stack import Extra
 
 
 class HuntingCall(TransferCall, Protocol):

@@ -24,10 +24,10 @@ from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.dialog import hop_to, next_hop
 from pbx.sip.flow import Flow
-from pbx.sip.headers import Headers
+from pbx.sip.headers import Extra, Headers
 from pbx.sip.location import Binding, LocationService
 from pbx.sip.message import Request, Response
-from pbx.sip.stack import UNREACHABLE, Extra, SipStack
+from pbx.sip.stack import UNREACHABLE, SipStack
 
 MAX_FORWARDS: Final = 70
 MOST_ALIKE: Final = 5  # calls that ring one number at once for one extension

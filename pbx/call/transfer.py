@@ -11,8 +11,8 @@ from pbx.errors import PeerError
 from pbx.rules.decision import Reject, Ring
 from pbx.sdp.content import Content, with_direction
 from pbx.sip.fields import parse_name_addr
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request
-from pbx.sip.stack import Extra
 from pbx.sip.subscription import ReferSubscription, Unsubscribed
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.uri import SipUri

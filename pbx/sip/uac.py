@@ -5,11 +5,14 @@ from math import inf
 from typing import Protocol
 
 from pbx.errors import PbxError
+from pbx.sip.client_request import ClientRequest
 from pbx.sip.credentials import HEADERS, Credentials
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response, make_response
-from pbx.sip.stack import ClientRequest, Extra, SipStack, StepOwner
+from pbx.sip.stack import SipStack
+from pbx.sip.stack_user import StepOwner
 
 
 class InviteUacOwner(StepOwner, Protocol):
