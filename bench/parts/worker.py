@@ -40,11 +40,11 @@ WARM_UP_S = 1.5
 BARE = """
 import sys
 from pbx.media import worker
-from pbx.rtp.relay import _FIRST, _PACKET
+from pbx.rtp.stream import _FIRST, _PACKET, Stream
 def relay(self, now):
     self.send(_FIRST[self.recv_into(_PACKET)])
     self.packets += 1
-worker.Stream.relay = relay
+Stream.relay = relay
 worker.main(int(sys.argv[1]), float(sys.argv[2]))
 """
 

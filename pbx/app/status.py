@@ -49,7 +49,7 @@ def status_of(
             "dialogs": len(exchange.stack.dialogs),
             "transactions": len(exchange.stack.layer),
             "timers": len(exchange.stack.timers),
-            "ports": len(exchange.ports),
+            "ports": len(exchange.endpoints.ports),
         },
     }
 

@@ -11,7 +11,8 @@ from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.overload import Kind, Overload
-from pbx.sip.stack import Beginning, Refusal
+from pbx.sip.refusal import Refusal
+from pbx.sip.stateless import Beginning
 
 # They complete or end what goes on: to turn them away would cost more than to take them.
 UNSHED: Final = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})
@@ -26,7 +27,7 @@ class Admission:
         location: tells phones that are registered.
         calls: in progress, by their names.
         warn: takes lines for the log.
-        calls_per_second: of [limits].
+        most_calls, calls_per_second: of [limits].
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Admission:
         location: LocationService,
         calls: Mapping[str, Call],
         warn: Callable[..., None],
+        most_calls: int,
         calls_per_second: int,
     ) -> None:
         self.overload = Overload()
         self.refusals = Refusals()
         self._office, self._location, self._calls, self._warn = office, location, calls, warn
+        self._most_calls = most_calls
         self._brake = Brake(calls_per_second)
         self._set_ups: dict[str, list[str]] = {}  # calls of each device, some of which are answered or over
 
@@ -64,7 +67,7 @@ class Admission:
         why = f"overload, requests wait {self.overload.wait_s * 1000:.0f} ms for their turn"
         return self._refuse(Cause.OVERLOAD, "", why, beginning, now)
 
-    def check(self, beginning: Beginning, device: str, most_calls: int, now: float) -> None:
+    def check(self, beginning: Beginning, device: str, now: float) -> None:
         """Whether a new call of `device` may begin.
 
         Raises:
@@ -73,7 +76,7 @@ class Admission:
         facts = CallFacts(
             is_emergency=self.is_emergency(beginning.user),
             calls=len(self._calls),
-            most_calls=most_calls,
+            most_calls=self._most_calls,
             is_braked=self._brake.is_on(now),
             set_ups=self._count_set_ups(device),
         )
@@ -82,7 +85,7 @@ class Admission:
             self._brake.take()
             return
         who, why = {
-            Cause.CALLS: ("", f"limits.calls = {most_calls} are in progress"),
+            Cause.CALLS: ("", f"limits.calls = {self._most_calls} are in progress"),
             Cause.CALLS_PER_SECOND: ("", f"more than limits.calls_per_second = {self._brake.rate}"),
             Cause.DEVICE: (device, f"{facts.set_ups} calls of {device} wait for an answer"),
         }[cause]

@@ -13,7 +13,7 @@ from pbx.sip.digest import Accepted, Authenticator, Ha1Pair
 from pbx.sip.fields import NameAddr
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request
-from pbx.sip.stack import Refusal
+from pbx.sip.refusal import Refusal
 from pbx.sip.uri import SipUri
 
 

@@ -1,7 +1,7 @@
 """Runs a dialogue of the PBX with one leg: prompts, keys, recordings."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 from pbx.call.dialogue import (
@@ -19,9 +19,8 @@ from pbx.call.dialogue import (
     Wait,
 )
 from pbx.call.leg import Leg
-from pbx.call.sound import Begin
+from pbx.call.sound import Begin, Sound
 from pbx.media.orders import Detect, EndpointStats, Mix, Play, ReadStats, Record, StopPlay, StopRecord
-from pbx.media.prompt import Prompt
 
 MOST_TYPED: Final = 64  # keys that wait
 MEASURE_S: Final = 1.0  # for a media worker to tell; one that dies does not
@@ -30,20 +29,22 @@ LOST: Final = "the media worker died"
 
 
 class BoothHost(Protocol):
-    """The call."""
+    """The exchange."""
+
+    sound: Sound
 
     def order(self, order: Any) -> None: ...
-    def number_step(self) -> int:
-        """A number that no step of any booth in this call has had."""
-        ...
 
-    def render(self, prompt: Prompt, done: Callable[[str | None], None]) -> None:
-        """`done` gets the stem of the rendered sound, None when it cannot be made."""
-        ...
 
-    def ask(self, question: Any, done: Callable[[Any], None]) -> None: ...
+class BoothCall(Protocol):
+    """The call."""
+
+    steps: Iterator[int]  # numbers for the steps of all its booths
+
+    @property
+    def host(self) -> BoothHost: ...
     def take(self, order: Record, what: Any, done: Callable[[float, str, Any], None]) -> None: ...
-    def set_booth_timer(self, seconds: float | None) -> None: ...
+    def set_timer(self, timer: str, seconds: float | None) -> None: ...
     def booth_finished(self, booth: "Booth", result: Any) -> None: ...
 
 
@@ -52,11 +53,19 @@ class Booth:
 
     The dialogue goes on whenever what it asked for has come; each step has a number, so that what comes of an
     earlier one is known to be late.
+
+    Args:
+        then: gets what comes of the dialogue; without it the call ends with that.
     """
 
-    def __init__(self, host: BoothHost, leg: Leg, dialogue: Dialogue) -> None:
+    def __init__(
+        self, call: BoothCall, leg: Leg, dialogue: Dialogue, then: Callable[[Any], None] | None = None
+    ) -> None:
         self.leg = leg
-        self._host: BoothHost | None = host
+        self.then = then
+        self.at_end: Callable[[], None] | None = None  # done when it is over, in whatever way
+        self._host = call.host
+        self._call: BoothCall | None = call  # None: it is over
         self._dialogue = dialogue
         self._step: Step | None = None
         self._number = 0  # of the step: what comes of an earlier one, of another booth as well, is late
@@ -71,25 +80,27 @@ class Booth:
 
     def start(self) -> None:
         """Begin. A phone that has no events for keys may send them as tones."""
-        if self._host is not None and self._endpoint and not self.leg.media.sends_events:
+        if self._call is not None and self._endpoint and not self.leg.media.sends_events:
             self._host.order(Detect(self._endpoint))
         self._go(None)
 
     def stop(self) -> None:
         """The leg is gone, or wanted elsewhere: the dialogue is closed and asks for nothing more."""
-        host, self._host = self._host, None
-        if host is None:
+        call, self._call = self._call, None
+        if call is None:
             return
-        host.set_booth_timer(None)
-        self._quiet(host)
+        call.set_timer(TIMER, None)
+        self._quiet()
         self._dialogue.close()
+        if self.at_end is not None:
+            self.at_end()
 
     # --- what comes ----------------------------------------------------------------------------------------
 
     def digit(self, digit: str) -> None:
         """The caller pressed a key."""
         step = self._step
-        if self._host is None:
+        if self._call is None:
             return
         if isinstance(step, Take):
             if digit in step.end and self._is_recording:
@@ -103,7 +114,7 @@ class Booth:
 
     def played(self, play: str, why: str) -> None:
         """A sound is over."""
-        if play != self._name or not self._is_playing or self._host is None:
+        if play != self._name or not self._is_playing or self._call is None:
             return
         step = self._step
         if why == LOST and isinstance(step, (Say, Gather)):
@@ -113,11 +124,11 @@ class Booth:
         if isinstance(step, Say):
             self._go("")
         elif isinstance(step, Gather):
-            self._host.set_booth_timer(step.first_s)
+            self._call.set_timer(TIMER, step.first_s)
 
     def measured(self, stats: EndpointStats) -> None:
         """How the caller's audio comes and goes."""
-        if self._host is not None and isinstance(self._step, Measure):
+        if self._call is not None and isinstance(self._step, Measure):
             self._go(stats)
 
     def expire(self) -> None:
@@ -139,71 +150,69 @@ class Booth:
             return
         self._is_running = True
         try:
-            while self._next is not None and self._host is not None:
+            while self._next is not None and self._call is not None:
                 (value,), self._next = self._next, None
-                self._finish_step()
+                self._finish_step(self._call)
                 try:
                     step = self._dialogue.send(value)
                 except StopIteration as end:
-                    host, self._host = self._host, None
-                    host.booth_finished(self, end.value)
+                    call, self._call = self._call, None
+                    call.booth_finished(self, end.value)
                     return
                 self._begin_step(step)
         finally:
             self._is_running = False
 
-    def _finish_step(self) -> None:
-        host = self._host
-        assert host is not None  # checked by who calls
+    def _finish_step(self, call: BoothCall) -> None:
         if self._step is not None:
-            host.set_booth_timer(None)
-            self._quiet(host)
+            call.set_timer(TIMER, None)
+            self._quiet()
         self._step = None
-        self._number = host.number_step()
+        self._number = next(call.steps)
         self._digits = self._ended_by = ""
         self._is_recording = False
 
-    def _quiet(self, host: BoothHost) -> None:
+    def _quiet(self) -> None:
         if self._is_playing and self._endpoint:
-            host.order(StopPlay(self._endpoint))
+            self._host.order(StopPlay(self._endpoint))
         self._is_playing = False
         if isinstance(self._step, Echo) and self._endpoint:
-            host.order(Mix(self._endpoint, ""))
+            self._host.order(Mix(self._endpoint, ""))
 
     def _begin_step(self, step: Step) -> None:
-        host, number = self._host, self._number
-        if host is None:  # the call ended by what the dialogue did
+        call, host, number = self._call, self._host, self._number
+        if call is None:  # the call ended by what the dialogue did
             return
         self._step = step
         if isinstance(step, Do):
             self._go(step.action())
         elif isinstance(step, Ask):
-            host.ask(step.question, lambda answer: self._answered(number, answer))
+            host.sound.ask(step.question, lambda answer: self._answered(number, answer))
         elif isinstance(step, Wait):  # without audio, too: a dialogue that waits must not run in circles
-            host.set_booth_timer(step.seconds)
+            call.set_timer(TIMER, step.seconds)
             self._take_typed()
         elif not self._endpoint:
             self._go(_nothing(step))
         elif isinstance(step, Take):
-            host.ask(Begin(step.what), lambda path: self._take(number, step, path))
+            host.sound.ask(Begin(step.what), lambda path: self._take(number, step, path))
         elif isinstance(step, Echo):
             host.order(Mix(self._endpoint, self._name, echo=True))
             self._take_typed()
         elif isinstance(step, Measure):
-            host.set_booth_timer(MEASURE_S)
+            call.set_timer(TIMER, MEASURE_S)
             host.order(ReadStats(self._endpoint))
         elif step.prompt is None:
-            host.set_booth_timer(step.first_s)
+            call.set_timer(TIMER, step.first_s)
             self._take_typed()
         else:
             if isinstance(step, Gather) or step.is_interruptible:
                 self._take_typed()
             if self._step is step and self._number == number and self._next is None and not self._digits:
-                host.render(step.prompt, lambda stem: self._rendered(number, stem))
+                host.sound.render(step.prompt, lambda stem: self._rendered(number, stem))
 
     def _take(self, number: int, step: Take, path: Any) -> None:
-        host = self._host
-        if number != self._number or host is None:
+        call = self._call
+        if number != self._number or call is None:
             return
         if isinstance(path, Unanswered):
             self._go(Taken(0.0, path.why))
@@ -214,7 +223,7 @@ class Booth:
                 self._go(Taken(seconds, self._ended_by or why, kept))
 
         order = Record(self._endpoint, self._name, str(path), "", step.max_s, step.silence_s)
-        host.take(order, step.what, done)
+        call.take(order, step.what, done)
         self._is_recording = True
 
     def _answered(self, number: int, answer: Any) -> None:
@@ -222,29 +231,28 @@ class Booth:
             self._go(answer)
 
     def _rendered(self, number: int, stem: str | None) -> None:
-        host, step = self._host, self._step
-        if number != self._number or host is None or (isinstance(step, Gather) and self._digits):
+        call, step = self._call, self._step
+        if number != self._number or call is None or (isinstance(step, Gather) and self._digits):
             return
         if stem is not None:
             if isinstance(step, Say):
-                host.set_booth_timer(step.most_s)
+                call.set_timer(TIMER, step.most_s)
             self._play(stem)
         elif isinstance(step, Gather):
-            host.set_booth_timer(step.first_s)
+            call.set_timer(TIMER, step.first_s)
         else:
             self._go("")
 
     def _play(self, stem: str) -> None:
-        host, step = self._host, self._step
-        assert host is not None  # checked by who calls
+        step = self._step
         self._is_playing, self._stem = True, stem
         loop = isinstance(step, Say) and step.loop
-        host.order(Play(self._endpoint, self._name, stem, loop))
+        self._host.order(Play(self._endpoint, self._name, stem, loop))
 
     def _take_typed(self) -> None:
         """Use the keys that have come as far as the step wants them."""
-        host, step, typed = self._host, self._step, self._typed
-        if host is None or not typed:
+        call, step, typed = self._call, self._step, self._typed
+        if call is None or not typed:
             return
         if isinstance(step, Say):
             if step.is_interruptible:
@@ -252,11 +260,11 @@ class Booth:
         elif isinstance(step, (Wait, Echo)):
             self._go(typed.popleft())
         elif isinstance(step, Gather):
-            self._gather(host, step)
+            self._gather(call, step)
 
-    def _gather(self, host: BoothHost, step: Gather) -> None:
+    def _gather(self, call: BoothCall, step: Gather) -> None:
         if self._is_playing:
-            host.order(StopPlay(self._endpoint))
+            self._host.order(StopPlay(self._endpoint))
             self._is_playing = False
         while self._typed:
             digit = self._typed.popleft()
@@ -267,7 +275,7 @@ class Booth:
             if len(self._digits) >= step.most:
                 self._go(self._digits)
                 return
-        host.set_booth_timer(step.next_s)
+        call.set_timer(TIMER, step.next_s)
 
     @property
     def _endpoint(self) -> str:

@@ -1,105 +1,47 @@
-"""A call: the caller's leg, the legs that ring or talk, and what is decided about them."""
+"""A call: the caller's leg, the legs that ring or talk, and who hears whom."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, Final
 
 from pbx.call.booth import TIMER as BOOTH_TIMER
 from pbx.call.booth import Booth
+from pbx.call.call_host import CallHost
 from pbx.call.consult import Consultation
 from pbx.call.dialogue import Dialogue
 from pbx.call.effects import CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
 from pbx.call.identity import introduce
-from pbx.call.info import digit_of
+from pbx.call.info import digit_of, pass_on
 from pbx.call.keys import Keys
-from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.leg import CALLING, Leg
 from pbx.call.mediation import Mediation, answer_by_pbx
-from pbx.call.metering import Metering
-from pbx.call.occupancy import Occupancy
-from pbx.call.own_media import own_answer, own_offer, translated
-from pbx.call.phrases import Phrases
+from pbx.call.outcome import Outcome
+from pbx.call.own_media import own_answer, own_offer
+from pbx.call.party import Party
 from pbx.call.playing import Playing
 from pbx.call.questions import NewMessage
 from pbx.call.recording import CallRecording
-from pbx.call.ringing import Ringing
-from pbx.call.sound import Sound
-from pbx.call.transfer import Transfer, TransferHost, bridge, offer_for, offer_of
-from pbx.call.world import CurrentWorld
-from pbx.errors import MediaError, NoPortError, PbxError, PeerError
+from pbx.call.transfer import Transfer
+from pbx.errors import MediaError, PbxError, PeerError
 from pbx.media.orders import Played, Record, SendDigit
 from pbx.media.prompt import Prompt
 from pbx.rtp.statistics import EndpointStats
-from pbx.rules.decision import (
-    AskPasscode,
-    AskPin,
-    Decision,
-    DialDecision,
-    Reject,
-    Ring,
-    Serve,
-    TakeMessage,
-)
+from pbx.rules.decision import DialDecision, Ring
 from pbx.rules.explain import decided
-from pbx.rules.no_answer import IN_TIME, NOBODY
-from pbx.sdp.content import Content, with_direction
+from pbx.rules.no_answer import IN_TIME
+from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
 from pbx.sip.flow import Flow
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response
-from pbx.sip.stack import Extra
 from pbx.sip.transaction.key import TransactionKey
 
 GAVE_UP: Final = "the caller gave up"
-TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
 LINGER_S: Final = 4.0  # for a transferor to hang up by itself
 UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
-FORBIDDEN: Final = (("Reason", 'SIP;cause=403;text="Forbidden"'),)
-PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
-
-
-class CallHost(TransferHost, Protocol):
-    """The exchange, as a call sees it."""
-
-    sound: Sound
-    ringing: Ringing
-    metering: Metering
-    occupancy: Occupancy
-    world: CurrentWorld
-
-    @property
-    def services(self) -> "CallServices": ...
-    def order(self, order: Any) -> None: ...
-    def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | Reject | None: ...
-    def may_move(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool: ...
-    def call_ended(self, call: "Call") -> None: ...
-
-
-class CallServices(Protocol):
-    """What the PBX does itself, as a call sees it."""
-
-    @property
-    def phrases(self) -> Phrases: ...
-    @property
-    def codes(self) -> Mapping[str, str]: ...
-    def begin(
-        self,
-        call: "Call",
-        leg: Leg,
-        decision: Serve | TakeMessage,
-        by: Leg | None = None,
-        done: Callable[[], None] | None = None,
-    ) -> None: ...
-    def announce(
-        self, call: "Call", leg: Leg, status: int, prompt: str, then: Callable[[], None]
-    ) -> None: ...
-    def fail(self, call: "Call", leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None: ...
-    def ring_back(self, call: "Call", leg: Leg) -> None: ...
-    def take_place(self, call: "Call", leg: Leg, other: "Call") -> bool: ...
-    def ask_passcode(
-        self, call: "Call", leg: Leg, key: str, stored: str, done: Callable[[bool], None]
-    ) -> None: ...
-    def ask_pin(self, call: "Call", leg: Leg, done: Callable[[str], None]) -> None: ...
+DUMB: Final = (("Reason", 'SIP;cause=408;text="Media timeout"'),)
+SPENT: Final = (("Reason", 'SIP;cause=403;text="Usage limit reached"'),)
 
 
 class Call:
@@ -122,24 +64,22 @@ class Call:
             caller_device=caller.device,
             member=caller.member,
         )
-        self.has_taken = False  # a recording by the booth was begun
-        self._caller = caller
-        self.is_over = False
+        self.caller = caller  # who is missed when nobody answers
         self.refers = 0
-        self._rows: dict[str, LegRecord] = {}
-        self._silent: set[Leg] = set()
-        self._timers: set[str] = set()
-        self._is_ending = False
-        self._count = 0
-        self.booth: Booth | None = None  # where the PBX talks with a leg
-        self._steps = 0  # of all its dialogues
-        self._after: Callable[[Any], None] | None = None  # gets what comes of its dialogue
-        self._at_end: Callable[[], None] | None = None
-        self._alarm: Callable[[], None] | None = None
         self.consult: Consultation | None = None  # a transfer by keys
-        self._keys: dict[Leg, Keys] = {}
         self.playing = Playing(host)
         self.recording = CallRecording()
+        self.booth: Booth | None = None  # where the PBX talks with a leg
+        self.steps: Iterator[int] = count(1)  # of all its dialogues
+        self.has_taken = False  # a recording by the booth was begun
+        self.is_over = False
+        self._is_ending = False
+        self._count = 0
+        self._rows: dict[str, LegRecord] = {}
+        self._keys: dict[Leg, Keys] = {}
+        self._silent: set[Leg] = set()
+        self._timers: set[str] = set()
+        self._alarm: Callable[[], None] | None = None
         self._mediation = Mediation()
 
     def __repr__(self) -> str:
@@ -202,7 +142,7 @@ class Call:
         """Let two legs talk."""
         self.talk = (a, b)
         for leg in (a, b):
-            self.stop_music(leg)
+            self.playing.stop(leg)
         self.join(a, b)
         self.recording.begin(self, a, b)
 
@@ -210,7 +150,21 @@ class Call:
         """Relay between two legs as they have agreed now."""
         a.media.join(b.media)
         if self._silent:
-            self._set_timer("silence", UNHELD_S)
+            self.set_timer("silence", UNHELD_S)
+
+    def identity(self, leg: Leg, origin: Leg) -> Extra:
+        """Who answers, for a caller in the office."""
+        return introduce(leg.party, origin.party, self.host.domain)
+
+    def begin_hunt(self, origin: Leg, decision: Ring) -> Hunt:
+        """Somebody is about to be rung for a leg."""
+        hunt = self.hunt = Hunt(Outcome(self), origin, decision, self.host.stack.now)
+        return hunt
+
+    def adopt_hunt(self, hunt: Hunt, origin: Leg) -> None:
+        """Who rings for another call rings for a leg of this one from now on."""
+        self.hunt = hunt
+        hunt.user, hunt.origin, hunt.early = Outcome(self), origin, None
 
     def keep_statistics(self, endpoint: str, stats: EndpointStats) -> None:
         """The last word about one media line of a leg; the endpoint is named `call.leg.count`."""
@@ -219,20 +173,36 @@ class Call:
         if row is not None:
             row.media[parts[2]] = stats
 
-    # --- life ----------------------------------------------------------------------------------------------
+    def become(self, leg: Leg, party: Party) -> None:
+        """Somebody else is behind a leg."""
+        occupancy = self.host.occupancy
+        occupancy.ended(leg.party.key, self.id, self.host.stack.now)
+        leg.party = party
+        occupancy.began(party.key, self.id)
+        self._rows[leg.name].party = self.record.caller = party.key
 
-    def start(self, leg: Leg, content: Content | None, decision: DialDecision, extra: Extra) -> None:
-        """Carry out the decision about the caller's INVITE."""
-        self.explain(decision)
-        if isinstance(decision, Reject) and decision.key:
-            self.record.callee_key = decision.key
-            decision = self._decide_no_answer(leg, decision.status, decision.why) or decision
-        if isinstance(decision, Reject):
-            self._refuse(leg, decision)
-        elif isinstance(decision, Ring):
-            self._ring_for_caller(leg, decision, content, extra)
-        else:
-            self._serve_caller(leg, decision)
+    def adopt(self, leg: Leg) -> None:
+        """A leg comes from another call."""
+        leg.name = self.next_name()
+        leg.media.move(self.id, f"{self.id}.{leg.name}")
+        self.add(leg)
+
+    def release(self, leg: Leg) -> None:
+        """A leg goes over to another call; this one is over."""
+        self.talk = None
+        self.leave_booth()
+        self.drop(leg, 200, "transferred")
+        self.end("transferred")
+
+    def drop_all_but(self, *kept: Leg) -> None:
+        """Losers of a fork have been cancelled; who wanted to take somebody's place came too late."""
+        transferor = self.transfer.transferor if self.transfer is not None else None
+        for leg in tuple(self.legs):
+            if leg not in kept and leg is not transferor and (self.talk is None or leg not in self.talk):
+                leg.end(487)
+                self.drop(leg, 487, "somebody else answered")
+
+    # --- life ----------------------------------------------------------------------------------------------
 
     def explain(self, decision: DialDecision) -> None:
         """Keep the reasons of a decision for the call's record."""
@@ -244,110 +214,28 @@ class Call:
         if self.record.decisions[-1:] != [sentence]:
             self.record.decisions.append(sentence)
 
-    def _ring_for_caller(self, leg: Leg, decision: Ring, content: Content | None, extra: Extra) -> None:
-        self.record.callee_key = decision.key
-        if decision.outside and not decision.key:
-            self.record.kind = "outbound" if self.record.kind == "internal" else self.record.kind
-        self.host.world.took_turn(decision.group)
-        self.hunt = Hunt(self, leg, decision, self.host.stack.now)
-        try:
-            leg.media.prepare()
-        except NoPortError as error:
-            self.complain(error)
-            self.hunt.fail(503, str(error))
-            return
-        self.ring(self.hunt, decision, content, extra)
+    def complain(self, error: Exception) -> None:
+        """What somebody wants does not go: for the log."""
+        self.host.note("call {call}: {why}", call=self.id, why=str(error))
 
-    def _refuse(self, leg: Leg, decision: Reject) -> None:
-        """Refuse the caller; he hears why, where that is wanted."""
-        self.record.why = decision.why
+    def missed(self) -> None:
+        """Nobody has taken the call: whoever wants to know is told, once."""
+        key, self.record.callee_key = self.record.callee_key, ""
+        if key:
+            caller = self.caller
+            shown = ("", "") if caller.is_private else (caller.key, caller.label)
+            self.host.order(Missed(key, *shown, self.age_s))
 
-        def refuse() -> None:
-            leg.reject(decision.status, decision.reason)
-            self._finish(decision.state or _state_of(decision.status), leg, decision.status, decision.why)
-
-        if decision.announcement:
-            self.host.services.announce(self, leg, decision.status, decision.announcement, refuse)
-        else:
-            refuse()
-
-    def _serve_caller(self, leg: Leg, decision: AskPasscode | AskPin | Serve | TakeMessage) -> None:
-        if isinstance(decision, AskPasscode):
-            self._ask_passcode(leg, decision)
-            return
-        if isinstance(decision, AskPin):
-            self._ask_pin(leg, decision)
-            return
-        if isinstance(decision, Serve):
-            self.record.state, self.record.answered_s = "answered", self.host.stack.now - self.started_at
-        self.host.services.begin(self, leg, decision)
-
-    def _ask_passcode(self, leg: Leg, decision: AskPasscode) -> None:
-        """The passcode opens the way; from then on the caller is up, and hears what rings."""
-        self.record.kind = "outbound"
-
-        def refused() -> None:
-            self.end("the passcode was not given", 403, FORBIDDEN)
-
-        self.ask_passcode(leg, decision, partial(self.carry_out, leg), refused)
-
-    def ask_passcode(
-        self, leg: Leg, decision: AskPasscode, then: Callable[[Ring], None], refused: Callable[[], None]
-    ) -> None:
-        """Ask a leg for the passcode; go on with what it opens, or with `refused`."""
-
-        def done(is_right: bool) -> None:
-            if is_right:
-                self.tell(f"the passcode of {decision.key} was given")
-                then(decision.then)
-                return
-            self.tell(f"the passcode of {decision.key} was not given")
-            refused()
-
-        self.host.services.ask_passcode(self, leg, decision.key, decision.hash, done)
-
-    def _ask_pin(self, leg: Leg, decision: AskPin) -> None:
-        """Whose PIN is given makes this one call."""
-
-        def done(member: str) -> None:
-            if not member:
-                self.tell("no member's PIN was given")
-                self.end("no PIN was given", 403, FORBIDDEN)
-                return
-            self._become(leg, self.host.router.visitor(leg.party, member))
-            self.record.member = member
-            self.tell(f"{member} gave his PIN: the call is that of {leg.party.key}")
-            self.dial(leg, decision.dialled)
-
-        self.host.services.ask_pin(self, leg, done)
-
-    def _become(self, leg: Leg, party: Party) -> None:
-        """Somebody else is behind a leg."""
-        occupancy = self.host.occupancy
-        occupancy.ended(leg.party.key, self.id, self.host.stack.now)
-        leg.party = party
-        occupancy.began(party.key, self.id)
-        self._rows[leg.name].party = self.record.caller = party.key
+    def answered(self) -> None:
+        """Somebody talks with the caller."""
+        self.wait(None)
+        if self.record.answered_s is None and not self.is_over:
+            self.record.state, self.record.answered_s = "answered", self.age_s
 
     @property
-    def now(self) -> float:
-        """The time of the step in progress."""
-        return self.host.stack.now
-
-    def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None:
-        """Ring whom the decision names for a hunt."""
-        try:
-            self.host.ringing.ring(self, hunt, decision, content, extra)
-        except MediaError as error:
-            self.complain(error)
-            hunt.fail(503, str(error))
-            return
-        self.wait(TIMER_C_S if decision.no_answer_s is None else self._left_s(hunt, decision.no_answer_s))
-        if not hunt.legs:
-            hunt.fail()
-
-    def _left_s(self, hunt: Hunt, no_answer_s: float) -> float:
-        return max(0.0, hunt.began_at + no_answer_s - self.host.stack.now)
+    def age_s(self) -> float:
+        """Seconds since its start."""
+        return self.host.stack.now - self.started_at
 
     def end(self, why: str, status: int = 480, extra: Extra = ()) -> None:
         """End everything."""
@@ -361,14 +249,15 @@ class Call:
             self.transfer.stop()
             self.transfer = None
         self.consult = None
-        self._stop_booth()
+        self.leave_booth()
         state = "answered" if self.record.answered_s is not None else "failed"
         for leg in tuple(self.legs):
             leg.end(status, "", extra)
             self.drop(leg, status, why)
         self._over(self.record.state if self.record.state != "failed" else state, why)
 
-    def _finish(self, state: str, leg: Leg, status: int, why: str) -> None:
+    def finish(self, state: str, leg: Leg, status: int, why: str) -> None:
+        """End it for what became of its last leg."""
         self.drop(leg, status, why)
         self.record.state = state
         self.end(why)
@@ -407,9 +296,17 @@ class Call:
     def set_alarm(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something later, in place of what was to be done before, if the call is not over by then."""
         self._alarm = action
-        self._set_timer("alarm", seconds)
+        self.set_timer("alarm", seconds)
 
-    def _set_timer(self, timer: str, seconds: float | None) -> None:
+    def linger(self) -> None:
+        """Give a transferor time to hang up by itself."""
+        self.set_timer("linger", LINGER_S)
+
+    def wait(self, seconds: float | None) -> None:
+        """The ringing phones have this long from now on; None: none rings any more."""
+        self.set_timer("no answer", seconds)
+
+    def set_timer(self, timer: str, seconds: float | None) -> None:
         """Let it expire after so many seconds, or never."""
         stack = self.host.stack
         if seconds is None:
@@ -428,16 +325,12 @@ class Call:
         self._check_silence()
 
     def _check_silence(self) -> None:
-        booth = self.booth
-        if booth is not None and booth.leg in self._silent and not booth.leg.media.is_held:
-            self.host.note("call {call}: no audio, ending it", call=self.id)
-            self.end("no audio", extra=(("Reason", 'SIP;cause=408;text="Media timeout"'),))
-            return
-        if self.talk is not None and all(
-            each in self._silent and not each.media.is_held for each in self.talk
-        ):
-            self.host.note("call {call}: no audio from either side, ending it", call=self.id)
-            self.end("no audio from either side", extra=(("Reason", 'SIP;cause=408;text="Media timeout"'),))
+        served = (self.booth.leg,) if self.booth is not None else ()
+        for legs, why in ((served, "no audio"), (self.talk or (), "no audio from either side")):
+            if legs and all(leg in self._silent and not leg.media.is_held for leg in legs):
+                self.host.note("call {call}: {why}, ending it", call=self.id, why=why)
+                self.end(why, extra=DUMB)
+                return
 
     # --- the PBX as a party --------------------------------------------------------------------------------
 
@@ -449,9 +342,8 @@ class Call:
         if leg.state == CALLING and not self.answer_by_pbx(leg):
             dialogue.close()
             return
-        self._stop_booth()
-        self.booth = Booth(self, leg, dialogue)
-        self._after = then
+        self.leave_booth()
+        self.booth = Booth(self, leg, dialogue, then)
         if leg.media.is_stable:
             self.booth.start()
 
@@ -465,8 +357,7 @@ class Call:
             dialogue.close()
             then()
             return
-        self.booth = Booth(self, leg, dialogue)
-        self._after = lambda _result: then()
+        self.booth = Booth(self, leg, dialogue, lambda _result: then())
         self.booth.start()
 
     def at_end(self, action: Callable[[], None]) -> None:
@@ -474,77 +365,7 @@ class Call:
         if self.booth is None:
             action()
         else:
-            self._at_end = action
-
-    def dial(self, leg: Leg, dialled: str) -> None:
-        """A leg that is up wants to talk with somebody."""
-        decision = self.host.router.dialled(leg.party, dialled)
-        self.explain(decision)
-        self.carry_out(leg, decision)
-
-    def carry_out(self, leg: Leg, decision: DialDecision) -> None:
-        """Do what was decided for a leg that is up; when it rings somewhere, it hears that."""
-        if isinstance(decision, Ring):
-            if decision.outside and self.record.kind == "internal":
-                self.record.kind = "outbound"
-            self._ring_up(leg, decision)
-        elif not isinstance(decision, Reject):
-            self._serve_caller(leg, decision)
-        elif not self.goes_on(leg, decision.key, decision.status, decision.why):
-            self.fail(leg, decision.status, decision.why, decision.announcement)
-
-    def _ring_up(self, leg: Leg, decision: Ring) -> None:
-        """Ring somebody for a leg that is up."""
-        self.host.world.took_turn(decision.group)
-        hunt = self.hunt = Hunt(self, leg, decision, self.host.stack.now)
-        self.ring(hunt, decision, offer_of(leg))
-        if self.hunt is hunt and self.transfer is None:
-            self.host.services.ring_back(self, leg)
-
-    def fail(self, leg: Leg, status: int, why: str, announcement: str = "") -> None:
-        """A leg that is up cannot be connected: it hears that, and then the call ends."""
-        self.host.services.fail(self, leg, status, announcement, lambda: self.end(why, status))
-
-    def recall(self, leg: Leg, key: str) -> None:
-        """Ring `key` for a leg that waits with its music, and waits on when nobody answers."""
-        decision = self.host.router.called(leg.party, key)
-        if isinstance(decision, Ring) and self.hunt is None:
-            self.explain(decision)
-            hunt = self.hunt = Hunt(self, leg, decision, self.host.stack.now)
-            hunt.is_recall = True
-            self.ring(hunt, decision, offer_of(leg))
-
-    def hand_over(self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]) -> None:
-        """A leg talks with the PBX from now on, no more with its peer `by`, who is told when that is done."""
-        self._turn_to(leg, lambda: self.host.services.begin(self, leg, decision, by, done))
-
-    def _turn_to(self, leg: Leg, begin: Callable[[], None]) -> None:
-        """Let the PBX be who a leg talks with; one that was on hold is asked to speak again first."""
-        self.talk = None
-        self.stop_music(leg)
-        leg.media.part()
-
-        def asked(_status: int, _answer: Content | None) -> None:
-            if leg in self.legs:
-                begin()
-
-        if leg.media.is_held:
-            leg.reoffer(own_offer(), asked, persistent=True)
-        else:
-            begin()
-
-    def release(self, leg: Leg) -> None:
-        """A leg goes over to another call; this one is over."""
-        self.talk = None
-        self._stop_booth()
-        self.drop(leg, 200, "transferred")
-        self.end("transferred")
-
-    def adopt(self, leg: Leg) -> None:
-        """A leg comes from another call."""
-        leg.name = self.next_name()
-        leg.media.move(self.id, f"{self.id}.{leg.name}")
-        self.add(leg)
+            self.booth.at_end = action
 
     def answer_by_pbx(self, leg: Leg) -> bool:
         """Answer a caller with what the PBX speaks; False: nothing suits, and the call is over."""
@@ -557,27 +378,25 @@ class Call:
             leg.media.part()
             leg.answer(own)
         except (PeerError, MediaError) as error:
-            status = error.status if isinstance(error, PeerError) else 503
-            self.complain(error)
-            leg.reject(status)
-            self._finish("failed", leg, status, str(error))
+            self.fail_to_answer(leg, error)
             return False
         if was_early:  # what was told for early media suited the phone that rang: now it is our turn
             leg.reoffer(own, lambda _status, _answer: None, persistent=True)
-        row = self._rows[leg.name]
-        row.answered_s = self.host.stack.now - self.started_at
+        self._rows[leg.name].answered_s = self.age_s
         return True
 
-    def _stop_booth(self) -> None:
-        booth, self.booth, self._after = self.booth, None, None
+    def fail_to_answer(self, leg: Leg, error: PeerError | MediaError) -> None:
+        """A caller cannot be answered: nothing fits, or there is no port."""
+        status = error.status if isinstance(error, PeerError) else 503
+        self.complain(error)
+        leg.reject(status)
+        self.finish("failed", leg, status, str(error))
+
+    def leave_booth(self) -> None:
+        """What the PBX says to a leg is over."""
+        booth, self.booth = self.booth, None
         if booth is not None:
             booth.stop()
-        self._run_at_end()
-
-    def _run_at_end(self) -> None:
-        action, self._at_end = self._at_end, None
-        if action is not None:
-            action()
 
     def digit(self, leg: Leg, digit: str) -> None:
         """A key was pressed, told in whatever way."""
@@ -587,56 +406,16 @@ class Call:
             action = self._keys.setdefault(leg, Keys(self.host.services.codes)).press(
                 digit, self.host.stack.now
             )
-            if action is not None:
-                IN_CALL[action](self, leg)
-
-    def _transfer_by_keys(self, leg: Leg) -> None:
-        peer = self.peer_of(leg)
-        if peer is None or self.consult is not None or self.hunt is not None or self.transfer is not None:
-            return
-        self.consult = Consultation(self, leg, peer, self.host.services.phrases)
-        self.consult.start()
-
-    def _back_by_keys(self, leg: Leg) -> None:
-        if self.consult is not None and self.consult.transferor is leg:
-            self.consult.back()
-
-    def _record_by_keys(self, leg: Leg) -> None:
-        self.recording.toggle(self, leg)
-
-    def leave_booth(self) -> None:
-        """What the PBX says to a leg is over."""
-        self._stop_booth()
-
-    def ring_for(self, hunt: Hunt, decision: Ring, content: Content | None) -> None:
-        """Ring somebody for a leg that is up."""
-        self.ring(hunt, decision, content)
-
-    def ring_back(self, leg: Leg) -> None:
-        """Let a leg that is up hear that somebody is being rung."""
-        self.host.services.ring_back(self, leg)
-
-    def route(self, leg: Leg, dialled: str) -> DialDecision:
-        """What becomes of what a leg dials in the call."""
-        decision = self.host.router.dialled(leg.party, dialled)
-        self.explain(decision)
-        return decision
+            if action == "transfer":
+                Consultation.start(self, leg)
+            elif action == "record":
+                self.recording.toggle(self, leg)
+            elif action == "back" and self.consult is not None and self.consult.transferor is leg:
+                self.consult.back()
 
     def play(self, leg: Leg, prompt: Prompt, then: Callable[[], None] | None = None) -> None:
         """Let a leg hear something, whoever it talks with; `then` comes when that is over."""
         self.playing.play(leg, prompt, lambda: leg in self.legs, then)
-
-    def play_music(self, leg: Leg) -> None:
-        """Let a leg that waits hear music."""
-        self.playing.loop(leg, self.host.services.phrases.music())
-
-    def play_ringing(self, leg: Leg) -> None:
-        """Let a leg that is transferred hear that the target rings, whoever it still talks with."""
-        self.playing.loop(leg, self.host.services.phrases.ring_back())
-
-    def stop_music(self, leg: Leg) -> None:
-        """It waits no more."""
-        self.playing.stop(leg)
 
     def played(self, leg: Leg, event: Played) -> None:
         """A sound is over."""
@@ -651,35 +430,14 @@ class Call:
 
     def cut(self, leg: Leg) -> None:
         """The usage limit is reached."""
-        self.tell(f"the usage limit of {self._payer(leg)} is reached: the call ends")
-        self.end(
-            "the usage limit is reached", extra=(("Reason", 'SIP;cause=403;text="Usage limit reached"'),)
-        )
-
-    def _payer(self, leg: Leg) -> str:
-        return leg.outside.number.payer if leg.outside is not None else ""
+        payer = leg.outside.number.payer if leg.outside is not None else ""
+        self.tell(f"the usage limit of {payer} is reached: the call ends")
+        self.end("the usage limit is reached", extra=SPENT)
 
     def measured(self, leg: Leg, stats: EndpointStats) -> None:
         """From the media worker, which was asked."""
         if self.booth is not None and self.booth.leg is leg:
             self.booth.measured(stats)
-
-    def order(self, order: Any) -> None:
-        """From the booth."""
-        self.host.order(order)
-
-    def number_step(self) -> int:
-        """From the booth."""
-        self._steps += 1
-        return self._steps
-
-    def render(self, prompt: Prompt, done: Callable[[str | None], None]) -> None:
-        """From the booth."""
-        self.host.sound.render(prompt, done)
-
-    def ask(self, question: Any, done: Callable[[Any], None]) -> None:
-        """From the booth."""
-        self.host.sound.ask(question, done)
 
     def take(self, order: Record, what: Any, done: Callable[[float, str, Any], None]) -> None:
         """From the booth. A message that is not kept is a missed call, be the caller gone by then or not."""
@@ -694,207 +452,17 @@ class Call:
 
         self.host.sound.record(order, what, finished)
 
-    def set_booth_timer(self, seconds: float | None) -> None:
-        """From the booth."""
-        self._set_timer(BOOTH_TIMER, seconds)
-
     def booth_finished(self, booth: Booth, result: Any) -> None:
         """The dialogue is over."""
         if self.booth is not booth:
             return
-        after, self.booth, self._after = self._after, None, None
-        self._run_at_end()
-        if after is not None:
-            after(result)
+        self.booth = None
+        if booth.at_end is not None:
+            booth.at_end()
+        if booth.then is not None:
+            booth.then(result)
         else:
             self.end(str(result or "the PBX hung up"))
-
-    # --- what a hunt reports -------------------------------------------------------------------------------
-
-    def hunt_progressed(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None:
-        """A phone rings."""
-        origin = hunt.origin
-        if origin.state == CALLING:
-            identity = self.identity(leg, origin)
-            status, reason = (183, "Session Progress") if content is not None else (180, "Ringing")
-            if content is None and response.status in (181, 182, 199):
-                return
-            origin.progress(status, reason, content, identity)
-            if content is not None:
-                self.join(origin, leg)
-        elif self.transfer is not None:
-            self.transfer.progressed(response.status, response.reason)
-            self.play_ringing(origin)
-
-    def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None:
-        """A phone answered."""
-        self.hunt = None
-        self._set_timer("no answer", None)
-        origin = hunt.origin
-        self.tell(f"{leg.party.where} answers")
-        if content is None:
-            content = leg.media.content  # it came with a provisional response
-        self.drop_all_but(origin, leg)
-        identity = self.identity(leg, origin)
-        if leg.outside is not None:
-            self.host.metering.answered(self.id, leg, self.host.stack.now - self.started_at)
-        if origin.state == CALLING:
-            self._answer_caller(hunt, leg, content, identity)
-        elif self.consult is not None and self.consult.transferor is origin:
-            self.consult.answered(leg)
-        else:
-            self._complete_transfer(leg, content, hunt)
-        self.answered()
-        self.host.note("call {call} answered by {callee}", call=self.id, callee=leg.party.key)
-
-    def _answer_caller(self, hunt: Hunt, leg: Leg, content: Content | None, identity: Extra) -> None:
-        origin = hunt.origin
-        settled = leg.media.content
-        was_early = origin.media.is_stable and not origin.media.is_idle
-        offered = origin.media.content
-        if content is not None and offered is not None and not was_early:
-            content = translated(content, offered)
-        try:
-            origin.answer(content, identity)
-        except (PeerError, MediaError) as error:
-            status = error.status if isinstance(error, PeerError) else 503
-            self.complain(error)
-            origin.reject(status)
-            self._finish("failed", origin, status, str(error))
-            return
-        self.connect(origin, leg)
-        if was_early and settled is not None and (hunt.early is not leg or hunt.early_content != settled):
-            # The caller has been told of other media before: renegotiate with this phone's.
-            origin.reoffer(settled, partial(self._rejoined, origin, leg), persistent=True)
-
-    def _rejoined(self, a: Leg, b: Leg, status: int, _answer: Content | None) -> None:
-        if status < 300 and self.peer_of(a) is b:
-            self.join(a, b)
-
-    def hunt_failed(self, hunt: Hunt, status: int, response: Response | None) -> None:
-        """Nobody answered."""
-        self.hunt = None
-        self._set_timer("no answer", None)
-        origin = hunt.origin
-        why = hunt.why_not
-        self.tell(why)
-        if hunt.is_recall:
-            return
-        if hunt.after:
-            self._ring_next(hunt)
-            return
-        reason = response.reason if response is not None else ""
-        if origin.state == CALLING:
-            self.drop_all_but(origin)
-            decision = self._decide_no_answer(
-                origin, 480 if hunt.is_outside and status >= 500 else status, why
-            )
-            if isinstance(decision, Ring):  # what it rings is not this extension's call any more
-                self.record.callee_key = ""
-                self.hunt = Hunt(self, origin, decision, self.host.stack.now)
-                self.ring(self.hunt, decision, hunt.content, hunt.extra)
-                return
-            if decision is not None and not isinstance(decision, Reject):
-                self._serve_caller(origin, decision)
-                return
-            if decision is not None and decision.is_noted:
-                status, reason, response = decision.status, decision.reason, None
-            extra: Extra = ()
-            if response is None and status == 503:
-                extra = (("Retry-After", "10"),)
-            if response is not None:
-                extra = tuple((name, value) for name in PASSED for value in response.headers.get_all(name))
-            origin.reject(status, reason, extra)
-            self._finish(_state_of(status), origin, status, why)
-            return
-        if self.consult is not None and self.consult.transferor is origin:
-            self.consult.failed(status)
-            return
-        transfer = self.transfer
-        handed_over = transfer.handed_over if transfer is not None else None
-        if self.goes_on(origin, hunt.key, status, why, handed_over):
-            return
-        self.transfer = None
-        self.stop_music(origin)
-        if transfer is not None:
-            transfer.failed(status, reason)
-            if transfer.transferor in self.legs:
-                self.playing.hold(transfer.transferor, origin)
-                return
-        self.fail(origin, status, why if transfer is None else f"transfer failed: {why}")
-
-    def _ring_next(self, hunt: Hunt) -> None:
-        """The next of a group that rings one after the other."""
-        following = replace(hunt.after[0], after=(*hunt.after[0].after, *hunt.after[1:]))
-        self.explain(following)
-        further = self.hunt = Hunt(self, hunt.origin, following, self.host.stack.now)
-        further.tried, further.key = hunt.tried, hunt.key
-        self.ring(further, following, hunt.content, hunt.extra)
-
-    def identity(self, leg: Leg, origin: Leg) -> Extra:
-        """Who answers, for a caller in the office."""
-        return introduce(leg.party, origin.party, self.host.domain)
-
-    def goes_on(
-        self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
-    ) -> bool:
-        """A leg that is up has what the extension `key` wants that did not answer, if there is anything.
-
-        `done` is called when the PBX has taken over.
-        """
-        decision: Decision | None = None
-        if key and status in NOBODY:
-            decision = self.host.router.no_answer(origin.party, key, status, why)
-        if not isinstance(decision, (Ring, TakeMessage)):
-            return False
-        self.explain(decision)
-        if isinstance(decision, Ring):
-            self._ring_up(origin, decision)
-            return True
-        taken = decision
-        self.record.callee_key, self._caller = key, origin.party  # who misses whom, if no message is left
-        self._turn_to(origin, lambda: self.host.services.begin(self, origin, taken, done=done))
-        return True
-
-    def missed(self) -> None:
-        """Nobody has taken the call: whoever wants to know is told, once."""
-        key, self.record.callee_key = self.record.callee_key, ""
-        if key:
-            caller = self._caller
-            shown = ("", "") if caller.is_private else (caller.key, caller.label)
-            self.host.order(Missed(key, *shown, self.host.stack.now - self.started_at))
-
-    def _decide_no_answer(self, origin: Leg, status: int, why: str) -> Decision | None:
-        """What the extension wants that was called; None: the caller is told what its phones said."""
-        if not self.record.callee_key or status not in NOBODY:
-            return None
-        decision = self.host.router.no_answer(origin.party, self.record.callee_key, status, why)
-        self.explain(decision)
-        if isinstance(decision, Reject) and decision.is_noted:
-            self.missed()
-        return decision
-
-    def hunt_redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
-        """A phone sent a 3xx: its extension forwards (product §2)."""
-        decision = self.host.redirect(hunt, leg, response)
-        if decision is None:
-            return False
-        self.explain(decision)
-        if isinstance(decision, Reject):
-            return False
-        before = set(hunt.legs)
-        try:
-            self.host.ringing.ring(self, hunt, decision, offer_for(hunt.origin), ())
-        except MediaError as error:
-            self.complain(error)
-            return False
-        found = set(hunt.legs) - before
-        hunt.sent_on |= found
-        return bool(found)
-
-    def hunt_passed(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
-        """A trunk could not take the call: is the next one trying?"""
-        return self.host.ringing.dial_next(self, hunt, leg, response)
 
     # --- what a leg reports --------------------------------------------------------------------------------
 
@@ -902,9 +470,9 @@ class Call:
         """The caller gave up before anybody answered."""
         extra = (("Reason", why),) if "cause=" in why else ()
         if self.booth is not None and self.booth.leg is leg:
-            self._stop_booth()
+            self.leave_booth()
             self.tell(GAVE_UP)
-            self._finish("cancelled", leg, 487, GAVE_UP)
+            self.finish("cancelled", leg, 487, GAVE_UP)
             return
         if self.hunt is None or self.hunt.origin is not leg:
             self.drop(leg, 487, why)  # it wanted to take the place of somebody else
@@ -913,7 +481,7 @@ class Call:
         self.hunt = None
         self.missed()
         self.tell(GAVE_UP)
-        self._finish("cancelled", leg, 487, why if "cause=" not in why else GAVE_UP)
+        self.finish("cancelled", leg, 487, why if "cause=" not in why else GAVE_UP)
 
     def leg_progressed(self, leg: Leg, response: Response, content: Content | None) -> None:
         self._note_carrier(leg, response)
@@ -957,10 +525,6 @@ class Call:
     def leg_withdrew(self, leg: Leg) -> None:
         self._mediation.withdrew(leg)
 
-    def complain(self, error: Exception) -> None:
-        """What somebody wants does not go: for the log."""
-        self.host.note("call {call}: {why}", call=self.id, why=str(error))
-
     def leg_late_answer(self, leg: Leg, content: Content) -> None:
         """The answer to an offer that was passed on came with the ACK."""
         other = self.peer_of(leg)
@@ -985,13 +549,13 @@ class Call:
         consult = self.consult
         if consult is not None and leg in (consult.transferor, consult.waiting, consult.target):
             if self.booth is not None and self.booth.leg is leg:
-                self._stop_booth()
+                self.leave_booth()
             self.drop(leg, 200, why)
             consult.gone(leg)
             return
         was_talking = self.talk is not None and leg in self.talk
         if self.booth is not None and self.booth.leg is leg:
-            self._stop_booth()
+            self.leave_booth()
             was_talking = True
         if hunt is not None and leg in hunt.legs:
             self.drop(leg, 0, why)
@@ -1037,17 +601,7 @@ class Call:
         if other is None:
             stack.respond(request, key, 481)
             return
-        extra = tuple(
-            (name, value)
-            for name in ("Content-Type", "Content-Disposition", "Info-Package")
-            for value in request.headers.get_all(name)
-        )
-
-        def answered(response: Response) -> None:
-            if response.status >= 200:
-                stack.respond(request, key, response.status, response.reason)
-
-        other.send(other.make_request(request.method, extra, request.body), answered)
+        pass_on(stack, other, request, key)
 
     def leg_referred(self, leg: Leg, request: Request, key: TransactionKey) -> None:
         """A transfer (RFC 5589)."""
@@ -1055,71 +609,3 @@ class Call:
 
     def leg_moved(self, leg: Leg, request: Request, key: TransactionKey, flow: Flow) -> bool:
         return self.host.may_move(leg, request, key, flow)
-
-    # --- transfer and replacement --------------------------------------------------------------------------
-
-    def _complete_transfer(self, leg: Leg, content: Content | None, hunt: Hunt) -> None:
-        """The transfer target answered: it and the transferee talk."""
-        origin, transfer = hunt.origin, self.transfer
-        self.transfer = None
-        self.talk = (origin, leg)
-        origin.media.part()
-        self._stop_booth()
-        self.stop_music(origin)
-        if transfer is not None:
-            transfer.succeeded()
-            self.linger()
-        if content is None or hunt.is_adopted or (transfer is not None and transfer.is_adopted):
-            leg.media.move(self.id, f"{self.id}.{leg.name}")
-            bridge(self, origin, leg)
-            return
-        identity = self.identity(leg, origin)
-        self.join(origin, leg)
-        origin.reoffer(with_direction(content), partial(self._moved, origin, leg), identity, persistent=True)
-
-    def _moved(self, origin: Leg, leg: Leg, status: int, answer: Content | None) -> None:
-        if self.peer_of(origin) is not leg or origin.state != UP or leg.state != UP:
-            return
-        if status < 300 and answer is not None:
-            leg.acknowledge(answer)  # where the target was called without an offer
-            self.connect(origin, leg)
-        elif leg.is_opening:
-            self.end(f"the offer of a transfer's target was answered {status}", 488)
-        else:  # it takes not what the target chose: let both find something else
-            bridge(self, leg, origin)
-
-    def linger(self) -> None:
-        """Give a transferor time to hang up by itself."""
-        self._set_timer("linger", LINGER_S)
-
-    def wait(self, seconds: float) -> None:
-        """The ringing phones have this long from now on."""
-        self._set_timer("no answer", seconds)
-
-    def answered(self) -> None:
-        """Somebody talks with the caller."""
-        self._set_timer("no answer", None)
-        if self.record.answered_s is None and not self.is_over:
-            self.record.state, self.record.answered_s = "answered", self.host.stack.now - self.started_at
-
-    def drop_all_but(self, *kept: Leg) -> None:
-        """Losers of a fork have been cancelled; who wanted to take somebody's place came too late."""
-        transferor = self.transfer.transferor if self.transfer is not None else None
-        for leg in tuple(self.legs):
-            if leg not in kept and leg is not transferor and (self.talk is None or leg not in self.talk):
-                leg.end(487)
-                self.drop(leg, 487, "somebody else answered")
-
-
-IN_CALL: Final[dict[str, Callable[[Call, Leg], None]]] = {
-    "transfer": Call._transfer_by_keys,
-    "back": Call._back_by_keys,
-    "record": Call._record_by_keys,
-}
-
-
-def _state_of(status: int) -> str:
-    """What a call's record says of one that was refused with a status."""
-    if status in (486, 600):
-        return "busy"
-    return "failed" if 500 <= status < 600 else "unanswered"

@@ -10,12 +10,13 @@ from pbx.errors import PbxError
 from pbx.immutable import immutable
 from pbx.office.gateway import Gateway
 from pbx.office.trunk import Trunk
+from pbx.sip.capabilities import ALLOW
 from pbx.sip.credentials import Credentials
 from pbx.sip.flow import Flow
 from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response
 from pbx.sip.registration import Effect, Registration, SendRegister, State
-from pbx.sip.stack import ALLOW, UNREACHABLE, SipStack
+from pbx.sip.stack import UNREACHABLE, SipStack
 
 LOOK_S: Final = 60.0  # from one look-up of the server to the next; the DNS says how long its answers hold
 FIRST_ASK_S: Final = 15.0  # a server that has just been entered may have a call as its first visitor

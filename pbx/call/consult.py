@@ -8,62 +8,44 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
+from pbx.call.dialling import ask_passcode, offer_of, ring
 from pbx.call.dialogue import Dialogue, Gather, Say
 from pbx.call.failure import tone_of
-from pbx.call.hunt import Hunt
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
-from pbx.call.transfer import bridge, offer_of
-from pbx.rules.decision import AskPasscode, DialDecision, Reject, Ring
-from pbx.sdp.content import Content
+from pbx.call.transfer import TransferCall, bridge
+from pbx.rules.decision import AskPasscode, Reject, Ring
 
 DIALLED_DIGITS: Final = 20
 TONE_S: Final = 2.0  # and then the transferor is back
 
 
-class ConsultCall(Protocol):
+class ConsultCall(TransferCall, Protocol):
     """The call."""
 
-    id: str
-    hunt: Hunt | None
-    talk: tuple[Leg, Leg] | None
     consult: "Consultation | None"
 
     def serve(self, leg: Leg, dialogue: Dialogue, then: Callable[[Any], None] | None = None) -> None: ...
-    def leave_booth(self) -> None: ...
-    def connect(self, a: Leg, b: Leg) -> None: ...
-    def drop(self, leg: Leg, status: int = 0, why: str = "") -> None: ...
-    def ring_for(self, hunt: Hunt, decision: Ring, content: Content | None) -> None: ...
-    @property
-    def now(self) -> float: ...
-    def route(self, leg: Leg, dialled: str) -> DialDecision: ...
-    def ask_passcode(
-        self, leg: Leg, decision: AskPasscode, then: Callable[[Ring], None], refused: Callable[[], None]
-    ) -> None: ...
-    def play_music(self, leg: Leg) -> None: ...
-    def stop_music(self, leg: Leg) -> None: ...
-    def ring_back(self, leg: Leg) -> None: ...
-    def end(self, why: str) -> None: ...
-    def tell(self, sentence: str) -> None:
-        """For the record of the call."""
-        ...
 
 
 class Consultation:
     """One transfer by keys under way: `transferor` asks for `target`, `waiting` hears music."""
 
-    def __init__(self, call: ConsultCall, transferor: Leg, waiting: Leg, phrases: Phrases) -> None:
+    def __init__(self, call: ConsultCall, transferor: Leg, waiting: Leg) -> None:
         self.transferor, self.waiting = transferor, waiting
         self.target: Leg | None = None
         self._call = call
-        self._phrases = phrases
+        self._phrases = call.host.services.phrases
 
-    def start(self) -> None:
-        """Ask for the key."""
-        call = self._call
-        call.play_music(self.waiting)
-        dialogue = _ask(self._phrases)
-        call.serve(self.transferor, dialogue, self._dialled)
+    @classmethod
+    def start(cls, call: ConsultCall, leg: Leg) -> None:
+        """Ask for the key, if nothing else is under way."""
+        peer = call.peer_of(leg)
+        if peer is None or call.consult is not None or call.hunt is not None or call.transfer is not None:
+            return
+        consult = call.consult = cls(call, leg, peer)
+        call.playing.music(peer)
+        call.serve(leg, _ask(consult._phrases), consult._dialled)
 
     def _dialled(self, key: Any) -> None:
         call = self._call
@@ -71,9 +53,10 @@ class Consultation:
             self.back()
             return
         call.tell(f"{self.transferor.party.key} transfers {self.waiting.party.key} by keys to {key}")
-        decision = call.route(self.transferor, key)
+        decision = call.host.router.dialled(self.transferor.party, key)
+        call.explain(decision)
         if isinstance(decision, AskPasscode):
-            call.ask_passcode(self.transferor, decision, self._ring, partial(self._fail, 403))
+            ask_passcode(call, self.transferor, decision, self._ring, partial(self._fail, 403))
         elif isinstance(decision, Ring):
             self._ring(decision)
         else:
@@ -81,10 +64,10 @@ class Consultation:
 
     def _ring(self, decision: Ring) -> None:
         call = self._call
-        hunt = call.hunt = Hunt(call, self.transferor, decision, call.now)  # type: ignore[arg-type]  # a Call
-        call.ring_for(hunt, decision, offer_of(self.transferor))
+        hunt = call.begin_hunt(self.transferor, decision)
+        ring(call, hunt, decision, offer_of(self.transferor))
         if call.hunt is hunt:
-            call.ring_back(self.transferor)
+            call.host.services.ring_back(call, self.transferor)
 
     def answered(self, leg: Leg) -> None:
         """The target has answered: the transferor talks with it."""
@@ -114,7 +97,7 @@ class Consultation:
         if target is not None:
             target.end()
             call.drop(target, 200, "the transferor went back")
-        call.stop_music(self.waiting)
+        call.playing.stop(self.waiting)
         self.transferor.media.part()
         call.connect(self.transferor, self.waiting)
 
@@ -136,16 +119,16 @@ class Consultation:
     def _connect(self, target: Leg) -> None:
         call = self._call
         call.consult = None
-        call.stop_music(self.waiting)
+        call.playing.stop(self.waiting)
         call.talk = (self.waiting, target)
-        bridge(call, self.waiting, target)  # type: ignore[arg-type]  # a Call
+        bridge(call, self.waiting, target)
 
     def _ring_on(self) -> None:
         """A blind transfer: who waited hears the target ring."""
         call = self._call
         call.consult = None
         call.leave_booth()
-        call.stop_music(self.waiting)
+        call.playing.stop(self.waiting)
         hunt = call.hunt
         if hunt is None:
             call.end("the transferor hung up")
@@ -153,7 +136,7 @@ class Consultation:
         hunt.origin, hunt.early, hunt.is_adopted = self.waiting, None, True
         call.talk = None
         self.waiting.media.part()
-        call.ring_back(self.waiting)
+        call.host.services.ring_back(call, self.waiting)
 
 
 def _ask(phrases: Phrases) -> Dialogue:

@@ -6,23 +6,24 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pbx.call.admission import Admission
-from pbx.call.authentication import Gatekeeper, Sender
+from pbx.call.authentication import Gatekeeper
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
-from pbx.call.effects import Note, SaveBindings, SaveLogins, WriteRecord
-from pbx.call.from_outside import TrunkSender, called_number, calling_number
-from pbx.call.hunt import PRIVATE, Hunt
-from pbx.call.identity import kept_headers, wants_privacy
-from pbx.call.leg import CALLING, Leg, Party
-from pbx.call.leg_media import LegMedia
+from pbx.call.effects import Note, SaveBindings, SaveLogins
+from pbx.call.endpoints import Endpoints
+from pbx.call.hunt import Hunt
+from pbx.call.identity import called_user
+from pbx.call.invites import Invites
+from pbx.call.leg import Leg
 from pbx.call.locks import Locks
 from pbx.call.logins import Login, Logins
 from pbx.call.mailbox_lamps import MailboxLamps
+from pbx.call.messages import pass_message
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
+from pbx.call.party import Party
 from pbx.call.qualify import Qualifier
-from pbx.call.replacement import replace
-from pbx.call.ringing import Ringing, hop
+from pbx.call.ringing import Ringing
 from pbx.call.routing import Router
 from pbx.call.services import Services
 from pbx.call.sound import Sound
@@ -32,7 +33,7 @@ from pbx.call.trunks import Trunks
 from pbx.call.world import CurrentWorld
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
-from pbx.errors import MediaError, PbxError, PeerError, UsageError
+from pbx.errors import PbxError, PeerError, UsageError
 from pbx.media.orders import (
     Digit,
     EndpointClosed,
@@ -47,13 +48,11 @@ from pbx.media.orders import (
 from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
-from pbx.rules.decision import DialDecision, Reject, Ring, Serve
-from pbx.rules.features import decide_feature
-from pbx.rules.number import to_e164
+from pbx.rules.decision import Reject, Ring
 from pbx.rules.still_world import StillWorld
-from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter
+from pbx.sip.capabilities import ALLOW, SUPPORTED
 from pbx.sip.dialog import DialogId
 from pbx.sip.digest import Authenticator
 from pbx.sip.fields import parse_replaces
@@ -61,11 +60,13 @@ from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
+from pbx.sip.refusal import Refusal
 from pbx.sip.registrar import Registrar
-from pbx.sip.stack import ALLOW, SUPPORTED, Beginning, Refusal, SipStack
+from pbx.sip.stack import SipStack
+from pbx.sip.stateless import Beginning
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.timers import Timers
-from pbx.sip.uri import SipUri, parse_uri
+from pbx.sip.uri import SipUri
 
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)  # where nobody tells the time
 
@@ -99,10 +100,8 @@ class Exchange:
         timers: Timers | None = None,
         calendar: Callable[[], datetime] = lambda: EPOCH,
     ) -> None:
-        self.settings = settings
         self.domain = settings.domain
         self.entropy = entropy
-        self.ports = ports
         self.office = office
         self.calls: dict[str, Call] = {}
         self.stack = SipStack(self, entropy, own_address, timers or Timers())
@@ -124,6 +123,7 @@ class Exchange:
             self.logins,
             self.locks,
         )
+        self.endpoints = Endpoints(self.stack, entropy, ports, self.calls, self.note)
         self.router = Router(lambda: self.office, self.world)
         self.tracer = Tracer()
         self.tracer.watch(_debugged(office))
@@ -134,6 +134,7 @@ class Exchange:
             self.location,
             self.calls,
             self.warn,
+            settings.max_calls,
             settings.calls_per_second,
         )
         self._is_host_ours = is_ours
@@ -154,16 +155,12 @@ class Exchange:
         self.busy_lamps = BusyLamps(self.stack, self.calls, self.domain, lambda: self.office, self.hurt)
         packages = (self.lamps, self.busy_lamps)
         self.subscriptions = Subscriptions(self.stack, self._gate, lambda: self.office, packages, self.hurt)
+        self._invites = Invites(self, self._gate)
         self._deadlines: tuple[Deadlines[Any], ...] = (
             *(self.stack.timers, self.stack.layer.deadlines),
             *(self.location.deadlines, self.qualifier.deadlines, self.admission.refusals.deadlines),
             self.metering.ledger.deadlines,
         )
-        self._endpoints: dict[str, tuple[LegMedia, int]] = {}
-        self._closing: dict[
-            str, tuple[int, str]
-        ] = {}  # endpoint -> port, and its call while that is still recorded
-        self._records: dict[str, tuple[Call, set[str]]] = {}
 
     # --- steps ---------------------------------------------------------------------------------------------
 
@@ -247,17 +244,17 @@ class Exchange:
         """A media worker reports."""
         self.stack.now = now
         if isinstance(event, EndpointClosed):
-            self._endpoint_gone(event.endpoint, event)
+            self.endpoints.gone(event.endpoint, event.stats)
         elif isinstance(event, EndpointFailed):
-            self._endpoint_failed(event)
+            self.endpoints.failed(event)
         elif isinstance(event, (Silent, Resumed)):
-            found = self._leg_of(event.endpoint)
+            found = self.endpoints.leg_of(event.endpoint)
             if found is not None:
                 found[0].silent(found[1], isinstance(event, Silent))
         elif isinstance(event, Recorded):
             self.sound.recorded(event)
         elif isinstance(event, (Digit, Played, StatsRead)):
-            found = self._leg_of(event.endpoint)
+            found = self.endpoints.leg_of(event.endpoint)
             if found is None:
                 pass
             elif isinstance(event, Digit):
@@ -379,7 +376,7 @@ class Exchange:
             return None
         if request.method == "INVITE" and self.trunks.recognise(request, flow) is not None:
             return None
-        is_emergency = request.method == "INVITE" and self.admission.is_emergency(_user(request))
+        is_emergency = request.method == "INVITE" and self.admission.is_emergency(called_user(request))
         return self._gate.challenge(request, flow, self.stack.now, is_emergency=is_emergency)
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
@@ -395,12 +392,13 @@ class Exchange:
         if method == "REGISTER":
             self._register(request, key, flow)
         elif method == "INVITE":
-            self._invite(request, key, flow)
+            self._invites.receive(request, key, flow)
         elif method == "OPTIONS":
             extra = (("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", SUPPORTED))
             self.stack.respond_once(request, key, 200, extra=extra)  # anybody may ask: nothing is kept
         elif method == "MESSAGE":
-            self._message(request, key, flow)
+            sender = self._gate.admit(request, flow, self.stack.now)
+            pass_message(self, sender, request, key)
         elif method == "SUBSCRIBE":
             self.subscriptions.subscribe(request, key, flow)
         else:
@@ -435,173 +433,6 @@ class Exchange:
                 peer=f"{flow.peer[0]}:{flow.peer[1]}",
                 transport=flow.transport,
             )
-
-    def _invite(self, request: Request, key: TransactionKey, flow: Flow) -> None:
-        carrier = self.trunks.recognise(request, flow)
-        dialled = _user(request)
-        is_emergency = carrier is None and self.admission.is_emergency(dialled)
-        sender = None
-        if carrier is None:
-            sender = self._gate.admit(request, flow, self.stack.now, is_emergency=is_emergency)
-        if self.is_stopping:
-            raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
-        if sender is None:
-            assert carrier is not None
-            self._invite_from_outside(request, key, flow, carrier)
-            return
-        is_private = wants_privacy(request) or self.router.hides(dialled)
-        party = self.router.party(sender, is_private=is_private)
-        replaces = request.headers.get("Replaces")
-        old = self._replaced(replaces) if replaces is not None else self._picked_up(party, dialled)
-        if old is None:  # else it takes a place in a call that is up
-            beginning = Beginning("INVITE", dialled, True, request.call_id)
-            self.admission.check(beginning, party.device, self.settings.max_calls, self.stack.now)
-        call = old[0] if old is not None else Call(self, self._new_id(), party, dialled)
-        leg, content = self._accept(call, party, self.ringing.policy(sender), (request, key, flow))
-        # From here on the call answers the INVITE, also when something fails.
-        try:
-            if old is not None:
-                replace(call, old[1], leg, content)
-                return
-            self.admission.began(party.device, call.id)
-            self._begin(call, leg, content, self.router.dialled(party, dialled), request)
-        except (PeerError, MediaError, UsageError) as error:
-            leg.broke(error)
-
-    def _invite_from_outside(
-        self, request: Request, key: TransactionKey, flow: Flow, carrier: TrunkSender
-    ) -> None:
-        """A trunk, or a gateway, brings a call."""
-        if request.headers.get("Replaces") is not None:
-            raise PeerError(403, "Forbidden")
-        numbers = called_number(request, carrier.to)
-        # Only who is ours calls for help: no limit is passed by a number that is none of the office's.
-        dialled = numbers[0] if numbers else ""
-        beginning = Beginning("INVITE", dialled if carrier.is_gateway else "", True, request.call_id)
-        self.admission.check(beginning, "", self.settings.max_calls, self.stack.now)
-        if self.trunks.is_full(carrier.name, self.ringing.calls_over(carrier.name)):
-            raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
-        party = self._outside_party(request, carrier)
-        number = dialled
-        if carrier.is_gateway:
-            decision: DialDecision = self.router.dialled(party, dialled)
-            number = ""
-        else:
-            decision, number = self.router.arrived(party, numbers)
-        call = Call(self, self._new_id(), party, number or dialled)
-        call.record.number = number
-        policy: SrtpPolicy = "off" if self.settings.srtp == "off" else "optional"
-        leg, content = self._accept(call, party, policy, (request, key, flow))
-        leg.credentials = self.trunks.credentials(carrier.name, carrier.kind)
-        try:
-            self._begin(call, leg, content, decision, request)
-        except (PeerError, MediaError, UsageError) as error:
-            leg.broke(error)
-
-    def _accept(
-        self, call: Call, party: Party, policy: SrtpPolicy, received: tuple[Request, TransactionKey, Flow]
-    ) -> tuple[Leg, Content | None]:
-        name = call.next_name()
-        leg = Leg(self.stack, call, name, party, self.ringing.media(call.id, name, received[2], policy))
-        return leg, leg.accept(*received)
-
-    def _begin(
-        self, call: Call, leg: Leg, content: Content | None, decision: DialDecision, request: Request
-    ) -> None:
-        self.calls[call.id] = call
-        call.add(leg)
-        caller, callee = leg.party.key, call.record.callee
-        self.note("call {call}: {caller} dials {callee}", call=call.id, caller=caller, callee=callee)
-        kept = kept_headers(request, is_outside=leg.party.is_outside)
-        call.start(leg, content, decision, kept)
-
-    def _outside_party(self, request: Request, carrier: TrunkSender) -> Party:
-        """Who calls from outside; nobody's name is `anonymous`."""
-        if carrier.is_gateway:
-            return self.router.behind(carrier.name)
-        calling = calling_number(request)
-        number = to_e164(calling.number, self.office.settings.country) or calling.number
-        if self.office.target(number) is not None:  # it would be shown, and called back, as one of ours
-            number = ""
-        return Party(
-            number or "anonymous",
-            calling.name,
-            is_private=calling.is_private or not number,
-            number=number,
-            trunk=carrier.name,
-        )
-
-    def _replaced(self, value: str) -> tuple[Call, Leg]:
-        replaces = parse_replaces(value)
-        leg = self.leg_with(value, None)
-        if leg is None or not isinstance(leg.user, Call):
-            raise PeerError(481, "Call/Transaction Does Not Exist")
-        if replaces.is_early_only and leg.state != CALLING:
-            raise PeerError(486, "Busy Here")
-        return leg.user, leg
-
-    def party(self, sender: Sender) -> Party:
-        """Who is behind a phone."""
-        return self.router.party(sender)
-
-    def shown_caller(self, caller: Party, decision: Ring) -> Party:
-        """Who calls, for the phones that a decision rings."""
-        extension = self.office.extension(decision.shown_key) if decision.shown_key else None
-        return caller if extension is None else Party(extension.key, extension.label)
-
-    def _picked_up(self, party: Party, dialled: str) -> tuple[Call, Leg] | None:
-        """The leg that rings with the extension whose call somebody wants, by `**` and its key or by `*8`."""
-        if not dialled.startswith(("*", "#")):
-            return None
-        decision: DialDecision | None = decide_feature(self.office, dialled)
-        if not isinstance(decision, Serve) or not decision.service.startswith("pick up"):
-            return None
-        decision = self.router.dialled(party, dialled)
-        if not isinstance(decision, Serve):  # nobody is logged in at this phone, say
-            return None
-        keys = {decision.argument}
-        if decision.service == "pick up in group":
-            groups = [group.members for group in self.office.groups if party.key in group.members]
-            keys = {key for members in groups for key in members} - {party.key}
-        for call in self.calls.values():
-            hunt = call.hunt
-            if hunt is not None and hunt.origin.state == CALLING:
-                for leg in hunt.legs:
-                    if leg.party.key in keys and not leg.party.trunk:
-                        return call, leg
-        return None
-
-    def _message(self, request: Request, key: TransactionKey, flow: Flow) -> None:
-        """A message goes to every phone of the extension; the first to take it answers for all."""
-        sender = self._gate.admit(request, flow, self.stack.now)
-        party = self.router.party(sender, is_private=wants_privacy(request))
-        decision = self.router.dialled(party, _user(request))
-        if isinstance(decision, Reject):
-            raise PeerError(decision.status, decision.reason)
-        if not isinstance(decision, Ring):
-            raise PeerError(404, "Nobody Reads Messages There")
-        bindings = [b for name in decision.devices for b in self.location.bindings(name, self.stack.now)]
-        if not bindings:
-            raise PeerError(480, "Temporarily Unavailable")
-        waiting = len(bindings)
-        is_answered = False
-
-        def answered(response: Response) -> None:
-            nonlocal waiting, is_answered
-            if response.status < 200 or is_answered:
-                return
-            waiting -= 1
-            if response.status < 300 or not waiting:
-                is_answered = True
-                self.stack.respond(request, key, PRIVATE.get(response.status, response.status))
-
-        for binding in bindings:
-            passed = self.ringing.request_to(binding, "MESSAGE", party, _user(request), request)
-            for name in ("Content-Type", "Content-Language", "Date", "Subject"):
-                for value in request.headers.get_all(name):
-                    passed.headers.add(name, value)
-            passed.body = request.body
-            self.stack.send(passed, hop(binding), answered)
 
     # --- what a call asks for ------------------------------------------------------------------------------
 
@@ -657,17 +488,12 @@ class Exchange:
         return True
 
     def call_ended(self, call: Call) -> None:
-        """Keep the call until its last statistics are in, then write its record."""
+        """From the call."""
         self.calls.pop(call.id, None)
         if self.tracer.is_on:
             self.tracer.ended(call, self.stack.now)
-        open_endpoints = {name for name, (_, of) in self._closing.items() if of == call.id}
-        open_endpoints |= {name for name in self._endpoints if name.startswith(f"{call.id}.")}
         self.note("call {call} ended: {why}", call=call.id, why=call.record.why)
-        if open_endpoints:
-            self._records[call.id] = (call, open_endpoints)
-        else:
-            self.stack.out.append(WriteRecord(call.record))
+        self.endpoints.call_ended(call)
 
     def broke(self, error: PbxError) -> None:
         """A request outside of any call could not be served."""
@@ -686,70 +512,11 @@ class Exchange:
         """What an administrator should look at, in the log."""
         self.stack.out.append(Note("warn", text, fields))
 
-    # --- endpoints -----------------------------------------------------------------------------------------
-
     def time(self) -> float:
         return self.stack.now
 
     def order(self, order: Any) -> None:
         self.stack.out.append(order)
-
-    def endpoint_opened(self, endpoint: str, media: LegMedia, rtp_port: int) -> None:
-        self._endpoints[endpoint] = (media, rtp_port)
-
-    def endpoint_closed(self, endpoint: str) -> None:
-        _, port = self._endpoints.pop(endpoint)
-        self._closing[endpoint] = (port, endpoint.split(".", 1)[0])
-
-    def _endpoint_gone(self, endpoint: str, event: EndpointClosed | None) -> None:
-        """The worker has closed it: its ports rest, its numbers go to the call's record."""
-        known = self._closing.pop(endpoint, None)
-        if known is None:
-            return
-        port, call_id = known
-        self.ports.free(port, self.stack.now)
-        waiting = self._records.get(call_id)
-        call = waiting[0] if waiting is not None else self.calls.get(call_id)
-        if call is not None and event is not None:
-            call.keep_statistics(endpoint, event.stats)
-        self._settle_record(call_id, endpoint)
-
-    def _settle_record(self, call_id: str, endpoint: str) -> None:
-        """One endpoint less to wait for."""
-        waiting = self._records.get(call_id)
-        if waiting is None:
-            return
-        waiting[1].discard(endpoint)
-        if not waiting[1]:
-            del self._records[call_id]
-            self.stack.out.append(WriteRecord(waiting[0].record))
-
-    def _endpoint_failed(self, event: EndpointFailed) -> None:
-        if event.endpoint in self._closing:
-            self._endpoint_gone(event.endpoint, None)
-            return
-        found = self._leg_of(event.endpoint)
-        known = self._endpoints.get(event.endpoint)
-        if known is None:
-            return
-        self.note("endpoint {endpoint} failed: {why}", endpoint=event.endpoint, why=event.why)
-        media, port = known
-        media.forget(event.endpoint)
-        del self._endpoints[event.endpoint]
-        self.ports.quarantine(port, self.stack.now)
-        self._settle_record(event.endpoint.split(".", 1)[0], event.endpoint)
-        if found is not None:
-            reason = (("Reason", 'SIP;cause=503;text="Media failure"'),)
-            found[0].end(f"no media: {event.why}", 503, reason)
-
-    def _leg_of(self, endpoint: str) -> tuple[Call, Leg] | None:
-        known = self._endpoints.get(endpoint)
-        if known is None:
-            return None
-        call = self.calls.get(endpoint.split(".", 1)[0])
-        # A leg that went over to another call while it rang keeps its endpoints' names until it is answered.
-        calls = (call,) if call is not None else tuple(self.calls.values())
-        return next(((call, leg) for call in calls for leg in call.legs if leg.media is known[0]), None)
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -761,14 +528,6 @@ class Exchange:
         for username in usernames:
             self.stack.out.append(SaveBindings(username))
             self.note("{user} unregistered: {why}", user=username, why=why)
-
-    def _new_id(self) -> str:
-        return self.entropy.token()
-
-
-def _user(request: Request) -> str:
-    uri = parse_uri(request.uri)
-    return (uri.user or "") if isinstance(uri, SipUri) else ""
 
 
 def _debugged(office: Office) -> list[str]:

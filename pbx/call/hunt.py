@@ -6,8 +6,9 @@ from typing import Final, Protocol
 from pbx.call.leg import Leg
 from pbx.rules.decision import Ring
 from pbx.sdp.content import Content
+from pbx.sip.headers import Extra
 from pbx.sip.message import Response
-from pbx.sip.stack import UNREACHABLE, Extra
+from pbx.sip.stack import UNREACHABLE
 
 ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 # §16.7: of the 4xx, those that say how the request could be mended come first.
@@ -29,18 +30,16 @@ PRIVATE: Final = {
 
 
 class HuntUser(Protocol):
-    """The call behind it."""
+    """Who wants to know, for the call behind it."""
 
-    def hunt_progressed(
-        self, hunt: "Hunt", leg: Leg, response: Response, content: Content | None
-    ) -> None: ...
-    def hunt_answered(self, hunt: "Hunt", leg: Leg, content: Content | None) -> None: ...
-    def hunt_failed(self, hunt: "Hunt", status: int, response: Response | None) -> None: ...
-    def hunt_redirected(self, hunt: "Hunt", leg: Leg, response: Response) -> bool:
+    def progressed(self, hunt: "Hunt", leg: Leg, response: Response, content: Content | None) -> None: ...
+    def answered(self, hunt: "Hunt", leg: Leg, content: Content | None) -> None: ...
+    def failed(self, hunt: "Hunt", status: int, response: Response | None) -> None: ...
+    def redirected(self, hunt: "Hunt", leg: Leg, response: Response) -> bool:
         """A 3xx: has the call found somebody else to ring?"""
         ...
 
-    def hunt_passed(self, hunt: "Hunt", leg: Leg, response: Response) -> bool:
+    def passed(self, hunt: "Hunt", leg: Leg, response: Response) -> bool:
         """A number outside was not reached by one trunk: is another one trying now?"""
         ...
 
@@ -90,7 +89,7 @@ class Hunt:
                 self.early, self.early_content = leg, content
             elif self.early is not leg:
                 content = None
-        self.user.hunt_progressed(self, leg, response, content)
+        self.user.progressed(self, leg, response, content)
 
     def answered(self, leg: Leg, content: Content | None) -> None:
         """The first to answer wins; the others hear that the call was completed elsewhere."""
@@ -101,7 +100,7 @@ class Hunt:
         self.legs.remove(leg)
         self.user = None
         self._cancel(ELSEWHERE)
-        user.hunt_answered(self, leg, content)
+        user.answered(self, leg, content)
 
     def refused(self, leg: Leg, response: Response) -> None:
         """One phone said no; a 6xx speaks for all (§16.7, step 5)."""
@@ -111,9 +110,9 @@ class Hunt:
         self.legs.remove(leg)
         if self.early is leg:
             self.early = None
-        if 300 <= response.status < 400 and user.hunt_redirected(self, leg, response):
+        if 300 <= response.status < 400 and user.redirected(self, leg, response):
             return
-        if leg.outside is not None and user.hunt_passed(self, leg, response):
+        if leg.outside is not None and user.passed(self, leg, response):
             return
         self._refusals.append(response)
         if response.status >= 600 and not self.is_shared:
@@ -137,12 +136,12 @@ class Hunt:
         best = best_response(self._refusals) if status is None else None
         self.why_not = why or self._in_words(best)
         if best is None:
-            user.hunt_failed(self, status or self.unreached or 480, None)
+            user.failed(self, status or self.unreached or 480, None)
             return
         mapped = 480 if best.reason == UNREACHABLE else PRIVATE.get(best.status, best.status)
         if 300 <= mapped < 400:
             mapped = 480
-        user.hunt_failed(self, mapped, best if mapped == best.status else None)
+        user.failed(self, mapped, best if mapped == best.status else None)
 
     def _in_words(self, best: Response | None) -> str:
         if best is not None and best.reason != UNREACHABLE:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pbx.call.leg import Party
+from pbx.call.party import Party
 from pbx.sip.message import Request
 from pbx.sip.uri import SipUri, escape_user
 
@@ -14,6 +14,12 @@ KEPT: Final = ("Diversion", "History-Info", "Subject", "Priority", "Alert-Info",
 KEPT_OF_OUTSIDE: Final = tuple(name for name in KEPT if name not in ("Alert-Info", "Call-Info"))
 
 Extra = tuple[tuple[str, str], ...]
+
+
+def called_user(request: Request) -> str:
+    """Whom a request is for: the user of its Request-URI, "" = nobody."""
+    uri = request.parsed_uri
+    return (uri.user or "") if isinstance(uri, SipUri) else ""
 
 
 def wants_privacy(request: Request) -> bool:

@@ -4,19 +4,24 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, Protocol
 
+from pbx.call.invite_sdp import InviteSdp
+from pbx.call.leg_dialogs import LegDialogs
 from pbx.call.leg_media import LegMedia
 from pbx.call.own_media import extended
+from pbx.call.party import OutsideLeg, Party
 from pbx.call.renegotiation import Done, Renegotiation
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.immutable import immutable
-from pbx.rules.decision import Outside
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
+from pbx.sip.capabilities import ALLOW, SUPPORTED
 from pbx.sip.credentials import Credentials
 from pbx.sip.dialog import Dialog, contact_of
 from pbx.sip.flow import Flow
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response, make_response
-from pbx.sip.stack import ALLOW, SUPPORTED, Extra, Refusal, SipStack
+from pbx.sip.refusal import Refusal
+from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.uac import InviteUac
 from pbx.sip.uas import InviteUas
@@ -25,52 +30,6 @@ CALLING: Final = "calling"  # the INVITE that opens the dialog is not finally an
 UP: Final = "up"
 ENDING: Final = "ending"  # we want it over, the dialog is not
 OVER: Final = "over"
-MOST_FORKS: Final = 32  # early dialogs of one INVITE that are kept
-
-
-@immutable
-class Party:
-    """Who is behind a leg.
-
-    Attributes:
-        key: of the extension, or the number of somebody outside: what is shown.
-        device: SIP user of the phone, "" = outside.
-        is_private: it hides itself.
-        number: of somebody outside, in E.164 where it can be read so; "" = withheld, or one of ours.
-        trunk, gateway: the way to somebody outside.
-        member: email of who is logged in at a hot-desk phone.
-    """
-
-    key: str
-    label: str = ""
-    device: str = ""
-    is_private: bool = False
-    number: str = ""
-    trunk: str = ""
-    gateway: str = ""
-    member: str = ""
-
-    @property
-    def is_outside(self) -> bool:
-        """It is no phone of the office."""
-        return not self.device
-
-    @property
-    def where(self) -> str:
-        """Who it is and where, in words."""
-        if self.device:
-            return f"{self.key} at phone {self.device}"
-        way = f'gateway "{self.gateway}"' if self.gateway else f'trunk "{self.trunk}"'
-        return f"{self.key} over {way}"
-
-
-@immutable
-class OutsideLeg:
-    """How a leg reaches its number: by the trunk or gateway `way`; `others` are tried after it."""
-
-    number: Outside
-    way: str
-    others: tuple[str, ...] = ()
 
 
 @immutable
@@ -141,12 +100,10 @@ class Leg:
         self._uas: InviteUas | None = None  # the caller's INVITE, until its ACK
         self._uac: InviteUac | None = None  # ours to the callee, until our ACK
         self._attempt: Attempt | None = None  # None for an A-leg
-        self._dialogs: list[Dialog] = []  # every one that is registered with the stack
-        self._early: dict[str, Dialog] = {}  # a B-leg's early dialogs by remote tag
+        self._sdp = InviteSdp(media, self._renegotiation)
+        self._dialogs = LegDialogs(stack)
         self._bye_extra: Extra = ()
         self._answer_headers: Extra = ()  # session timer of the 2xx to the caller
-        self._early_answer = b""
-        self._is_offer_in_2xx = False
         self._has_toggled_srtp = False
 
     @property
@@ -199,7 +156,7 @@ class Leg:
         self.dialog = Dialog.of_uas(request, tag, flow)
         self._uas = InviteUas(self._stack, self, request, key, flow, tag)
         self._renegotiation.note_peer(request)
-        self._register(self.dialog)
+        self._dialogs.register(self.dialog, self)
         return content
 
     def progress(self, status: int, reason: str, content: Content | None, extra: Extra = ()) -> None:
@@ -210,13 +167,8 @@ class Leg:
         if uas.wants_reliable and self.media.is_idle and content is None:
             return  # RFC 3262 §5: the first reliable response to an offerless INVITE has to carry the offer
         body = b""
-        if content is not None and self.media.is_answer_due and not self._renegotiation.is_update_pending:
-            try:
-                body = self.media.make_answer(content)
-            except (SdpError, MediaError):  # no early media then; the 2xx will show whether anything fits
-                body = b""
-            # RFC 3261 §13.2.1: after an unreliable response the 2xx says the same again.
-            self._early_answer = b"" if uas.takes_reliable else body
+        if content is not None:
+            body = self._sdp.make_early(content, is_reliable=uas.takes_reliable)
         uas.provisional(status, reason, (*self.own_contact, *extra), body)
 
     def answer(self, content: Content | None, extra: Extra = ()) -> None:
@@ -227,7 +179,7 @@ class Leg:
         """
         uas = self._uas
         assert uas is not None  # only a calling A-leg is answered
-        body = self._sdp_of_2xx(content)
+        body = self._sdp.make_final(content, uas.request)
         self.state = UP
         self.answered_at = self._stack.now
         uas.final(200, "OK", (*self.own_contact, *self._answer_headers, *extra), body)
@@ -385,7 +337,10 @@ class Leg:
         uac, user = self._uac, self.user
         if uac is None or user is None or self.state == UP:
             return
-        dialog = self._early_dialog(response, uac)
+        dialog, is_new = self._dialogs.early(response, uac, self)
+        if dialog is not None and is_new:
+            self.dialog = dialog
+            self._renegotiation.note_peer(response)
         if dialog is not None and not uac.take_reliable(response, dialog):
             return
         content = None
@@ -400,8 +355,7 @@ class Leg:
         """The callee's 2xx."""
         uac, user = self._uac, self.user
         assert uac is not None  # it is forgotten only after its 2xx
-        self.dialog = self._confirm(response, uac)
-        self._early.clear()
+        self.dialog = self._dialogs.confirm(response, uac, self)
         self._renegotiation.note_peer(response)
         self._renegotiation.refresh.timer.take_response(response)
         if self.state != CALLING or user is None:  # a 2xx that crossed our CANCEL (§9.1)
@@ -409,7 +363,7 @@ class Leg:
             self._send_bye()
             return
         try:
-            content = self._sdp_in_2xx(uac, response)
+            content = self._sdp.take_final(uac.request, response)
         except SdpError as error:
             uac.acknowledge(self.dialog)
             self._bye_extra = (("Reason", f'SIP;cause=488;text="{error.reason}"'),)
@@ -418,6 +372,9 @@ class Leg:
             refusal.headers.add("Warning", error.warning(self._stack.own_host(self.dialog.flow)))
             user.leg_refused(self, refusal)
             return
+        if uac.request.body or not response.body:  # else the answer to its offer goes with the ACK
+            uac.acknowledge(self.dialog)
+            self._uac = None
         self.state = UP
         self.answered_at = self._stack.now
         self._renegotiation.refresh.start()
@@ -449,8 +406,8 @@ class Leg:
     def invite_acked(self, ack: Request) -> None:
         """The ACK of our 2xx."""
         self._uas = None
-        if self._is_offer_in_2xx:
-            self._is_offer_in_2xx = False
+        if self._sdp.is_offer_in_2xx:
+            self._sdp.is_offer_in_2xx = False
             self.answered_late(ack)
         if self.state == ENDING:
             self._send_bye()
@@ -531,10 +488,8 @@ class Leg:
         uas.receive_prack(request)
         body = b""
         extra: Extra = ()
-        if (
-            request.body
-        ):  # a new offer in the PRACK (RFC 3262 §5): the same media again is all that is taken here
-            body = self._repeat_to_prack(request)
+        if request.body:  # a new offer in the PRACK (RFC 3262 §5)
+            body = self._sdp.repeat_to_prack(request)
             if not body:
                 self._stack.respond(request, key, 488)
                 uas.resume()
@@ -542,19 +497,6 @@ class Leg:
             extra = (("Content-Type", "application/sdp"),)
         self._stack.respond(request, key, 200, extra=extra, body=body)
         uas.resume()
-
-    def _repeat_to_prack(self, prack: Request) -> bytes:
-        """The answer to an offer in a PRACK; empty when it cannot be taken, ours being on its way, say."""
-        if not self.media.is_stable:
-            return b""
-        try:
-            content = self.media.receive_offer(prack)
-            if self.media.is_refresh:
-                return self.media.repeat_answer(content)
-        except PeerError:
-            pass  # it is refused, and what was agreed before stands
-        self.media.rollback()
-        return b""
 
     # --- what the renegotiation reports --------------------------------------------------------------------
 
@@ -597,39 +539,6 @@ class Leg:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _sdp_of_2xx(self, content: Content | None) -> bytes:
-        if self.media.is_answer_due and not self._renegotiation.is_update_pending:
-            if content is None:
-                raise SdpError("no answer has come")
-            return self.media.make_answer(content)
-        if (
-            self.media.is_stable
-            and self._uas is not None
-            and not self._uas.request.body
-            and content is not None
-        ):
-            body = self.media.make_offer(content, srtp=self.media.is_secure)
-            self._is_offer_in_2xx = True
-            return body
-        body, self._early_answer = self._early_answer, b""
-        return body
-
-    def _sdp_in_2xx(self, uac: InviteUac, response: Response) -> Content | None:
-        """The content of a 2xx; acknowledges at once unless the 2xx carries the offer."""
-        assert self.dialog is not None
-        if not (uac.request.body or response.body) and self.media.is_idle:
-            raise SdpError("the offer is missing in the answer to an INVITE without one")
-        if uac.request.body or not response.body:
-            content = None
-            if self.media.is_offer_pending:
-                content = self.media.receive_answer(response)
-            elif response.body:
-                content = self.media.revise_answer(response)
-            uac.acknowledge(self.dialog)
-            self._uac = None
-            return content
-        return self.media.receive_offer(response)
-
     def _has_more_codecs(self) -> bool:
         """Something can be offered that was not: the PBX would translate."""
         content = self._attempt.content if self._attempt is not None else None
@@ -639,57 +548,13 @@ class Leg:
         assert self._attempt is not None
         last = self._attempt
         content = extended(last.content) if is_extended and last.content is not None else last.content
-        for dialog in self._early.values():
-            self._forget(dialog)
-        self._early.clear()
+        self._dialogs.forget_early()
         self.media.rollback()
         headers = last.request.headers.copy()
         sent = self._uac.request if self._uac is not None else last.request
         headers.set("CSeq", f"{sent.cseq.number + 1} INVITE")
         again = Request("INVITE", last.request.uri, headers, b"")
         self.invite(again, last.flow, last.behind_nat, content, srtp, last.alternatives, last.give_up_s)
-
-    def _early_dialog(self, response: Response, uac: InviteUac) -> Dialog | None:
-        tag = response.to.tag
-        if not tag or self._attempt is None:
-            return None
-        dialog = self._early.get(tag)
-        if dialog is None and len(self._early) >= MOST_FORKS:
-            return None
-        if dialog is None:
-            dialog = Dialog.of_uac(uac.request, response, uac.flow, self._attempt.behind_nat)
-            if self._early:  # a CSeq of its own for each would do; one counter for all is simpler and legal
-                dialog.local_seq = max(d.local_seq for d in self._early.values())
-            self._early[tag] = dialog
-            self._register(dialog)
-            self.dialog = dialog
-            self._renegotiation.note_peer(response)
-        elif response.contacts:
-            dialog.refresh_target(response)
-        return dialog
-
-    def _confirm(self, response: Response, uac: InviteUac) -> Dialog:
-        assert self._attempt is not None
-        tag = response.to.tag or ""
-        confirmed = Dialog.of_uac(uac.request, response, uac.flow, self._attempt.behind_nat)
-        early = self._early.pop(tag, None)
-        for other in self._early.values():
-            self._forget(other)
-        if early is not None:
-            # §13.2.2.4: the route set is computed anew from the 2xx; the rest of the early dialog stands.
-            early.route_set, early.target = confirmed.route_set, confirmed.target
-            return early
-        self._register(confirmed)
-        return confirmed
-
-    def _register(self, dialog: Dialog) -> None:
-        self._dialogs.append(dialog)
-        self._stack.dialogs[dialog.id] = self
-
-    def _forget(self, dialog: Dialog) -> None:
-        self._stack.dialogs.pop(dialog.id, None)
-        if dialog in self._dialogs:
-            self._dialogs.remove(dialog)
 
     @property
     def own_contact(self) -> tuple[tuple[str, str], ...]:
@@ -723,10 +588,7 @@ class Leg:
         if self.state == OVER:
             return
         self.state = OVER
-        for dialog in self._dialogs:
-            self._stack.dialogs.pop(dialog.id, None)
         self._dialogs.clear()
-        self._early.clear()
         if self._uas is not None:
             self._uas.stop()
         if self._uac is not None:

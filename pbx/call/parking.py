@@ -6,9 +6,11 @@ Whom nobody fetches rings, every three minutes, with who parked him; after half 
 from typing import Any, Final, Protocol
 
 from pbx.call.call import Call
+from pbx.call.dialling import recall
 from pbx.call.dialogue import Dialogue, Say, Wait
 from pbx.call.failure import say_failure
-from pbx.call.leg import CALLING, Leg, Party
+from pbx.call.leg import CALLING, Leg
+from pbx.call.party import Party
 from pbx.call.phrases import Phrases
 from pbx.call.transfer import bridge
 from pbx.immutable import immutable
@@ -92,7 +94,7 @@ class Lot:
                 place.call.end("nobody fetched the parked call")
                 return
             if place.parker is not None:
-                place.call.recall(place.leg, place.parker.key)
+                recall(place.call, place.leg, place.parker.key)
             self._watch(slot, place, until_s + RECALL_S)
 
         place.call.set_alarm(RECALL_S, waited)

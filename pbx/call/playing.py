@@ -63,6 +63,14 @@ class Playing:
 
         self._host.sound.render(prompt, rendered)
 
+    def music(self, leg: Leg) -> None:
+        """Let a leg that waits hear music."""
+        self.loop(leg, self._host.services.phrases.music())
+
+    def ringing(self, leg: Leg) -> None:
+        """Let a leg that is transferred hear that the target rings, whoever it still talks with."""
+        self.loop(leg, self._host.services.phrases.ring_back())
+
     def stop(self, leg: Leg) -> None:
         """It waits no more."""
         if self._loops.pop(leg, None) is not None and (endpoint := leg.media.sound_endpoint) is not None:

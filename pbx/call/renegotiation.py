@@ -13,8 +13,10 @@ from pbx.sip.credentials import Credentials
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
 from pbx.sip.grammar import split_commas
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response
-from pbx.sip.stack import Extra, Refusal, SipStack
+from pbx.sip.refusal import Refusal
+from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.uac import InviteUac
 from pbx.sip.uas import InviteUas

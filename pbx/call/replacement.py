@@ -2,39 +2,73 @@
 
 from typing import Final, Protocol
 
-from pbx.call.effects import CallRecord
+from pbx.call.call import Call
+from pbx.call.dialling import offer_for
 from pbx.call.hunt import ELSEWHERE, Hunt
 from pbx.call.leg import CALLING, UP, Leg
 from pbx.call.own_media import translated
-from pbx.call.transfer import offer_for
+from pbx.call.party import Party
+from pbx.call.routing import Router
 from pbx.errors import MediaError, PeerError
+from pbx.office.snapshot import Office
+from pbx.rules.decision import DialDecision, Serve
+from pbx.rules.features import decide_feature
 from pbx.sdp.content import Content, with_direction
-from pbx.sip.stack import Extra
+from pbx.sip.fields import parse_replaces
 
 NO_MEDIA_IN_COMMON: Final = 488
 
 
-class ReplacedCall(Protocol):
-    """The call."""
+class ReplacingHost(Protocol):
+    """The exchange."""
 
-    hunt: Hunt | None
-    talk: tuple[Leg, Leg] | None
-    record: CallRecord
+    office: Office
+    calls: dict[str, Call]
 
     @property
-    def legs(self) -> list[Leg]: ...
-    def add(self, leg: Leg) -> None: ...
-    def drop(self, leg: Leg, status: int = 0, why: str = "") -> None: ...
-    def drop_all_but(self, *kept: Leg) -> None: ...
-    def peer_of(self, leg: Leg) -> Leg | None: ...
-    def connect(self, a: Leg, b: Leg) -> None: ...
-    def identity(self, leg: Leg, to: Leg) -> Extra: ...
-    def tell(self, sentence: str) -> None: ...
-    def answered(self) -> None: ...
-    def end(self, why: str, status: int = 480) -> None: ...
+    def router(self) -> Router: ...
+    def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
 
 
-def replace(call: ReplacedCall, old: Leg, new: Leg, content: Content | None) -> None:
+def replaced(host: ReplacingHost, value: str) -> tuple[Call, Leg]:
+    """The leg that a Replaces header names.
+
+    Raises:
+        PeerError: there is none, or it may not be replaced now.
+    """
+    replaces = parse_replaces(value)
+    leg = host.leg_with(value, None)
+    if leg is None or not isinstance(leg.user, Call):
+        raise PeerError(481, "Call/Transaction Does Not Exist")
+    if replaces.is_early_only and leg.state != CALLING:
+        raise PeerError(486, "Busy Here")
+    return leg.user, leg
+
+
+def picked_up(host: ReplacingHost, party: Party, dialled: str) -> tuple[Call, Leg] | None:
+    """The leg that rings with the extension whose call somebody wants, by `**` and its key or by `*8`."""
+    if not dialled.startswith(("*", "#")):
+        return None
+    decision: DialDecision | None = decide_feature(host.office, dialled)
+    if not isinstance(decision, Serve) or not decision.service.startswith("pick up"):
+        return None
+    decision = host.router.dialled(party, dialled)
+    if not isinstance(decision, Serve):  # nobody is logged in at this phone, say
+        return None
+    keys = {decision.argument}
+    if decision.service == "pick up in group":
+        groups = [group.members for group in host.office.groups if party.key in group.members]
+        keys = {key for members in groups for key in members} - {party.key}
+    for call in host.calls.values():
+        hunt = call.hunt
+        if hunt is not None and hunt.origin.state == CALLING:
+            for leg in hunt.legs:
+                if leg.party.key in keys and not leg.party.trunk:
+                    return call, leg
+    return None
+
+
+def replace(call: Call, old: Leg, new: Leg, content: Content | None) -> None:
     """Let `new`, which offers `content`, take the place of `old`."""
     call.add(new)
     peer = call.peer_of(old)
@@ -46,7 +80,7 @@ def replace(call: ReplacedCall, old: Leg, new: Leg, content: Content | None) -> 
         _refuse(call, new, 481)
 
 
-def _pick_up(call: ReplacedCall, hunt: Hunt, new: Leg, content: Content | None) -> None:
+def _pick_up(call: Call, hunt: Hunt, new: Leg, content: Content | None) -> None:
     """`new` takes the call that rings at others."""
     origin = hunt.origin
     offered = offer_for(origin)
@@ -67,7 +101,7 @@ def _pick_up(call: ReplacedCall, hunt: Hunt, new: Leg, content: Content | None) 
     call.answered()
 
 
-def _take_over(call: ReplacedCall, old: Leg, new: Leg, peer: Leg, content: Content | None) -> None:
+def _take_over(call: Call, old: Leg, new: Leg, peer: Leg, content: Content | None) -> None:
     """`new` goes on with the talk of `old`, if the other side takes its media."""
 
     def done(status: int, answer: Content | None) -> None:
@@ -93,6 +127,6 @@ def _take_over(call: ReplacedCall, old: Leg, new: Leg, peer: Leg, content: Conte
     peer.reoffer(offer, done, call.identity(new, peer))
 
 
-def _refuse(call: ReplacedCall, new: Leg, status: int) -> None:
+def _refuse(call: Call, new: Leg, status: int) -> None:
     new.reject(status)
     call.drop(new, status)

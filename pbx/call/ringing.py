@@ -8,11 +8,14 @@ from pbx.call.effects import EmergencyDialled
 from pbx.call.from_outside import Kind
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity, from_value
-from pbx.call.leg import Leg, OutsideLeg, Party
+from pbx.call.leg import Leg, LegUser
 from pbx.call.leg_media import LegMedia, MediaHost
 from pbx.call.outside import contact_user, make_invite, order_codecs
 from pbx.call.own_media import with_digits
+from pbx.call.party import OutsideLeg, Party
+from pbx.call.routing import Router
 from pbx.call.trunks import GIVE_UP_S, Trunks
+from pbx.entropy import Entropy
 from pbx.errors import MediaError
 from pbx.office.snapshot import Office
 from pbx.office.trunk import Trunk
@@ -21,10 +24,10 @@ from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.dialog import hop_to, next_hop
 from pbx.sip.flow import Flow
-from pbx.sip.headers import Headers
+from pbx.sip.headers import Extra, Headers
 from pbx.sip.location import Binding, LocationService
 from pbx.sip.message import Request, Response
-from pbx.sip.stack import UNREACHABLE, Extra, SipStack
+from pbx.sip.stack import UNREACHABLE, SipStack
 
 MAX_FORWARDS: Final = 70
 MOST_ALIKE: Final = 5  # calls that ring one number at once for one extension
@@ -35,21 +38,25 @@ def is_passing(status: int) -> bool:
     return status == 408 or 500 <= status < 600
 
 
-class RingingHost(MediaHost, Protocol):
+class RingingHost(Protocol):
     """The exchange."""
 
     office: Office
     domain: str
+    entropy: Entropy
     has_to_see_keys: bool
 
     @property
     def calls(self) -> Mapping[str, Any]: ...
     def note(self, text: str, **fields: object) -> None: ...
-    def party(self, sender: Sender) -> Party: ...
-    def shown_caller(self, caller: Party, decision: Ring) -> Party: ...
+    @property
+    def endpoints(self) -> MediaHost: ...
+    @property
+    def router(self) -> Router: ...
+    def order(self, order: Any) -> None: ...
 
 
-class RingingCall(Protocol):
+class RingingCall(LegUser, Protocol):
     """The call."""
 
     id: str
@@ -167,7 +174,7 @@ class Ringing:
     def _phone_leg(self, call: RingingCall, hunt: Hunt, binding: Binding, sender: Sender) -> Leg:
         name = call.next_name()
         media = self.media(call.id, name, binding.flow, self.policy(sender))
-        leg = Leg(self._stack, call, name, self._host.party(sender), media)  # type: ignore[arg-type]  # a Call
+        leg = Leg(self._stack, call, name, self._host.router.party(sender), media)
         call.add(leg)
         hunt.add(leg)
         return leg
@@ -178,11 +185,16 @@ class Ringing:
         call.drop(leg, 503, why)
 
     def _invite(self, hunt: Hunt, binding: Binding, decision: Ring, own_key: str) -> Request:
-        shown = self._host.shown_caller(hunt.origin.party, decision)
+        shown = self._shown_caller(hunt.origin.party, decision)
         called = decision.key or decision.group or own_key
         request = self.request_to(binding, "INVITE", shown, called, hunt.origin.opening)
         request.headers.extend((*assert_identity(shown, self._host.domain), *hunt.extra))
         return request
+
+    def _shown_caller(self, caller: Party, decision: Ring) -> Party:
+        """Who calls, for the phones that a decision rings."""
+        extension = self._host.office.extension(decision.shown_key) if decision.shown_key else None
+        return caller if extension is None else Party(extension.key, extension.label)
 
     def request_to(
         self, binding: Binding, method: str, caller: Party, key: str, origin: Request | None
@@ -233,10 +245,10 @@ class Ringing:
             call.tell(f'{kind} "{way}" is passed over: {why}')
             return None
         name = call.next_name()
-        media = self.media(call.id, name, flows[0], self._carrier_policy)
+        media = self.media(call.id, name, flows[0], self.carrier_policy)
         names = ("", way) if number.gateway else (way, "")
         party = Party(number.number, number=number.number, trunk=names[0], gateway=names[1])
-        leg = Leg(self._stack, call, name, party, media)  # type: ignore[arg-type]  # a Call
+        leg = Leg(self._stack, call, name, party, media)
         leg.outside = OutsideLeg(number, way, others)
         leg.credentials = self._trunks.credentials(way, kind)
         return leg
@@ -253,7 +265,7 @@ class Ringing:
         hops = origin.max_forwards if origin is not None else None
         request = make_invite(to, number, self._host.domain, self._host.entropy, hops)
         flows = self._trunks.flows(way, "gateway" if number.gateway else "trunk")
-        secure = flows[0].is_secure and self._carrier_policy != "off"
+        secure = flows[0].is_secure and self.carrier_policy != "off"
         try:
             leg.invite(request, flows[0], False, content, secure, flows[1:], GIVE_UP_S)
         except MediaError as error:
@@ -294,7 +306,7 @@ class Ringing:
         return usable
 
     @property
-    def _carrier_policy(self) -> SrtpPolicy:
+    def carrier_policy(self) -> SrtpPolicy:
         """Carriers choose: what phones of the office have to speak is another matter."""
         return "off" if self._srtp == "off" else "optional"
 
@@ -307,7 +319,7 @@ class Ringing:
     def media(self, call: str, name: str, flow: Flow, policy: SrtpPolicy) -> LegMedia:
         """The media of a new leg."""
         media = LegMedia(
-            self._host,
+            self._host.endpoints,
             call,
             f"{call}.{name}",
             bind=flow.local[0],

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pbx.call.authentication import Sender
-from pbx.call.leg import Leg, Party
+from pbx.call.leg import Leg
+from pbx.call.party import Party
 from pbx.office.snapshot import Office
 from pbx.rules.decision import AskPasscode, AskPin, Decision, DialDecision, Reject, Ring, Serve
 from pbx.rules.dialled import decide_dialled, own_number, without_code

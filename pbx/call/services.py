@@ -6,13 +6,15 @@ from typing import Any, Final, Protocol
 from pbx.call.call import Call
 from pbx.call.changes import change_extension, read_target
 from pbx.call.conference import Conference, visit_room
+from pbx.call.dialling import dial
 from pbx.call.dialogue import Dialogue, Echo, Gather, Measure, Say, Wait, ask_code
 from pbx.call.effects import SaveLogins
 from pbx.call.failure import say_failure
 from pbx.call.hot_desk import find_member, log_in, log_out
-from pbx.call.leg import Leg, Party
+from pbx.call.leg import Leg
 from pbx.call.logins import Logins, is_hot_desk, may_be_at
 from pbx.call.parking import Lot
+from pbx.call.party import Party
 from pbx.call.phrases import Phrases
 from pbx.call.questions import (
     ChangeOffice,
@@ -155,7 +157,7 @@ class Services:
             if not isinstance(result, CallBack):
                 call.end("left the mailbox")
             elif result.number.startswith("+") or self._host.office.extension(result.number) is not None:
-                call.dial(leg, result.number)
+                dial(call, leg, result.number)
             else:  # a carrier may call anything a number, a code of ours too
                 call.serve(leg, say_failure(self.phrases, 403, "vm-cannot-call-back"))
 

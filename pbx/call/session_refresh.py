@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pbx.errors import PbxError
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response
 from pbx.sip.session_timer import SessionTimer
-from pbx.sip.stack import Extra, SipStack
+from pbx.sip.stack import SipStack
 
 BUSY_S = 5.0  # another offer is on its way
 REFUSED_S = 10.0

@@ -13,8 +13,10 @@ from pbx.errors import PbxError, PeerError
 from pbx.sip.dialog import Dialog
 from pbx.sip.fields import parse_event
 from pbx.sip.flow import Flow
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response
-from pbx.sip.stack import Extra, Refusal, SipStack
+from pbx.sip.refusal import Refusal
+from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
 
 SHORTEST_S: Final = 60

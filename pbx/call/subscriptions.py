@@ -12,7 +12,8 @@ from pbx.office.snapshot import Office
 from pbx.sip.fields import parse_event
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request
-from pbx.sip.stack import Refusal, SipStack
+from pbx.sip.refusal import Refusal
+from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.uri import SipUri
 

@@ -1,19 +1,18 @@
 """Transfer by REFER (RFC 3515, RFC 5589), blind and attended: the PBX acts for transferee and target."""
 
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from pbx.call.dialling import DialledCall, goes_on, hand_over, offer_of, ring
 from pbx.call.hunt import Hunt
 from pbx.call.identity import introduce
-from pbx.call.leg import CALLING, UP, Leg, Party
+from pbx.call.leg import CALLING, UP, Leg
 from pbx.call.own_media import own_offer
-from pbx.call.routing import Router
-from pbx.errors import PbxError, PeerError
-from pbx.rules.decision import DialDecision, Reject, Ring, Serve, TakeMessage
+from pbx.errors import PeerError
+from pbx.rules.decision import Reject, Ring
 from pbx.sdp.content import Content, with_direction
 from pbx.sip.fields import parse_name_addr
-from pbx.sip.message import Request, Response
-from pbx.sip.stack import Extra, SipStack
+from pbx.sip.headers import Extra
+from pbx.sip.message import Request
 from pbx.sip.subscription import ReferSubscription, Unsubscribed
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.uri import SipUri
@@ -21,69 +20,21 @@ from pbx.sip.uri import SipUri
 ADOPTED_S: Final = 30.0  # a phone that rang for somebody else first rings this much longer
 
 
-class TransferHost(Protocol):
-    """The exchange, as a transfer sees it."""
-
-    @property
-    def stack(self) -> SipStack: ...
-    @property
-    def domain(self) -> str: ...
-    @property
-    def services(self) -> "TransferServices": ...
-    @property
-    def router(self) -> Router: ...
-    def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
-    def note(self, text: str, **fields: object) -> None: ...
-    def hurt(self, what: str, error: PbxError) -> None: ...
-
-
-class TransferServices(Protocol):
-    """What the PBX does itself, as a transfer sees it."""
-
-    def take_place(self, call: Any, leg: Leg, other: Any) -> bool:
-        """Let a leg have the place of the caller of `other` with the PBX; False: there is none to give."""
-        ...
-
-
-class TransferCall(Protocol):
+class TransferCall(DialledCall, Protocol):
     """The call, as a transfer sees it."""
 
-    id: str
-    hunt: Hunt | None
-    talk: tuple[Leg, Leg] | None
     transfer: "Transfer | None"
     consult: Any  # a transfer by keys
     refers: int
 
-    @property
-    def host(self) -> TransferHost: ...
     def peer_of(self, leg: Leg) -> Leg | None: ...
-    def next_name(self) -> str: ...
-    def add(self, leg: Leg) -> None: ...
-    def drop(self, leg: Leg, status: int = 0, why: str = "") -> None: ...
-    def connect(self, a: Leg, b: Leg) -> None: ...
-    def ring(self, hunt: Hunt, decision: Ring, content: Content | None, extra: Extra = ()) -> None: ...
-    def linger(self) -> None: ...
-    def wait(self, seconds: float) -> None: ...
-    def explain(self, decision: DialDecision) -> None: ...
-    def tell(self, sentence: str) -> None:
-        """For the record of the call."""
-        ...
-
-    def play_ringing(self, leg: Leg) -> None: ...
-    def goes_on(
-        self, origin: Leg, key: str, status: int, why: str, done: Callable[[], None] | None = None
-    ) -> bool: ...
-    def hand_over(
-        self, leg: Leg, decision: Serve | TakeMessage, by: Leg, done: Callable[[], None]
-    ) -> None: ...
+    def adopt(self, leg: Leg) -> None: ...
+    def adopt_hunt(self, hunt: Hunt, origin: Leg) -> None: ...
+    def leave_booth(self) -> None: ...
     def join(self, a: Leg, b: Leg) -> None: ...
-    def hunt_progressed(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None: ...
-    def hunt_answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None: ...
-    def hunt_failed(self, hunt: Hunt, status: int, response: Response | None) -> None: ...
-    def hunt_redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool: ...
-    def hunt_passed(self, hunt: Hunt, leg: Leg, response: Response) -> bool: ...
-    def end(self, why: str, status: int = 480, extra: Extra = ()) -> None: ...
+    def connect(self, a: Leg, b: Leg) -> None: ...
+    def linger(self) -> None: ...
+    def identity(self, leg: Leg, origin: Leg) -> Extra: ...
 
 
 class Transfer:
@@ -180,16 +131,16 @@ class Transfer:
         call.explain(decision)
         if isinstance(decision, Reject):
             status, why = decision.status, decision.why
-            if not call.goes_on(self.transferee, decision.key, status, why, self.handed_over):
+            if not goes_on(call, self.transferee, decision.key, status, why, self.handed_over):
                 self.failed(status, decision.reason)
             return
         if not isinstance(decision, Ring):
-            call.hand_over(self.transferee, decision, self.transferor, self.handed_over)
+            hand_over(call, self.transferee, decision, self.transferor, self.handed_over)
             return
         content = offer_of(self.transferee)
-        hunt = call.hunt = Hunt(call, self.transferee, decision, call.host.stack.now)
+        hunt = call.begin_hunt(self.transferee, decision)
         referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
-        call.ring(hunt, decision, content, referred_by)
+        ring(call, hunt, decision, content, referred_by)
 
     def _attended(self, replaces: str) -> None:
         call = self._call
@@ -219,14 +170,14 @@ class Transfer:
     def _adopt(self, call: TransferCall, second: TransferCall, hunt: Hunt) -> None:
         """The target still rings: it rings for the transferee from now on."""
         self.is_adopted = True
-        second.hunt, call.hunt = None, hunt
-        hunt.user, hunt.origin, hunt.early = call, self.transferee, None
+        second.hunt = None
+        call.adopt_hunt(hunt, self.transferee)
         for leg in hunt.legs:
             second.drop(leg, 0, "transferred while it rang")
             leg.name = call.next_name()
             call.add(leg)
         call.wait(ADOPTED_S)
-        call.play_ringing(self.transferee)
+        call.playing.ringing(self.transferee)
 
     def _merge(self, call: TransferCall, second: TransferCall, other: Leg, target: Leg) -> None:
         """Both calls of the transferor are up: what they leave behind talks."""
@@ -235,27 +186,12 @@ class Transfer:
         other.end()
         second.drop(other, 200, "transferred")
         second.end("transferred")
-        target.name = call.next_name()
-        target.media.move(call.id, f"{call.id}.{target.name}")
-        call.add(target)
+        call.adopt(target)
         self.transferee.media.part()
         call.talk = (self.transferee, target)
         self.succeeded()
         call.linger()
         bridge(call, self.transferee, target)
-
-
-def offer_of(leg: Leg) -> Content | None:
-    """What a leg that is up can be offered as to somebody new; None when its media is off altogether."""
-    content = leg.media.content
-    if content is None or all(line.rejected for line in content.lines):
-        return None
-    return with_direction(content)
-
-
-def offer_for(origin: Leg) -> Content | None:
-    """What somebody new is offered on behalf of a leg: what it offers itself while it calls."""
-    return origin.media.content if origin.state == CALLING else offer_of(origin)
 
 
 def bridge(call: TransferCall, x: Leg, y: Leg) -> None:

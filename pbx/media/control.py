@@ -13,7 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from pbx.errors import MediaError
-from pbx.media.crew import Crew, Effect, Kill, Report, Spawn, Tell
+from pbx.media.crew import Crew
+from pbx.media.crew_effects import Effect, Kill, Report, Spawn, Tell
 from pbx.media.key_reader import KeyReader
 from pbx.media.link import Link
 from pbx.media.orders import Digit, Event, Order

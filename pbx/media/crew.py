@@ -5,11 +5,11 @@ the same: the calls go on, on the same ports. The same serves to move an endpoin
 that began apart are joined (attended transfer).
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from pbx.immutable import immutable
+from pbx.media.circles import goes_round
+from pbx.media.crew_effects import Effect, Kill, Report, Spawn, Tell
 from pbx.media.orders import (
     Address,
     CloseEndpoint,
@@ -39,11 +39,9 @@ from pbx.media.orders import (
     StopRecord,
     WorkerRestarted,
 )
+from pbx.media.roster import CrewEndpoint, CrewWorker, Roster
 from pbx.media.wire import Counted, Message, Ping, Restore
-from pbx.rtp.latch import normalize
 from pbx.rtp.statistics import total
-
-K = TypeVar("K")
 
 PING_S: Final = 2.0
 HUNG_S: Final = 10.0  # a worker that says nothing for so long is killed
@@ -53,90 +51,18 @@ BACKOFF_S: Final = 5.0
 ANY: Final = ("0.0.0.0", "::")  # noqa: S104  # addresses that stand for all of ours
 
 
-@immutable
-class Spawn:
-    """Start worker number `worker`."""
-
-    worker: int
-
-
-@immutable
-class Kill:
-    """End worker number `worker`, and report its death."""
-
-    worker: int
-
-
-@immutable
-class Tell:
-    """Send a message to worker number `worker`."""
-
-    worker: int
-    message: Message
-
-
-@immutable
-class Report:
-    """Hand an event to the core."""
-
-    event: Event
-
-
-Effect: TypeAlias = Spawn | Kill | Tell | Report
-
-
-@dataclass(slots=True)
-class _Worker:
-    number: int
-    is_up: bool = False
-    load: int = 0  # endpoints
-    heard: float = 0.0
-    deaths: list[float] = field(default_factory=list)
-    again: float | None = None  # when to start it once more
-
-
-@dataclass(slots=True, eq=False)
-class _Endpoint:
-    order: OpenEndpoint
-    worker: _Worker
-    remote: SetRemote | None = None
-    source: Address | None = None
-    counters: dict[tuple[str, int], int] = field(default_factory=dict)  # of the SRTP session in force
-    peer: "_Endpoint | None" = None
-    carried: EndpointStats | None = None
-    mix: Mix | None = None
-    detect: Detect | None = None
-    play: Play | None = None
-    unanswered: list[Play] = field(default_factory=list)  # that Played is to come for
-    waiting: list[Record | StopRecord | SendDigit] = field(default_factory=list)  # for its arrival
-    is_closing: bool = False
-    moving_to: _Worker | None = None
-
-    @property
-    def name(self) -> str:
-        return self.order.endpoint
-
-    @property
-    def is_there(self) -> bool:
-        """Whether its worker can be told about it."""
-        return self.worker.is_up and self.moving_to is None and not self.is_closing
-
-
 class Crew:
     """All workers and all endpoints."""
 
     def __init__(self, workers: int) -> None:
-        self._workers = [_Worker(number) for number in range(workers)]
-        self._endpoints: dict[str, _Endpoint] = {}
-        self._calls: dict[str, list[_Endpoint]] = {}
-        self._rooms: dict[str, list[_Endpoint]] = {}
-        self._recordings: dict[tuple[str, str], _Worker] = {}  # endpoint and name; some outlive the endpoint
-        self._ports: dict[int, list[_Endpoint]] = {}  # by the even one; the same can be open on two addresses
+        self._workers = [CrewWorker(number) for number in range(workers)]
+        self._roster = Roster()
+        self._recordings: dict[tuple[str, str], CrewWorker] = {}  # endpoint, name; some outlive the endpoint
         self._next_ping: float | None = None
 
     def __len__(self) -> int:
         """How many endpoints there are."""
-        return len(self._endpoints)
+        return len(self._roster.by_name)
 
     @property
     def deadline(self) -> float | None:
@@ -167,7 +93,7 @@ class Crew:
 
     def hears_keys(self, address: Address, payload_type: int) -> str | None:
         """The endpoint on an address of ours that agreed on this payload type for events, if there is one."""
-        for endpoint in self._ports.get(address[1], ()):
+        for endpoint in self._roster.by_port.get(address[1], ()):
             remote = endpoint.remote
             if endpoint.order.address in (address[0], *ANY) and remote is not None:
                 return endpoint.name if remote.telephone_event == payload_type else None
@@ -183,14 +109,12 @@ class Crew:
         worker = self._worker_for(order.call)
         if worker is None:
             return [Report(EndpointFailed(order.endpoint, "no media worker can be kept running"))]
-        worker.load += 1
-        self._endpoints[order.endpoint] = endpoint = _Endpoint(order, worker)
-        self._ports.setdefault(order.rtp_port, []).append(endpoint)
-        self._calls.setdefault(order.call, []).append(endpoint)
+        endpoint = CrewEndpoint(order, worker)
+        self._roster.add(endpoint)
         return self._tell(endpoint, order)
 
     def _set_remote(self, order: SetRemote) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
+        endpoint = self._roster.by_name.get(order.endpoint)
         if endpoint is None:
             return []
         before = endpoint.remote
@@ -200,37 +124,36 @@ class Crew:
             if before.srtp != order.srtp:
                 endpoint.counters.clear()
         endpoint.remote = order
-        if endpoint.peer is not None and self._goes_round(endpoint.peer):
+        if endpoint.peer is not None and goes_round(endpoint.peer, self._roster.by_port):
             return self._cut(endpoint)
         return self._tell(endpoint, order)
 
     def _join(self, order: Join) -> list[Effect]:
-        a, b = self._endpoints.get(order.a), self._endpoints.get(order.b)
+        a, b = self._roster.by_name.get(order.a), self._roster.by_name.get(order.b)
         if a is None or b is None or a.is_closing or b.is_closing:
             return []
         if a.peer is not b:
-            _unpair(a)
-            _unpair(b)
-            a.peer, b.peer = b, a
-        if self._goes_round(a) or self._goes_round(b):
+            a.pair(b)
+        ports = self._roster.by_port
+        if goes_round(a, ports) or goes_round(b, ports):
             return self._cut(a)
         if a.is_there and b.is_there and a.worker is b.worker:
             return [Tell(a.worker.number, order)]
         return self._bring_together(a, b)
 
     def _part(self, order: Part) -> list[Effect]:
-        endpoint = self._endpoints.get(order.a)
+        endpoint = self._roster.by_name.get(order.a)
         if endpoint is None or endpoint.peer is None:
             return []
-        _unpair(endpoint)
+        endpoint.unpair()
         return self._tell(endpoint, order)
 
     def _close(self, order: CloseEndpoint) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
+        endpoint = self._roster.by_name.get(order.endpoint)
         if endpoint is None or endpoint.is_closing:
             return []
         endpoint.is_closing = True
-        _unpair(endpoint)
+        endpoint.unpair()
         if endpoint.moving_to is not None:
             return []  # it is being closed already
         if not endpoint.worker.is_up:
@@ -238,43 +161,37 @@ class Crew:
         return [Tell(endpoint.worker.number, order)]
 
     def _read_stats(self, order: ReadStats) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
+        endpoint = self._roster.by_name.get(order.endpoint)
         if endpoint is None:
             return []
         unknown = StatsRead(order.endpoint, endpoint.carried or EndpointStats())
         return self._tell(endpoint, order) or [Report(unknown)]
 
     def _mix(self, order: Mix) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
+        endpoint = self._roster.by_name.get(order.endpoint)
         if endpoint is None or endpoint.is_closing:
             return []
         before, endpoint.mix = endpoint.mix, order if order.room else None
         if before is not None and before.room != order.room:
-            _drop(self._rooms, before.room, endpoint)
+            self._roster.leave(endpoint, before.room)
         if order.room and (before is None or before.room != order.room):
-            others = self._rooms.setdefault(order.room, [])
-            others.append(endpoint)
-            if (moved := self._follow(endpoint, others[0])) is not None:
+            first = self._roster.enter(endpoint, order.room)
+            if (moved := self._follow(endpoint, first)) is not None:
                 return moved
         told, peer = self._tell(endpoint, order), endpoint.peer
         if not order.room and peer is not None and peer.worker is not endpoint.worker:
             told += self._bring_together(endpoint, peer)  # the room has kept them apart
         return told
 
-    def _follow(self, endpoint: _Endpoint, first: _Endpoint) -> list[Effect] | None:
+    def _follow(self, endpoint: CrewEndpoint, first: CrewEndpoint) -> list[Effect] | None:
         """All of a room must be with one worker; None: they are."""
-        target = first.moving_to or first.worker
+        target = first.target
         if endpoint.moving_to is not None:
             return []  # it goes there on its arrival
         return None if endpoint.worker is target else self._move(endpoint, target)
 
-    def _others_in_room(self, endpoint: _Endpoint) -> list[_Endpoint]:
-        if endpoint.mix is None:
-            return []
-        return [each for each in self._rooms[endpoint.mix.room] if each is not endpoint]
-
     def _play(self, order: Play) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
+        endpoint = self._roster.by_name.get(order.endpoint)
         if endpoint is None or endpoint.is_closing:
             return [Report(Played(order.endpoint, order.play, "closed"))]
         effects: list[Effect] = []
@@ -284,7 +201,7 @@ class Crew:
         endpoint.unanswered.append(order)
         return effects + self._tell(endpoint, order)
 
-    def _lost_plays(self, endpoint: _Endpoint, why: str, *, keeps: bool = False) -> list[Effect]:
+    def _lost_plays(self, endpoint: CrewEndpoint, why: str, *, keeps: bool = False) -> list[Effect]:
         """Answer what no worker will; `keeps`: but for what goes on with the next one."""
         kept = endpoint.play if keeps else None
         lost = [play for play in endpoint.unanswered if play is not kept]
@@ -293,14 +210,14 @@ class Crew:
         return [Report(Played(endpoint.name, play.play, why)) for play in lost]
 
     def _stop_play(self, order: StopPlay) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
+        endpoint = self._roster.by_name.get(order.endpoint)
         if endpoint is None or endpoint.play is None:
             return []
         endpoint.play = None  # not to be begun again, whatever becomes of the worker
         return self._tell(endpoint, order) or self._lost_plays(endpoint, "stopped")
 
     def _record(self, order: Record) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
+        endpoint = self._roster.by_name.get(order.endpoint)
         if endpoint is None or endpoint.is_closing:
             return [Report(Recorded(order.endpoint, order.recording, 0.0, "closed"))]
         if endpoint.moving_to is not None:
@@ -312,11 +229,8 @@ class Crew:
         self._recordings[order.endpoint, order.recording] = endpoint.worker
         return told
 
-    def _stop_record(self, order: StopRecord) -> list[Effect]:
-        return self._tell_later(order)
-
     def _tell_later(self, order: StopRecord | SendDigit) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
+        endpoint = self._roster.by_name.get(order.endpoint)
         if endpoint is None or endpoint.is_closing:
             return []
         if endpoint.moving_to is not None:
@@ -324,91 +238,54 @@ class Crew:
         return self._tell(endpoint, order)
 
     def _detect(self, order: Detect) -> list[Effect]:
-        endpoint = self._endpoints.get(order.endpoint)
+        endpoint = self._roster.by_name.get(order.endpoint)
         if endpoint is None:
             return []
         endpoint.detect = order if order.on else None
         return self._tell(endpoint, order)
 
-    def _send_digit(self, order: SendDigit) -> list[Effect]:
-        return self._tell_later(order)
-
-    def _tell(self, endpoint: _Endpoint, message: Message) -> list[Effect]:
+    def _tell(self, endpoint: CrewEndpoint, message: Message) -> list[Effect]:
         worker = endpoint.worker
         if worker.is_up and endpoint.moving_to is None and not endpoint.is_closing:
             return [Tell(worker.number, message)]
         return []
 
-    def _worker_for(self, call: str) -> _Worker | None:
+    def _worker_for(self, call: str) -> CrewWorker | None:
         """The worker that has the call; for a new call the one with the fewest endpoints."""
-        if (endpoints := self._calls.get(call)) is not None:
-            return endpoints[0].moving_to or endpoints[0].worker
+        if (endpoints := self._roster.by_call.get(call)) is not None:
+            return endpoints[0].target
         able = [worker for worker in self._workers if worker.is_up]
         return min(able, key=lambda worker: worker.load, default=None)
 
-    # Media that would go round and round.
-
-    def _goes_round(self, start: _Endpoint) -> bool:
-        """Whether a packet that arrives at `start` comes back there: RTP counts no hops, so it never ends.
-
-        It can be so only when phones named ports of ours as theirs.
-        """
-        seen = self._next_of(start)
-        waiting = seen.copy()
-        while waiting:
-            for found in self._next_of(waiting.pop()):
-                if found not in seen:
-                    seen.append(found)
-                    waiting.append(found)
-        return start in seen
-
-    def _next_of(self, endpoint: _Endpoint) -> list[_Endpoint]:
-        """Endpoints of ours that the peer's side sends to what `endpoint` receives."""
-        peer = endpoint.peer
-        if peer is None or (remote := peer.remote) is None:
-            return []
-        ports, rtp, rtcp = self._ports, remote.rtp, remote.rtcp
-        # Nearly always a port's number tells that it is not ours, whosever the address is.
-        if (rtp is None or (rtp[1] & ~1 not in ports and rtp[1] + 1 & ~1 not in ports)) and (
-            rtcp is None or rtcp[1] & ~1 not in ports
-        ):
-            return []
-        return [
-            found
-            for host, port in _targets(remote)
-            for found in ports.get(port & ~1, ())
-            if found.order.address == host
-        ]
-
-    def _cut(self, endpoint: _Endpoint) -> list[Effect]:
+    def _cut(self, endpoint: CrewEndpoint) -> list[Effect]:
         effects = self._tell(endpoint, CloseEndpoint(endpoint.name)) + self._last_words(endpoint)
-        self._forget(endpoint)
+        self._roster.remove(endpoint)
         return [*effects, Report(EndpointFailed(endpoint.name, "its peer is this server: media in a circle"))]
 
     # Moving an endpoint.
 
-    def _bring_together(self, a: _Endpoint, b: _Endpoint) -> list[Effect]:
+    def _bring_together(self, a: CrewEndpoint, b: CrewEndpoint) -> list[Effect]:
         """Both ends of a join must be with one worker: let the one move that has no SRTP to begin anew."""
-        if (a.moving_to or a.worker) is (b.moving_to or b.worker):
+        if a.target is b.target:
             return []  # the join is told when both are there
-        stays, moves = (b, a) if _weight(b) > _weight(a) else (a, b)
+        stays, moves = (b, a) if b.weight > a.weight else (a, b)
         if moves.moving_to is not None:
             stays, moves = moves, stays
-        if moves.moving_to is not None or moves.is_closing or self._others_in_room(moves):
+        if moves.moving_to is not None or moves.is_closing or self._roster.others_in_room(moves):
             return []
-        return self._move(moves, stays.moving_to or stays.worker)
+        return self._move(moves, stays.target)
 
-    def _move(self, endpoint: _Endpoint, target: _Worker) -> list[Effect]:
+    def _move(self, endpoint: CrewEndpoint, target: CrewWorker) -> list[Effect]:
         endpoint.moving_to = target
         if not endpoint.worker.is_up:
             return self._arrived(endpoint)
         return [Tell(endpoint.worker.number, CloseEndpoint(endpoint.name))]
 
-    def _arrived(self, endpoint: _Endpoint) -> list[Effect]:
+    def _arrived(self, endpoint: CrewEndpoint) -> list[Effect]:
         assert endpoint.moving_to is not None
         target = endpoint.moving_to
-        if others := self._others_in_room(endpoint):  # perhaps it has entered on its way
-            target = others[0].moving_to or others[0].worker
+        if others := self._roster.others_in_room(endpoint):  # perhaps it has entered on its way
+            target = others[0].target
         endpoint.worker.load -= 1
         endpoint.worker, endpoint.moving_to = target, None
         endpoint.worker.load += 1
@@ -418,7 +295,7 @@ class Crew:
             effects += self.perform(order)
         return effects
 
-    def _replay(self, endpoints: Iterable[_Endpoint]) -> list[Effect]:
+    def _replay(self, endpoints: Iterable[CrewEndpoint]) -> list[Effect]:
         """Tell a worker that knows nothing all about these endpoints."""
         there = [endpoint for endpoint in endpoints if endpoint.is_there]
         effects: list[Effect] = []
@@ -457,22 +334,22 @@ class Crew:
         event = EVENTS.get(type(message))
         if event is None:
             return []
-        endpoint = self._endpoints.get(message.endpoint)  # type: ignore[union-attr]  # all in EVENTS have one
+        endpoint = self._roster.by_name.get(message.endpoint)  # type: ignore[union-attr]  # all in EVENTS have one
         return [] if endpoint is None or endpoint.worker is not worker else event(self, endpoint, message)
 
-    def _pass(self, _endpoint: _Endpoint, event: Event) -> list[Effect]:
+    def _pass(self, _endpoint: CrewEndpoint, event: Event) -> list[Effect]:
         return [Report(event)]
 
-    def _latched(self, endpoint: _Endpoint, event: Latched) -> list[Effect]:
+    def _latched(self, endpoint: CrewEndpoint, event: Latched) -> list[Effect]:
         endpoint.source = event.source
         return [Report(event)]
 
-    def _counted(self, endpoint: _Endpoint, event: Counted) -> list[Effect]:
+    def _counted(self, endpoint: CrewEndpoint, event: Counted) -> list[Effect]:
         if endpoint.remote is not None and endpoint.remote.srtp == event.keys:
             endpoint.counters[event.kind, event.ssrc] = event.value
         return []
 
-    def _played(self, endpoint: _Endpoint, event: Played) -> list[Effect]:
+    def _played(self, endpoint: CrewEndpoint, event: Played) -> list[Effect]:
         found = next((play for play in endpoint.unanswered if play.play == event.play), None)
         if found is None:
             return []
@@ -483,15 +360,15 @@ class Crew:
             endpoint.play = None
         return [Report(event)]
 
-    def _stats_read(self, endpoint: _Endpoint, event: StatsRead) -> list[Effect]:
+    def _stats_read(self, endpoint: CrewEndpoint, event: StatsRead) -> list[Effect]:
         return [Report(StatsRead(event.endpoint, total(endpoint.carried, event.stats)))]
 
-    def _failed(self, endpoint: _Endpoint, event: EndpointFailed) -> list[Effect]:
+    def _failed(self, endpoint: CrewEndpoint, event: EndpointFailed) -> list[Effect]:
         lost = self._last_words(endpoint)
-        self._forget(endpoint)
+        self._roster.remove(endpoint)
         return [*lost, Report(event)]
 
-    def _was_closed(self, endpoint: _Endpoint, event: EndpointClosed) -> list[Effect]:
+    def _was_closed(self, endpoint: CrewEndpoint, event: EndpointClosed) -> list[Effect]:
         if endpoint.is_closing:
             return self._closed(endpoint, event.stats)
         if endpoint.moving_to is None:
@@ -499,31 +376,21 @@ class Crew:
         endpoint.carried = total(endpoint.carried, event.stats)
         return self._lost_plays(endpoint, "closed", keeps=True) + self._arrived(endpoint)
 
-    def _closed(self, endpoint: _Endpoint, stats: EndpointStats | None) -> list[Effect]:
+    def _closed(self, endpoint: CrewEndpoint, stats: EndpointStats | None) -> list[Effect]:
         lost = self._last_words(endpoint)
-        self._forget(endpoint)
+        self._roster.remove(endpoint)
         return [
             *lost,
             Report(EndpointClosed(endpoint.name, total(endpoint.carried, stats or EndpointStats()))),
         ]
 
-    def _last_words(self, endpoint: _Endpoint) -> list[Effect]:
+    def _last_words(self, endpoint: CrewEndpoint) -> list[Effect]:
         """Answer all that was ordered and no worker will answer any more."""
         records = [order for order in endpoint.waiting if isinstance(order, Record)]
         lost: list[Effect] = [
             Report(Recorded(each.endpoint, each.recording, 0.0, "closed")) for each in records
         ]
         return self._lost_plays(endpoint, "closed") + lost
-
-    def _forget(self, endpoint: _Endpoint) -> None:
-        order = endpoint.order
-        del self._endpoints[order.endpoint]
-        endpoint.worker.load -= 1
-        _drop(self._ports, order.rtp_port, endpoint)
-        _drop(self._calls, order.call, endpoint)
-        if endpoint.mix is not None:
-            _drop(self._rooms, endpoint.mix.room, endpoint)
-        _unpair(endpoint)
 
     # Death and resurrection.
 
@@ -534,7 +401,7 @@ class Crew:
         worker.deaths = [*(at for at in worker.deaths if now - at < DEATHS_S), now]
         effects: list[Effect] = []
         lost: list[Effect] = self._lost_recordings(worker)
-        for endpoint in self._of(worker):
+        for endpoint in self._roster.of(worker):
             if endpoint.is_closing:
                 effects += self._closed(endpoint, None)
                 continue
@@ -544,54 +411,25 @@ class Crew:
             if is_moving:
                 effects += self._arrived(endpoint)
         if len(worker.deaths) < DEATHS:
-            calls = tuple(dict.fromkeys(endpoint.order.call for endpoint in self._of(worker)))
+            calls = tuple(dict.fromkeys(endpoint.order.call for endpoint in self._roster.of(worker)))
             effects += self._revive(worker, now)
             return [*effects, *lost, Report(WorkerRestarted(calls, why))]
         worker.again = now + BACKOFF_S
-        for endpoint in self._of(worker):
+        for endpoint in self._roster.of(worker):
             effects += self._last_words(endpoint)
-            self._forget(endpoint)
+            self._roster.remove(endpoint)
             effects.append(Report(EndpointFailed(endpoint.name, f"the media worker keeps failing: {why}")))
         return [*lost, *effects]
 
-    def _lost_recordings(self, worker: _Worker) -> list[Effect]:
+    def _lost_recordings(self, worker: CrewWorker) -> list[Effect]:
         lost = [key for key, of in self._recordings.items() if of is worker]
         for key in lost:
             del self._recordings[key]
         return [Report(Recorded(*key, -1.0, "the media worker died")) for key in lost]
 
-    def _revive(self, worker: _Worker, now: float) -> list[Effect]:
+    def _revive(self, worker: CrewWorker, now: float) -> list[Effect]:
         worker.is_up, worker.heard, worker.again = True, now, None
-        return [Spawn(worker.number), *self._replay(self._of(worker))]
-
-    def _of(self, worker: _Worker) -> list[_Endpoint]:
-        return [endpoint for endpoint in self._endpoints.values() if endpoint.worker is worker]
-
-
-def _targets(remote: SetRemote) -> Iterator[Address]:
-    """Where packets to this peer go, as far as it was announced."""
-    if remote.rtp is not None and (rtp := normalize(remote.rtp)) is not None:
-        yield rtp
-        yield rtp[0], rtp[1] + 1
-    if remote.rtcp is not None and (rtcp := normalize(remote.rtcp)) is not None:
-        yield rtcp
-
-
-def _weight(endpoint: _Endpoint) -> tuple[bool, bool]:
-    """What speaks against moving it: its room would be torn, its SRTP session begin anew."""
-    return endpoint.mix is not None, endpoint.remote is not None and endpoint.remote.srtp is not None
-
-
-def _unpair(endpoint: _Endpoint) -> None:
-    if (peer := endpoint.peer) is not None:
-        endpoint.peer = peer.peer = None
-
-
-def _drop(index: dict[K, list[_Endpoint]], key: K, endpoint: _Endpoint) -> None:
-    found = index[key]
-    found.remove(endpoint)
-    if not found:
-        del index[key]
+        return [Spawn(worker.number), *self._replay(self._roster.of(worker))]
 
 
 ORDERS: Final[dict[type, Callable[[Crew, Any], list[Effect]]]] = {
@@ -605,11 +443,11 @@ ORDERS: Final[dict[type, Callable[[Crew, Any], list[Effect]]]] = {
     Play: Crew._play,
     StopPlay: Crew._stop_play,
     Record: Crew._record,
-    StopRecord: Crew._stop_record,
+    StopRecord: Crew._tell_later,
     Detect: Crew._detect,
-    SendDigit: Crew._send_digit,
+    SendDigit: Crew._tell_later,
 }
-EVENTS: Final[dict[type, Callable[[Crew, _Endpoint, Any], list[Effect]]]] = {
+EVENTS: Final[dict[type, Callable[[Crew, CrewEndpoint, Any], list[Effect]]]] = {
     EndpointFailed: Crew._failed,
     Latched: Crew._latched,
     Counted: Crew._counted,

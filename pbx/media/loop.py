@@ -8,7 +8,7 @@ from socket import SocketType
 from time import monotonic, sleep
 from typing import Final
 
-from pbx.rtp.relay import Handler, Socket
+from pbx.rtp.sockets import Handler, Socket
 
 UDP: Final = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 TICK_S: Final = 0.005

@@ -56,9 +56,11 @@ from pbx.media.wire import (
 from pbx.rtp.kernel.joins import POLL_S, KernelJoins
 from pbx.rtp.kernel.link import Link
 from pbx.rtp.kernel.marks import Mark
-from pbx.rtp.relay import Endpoint, Handler, Stream
+from pbx.rtp.relay import Endpoint
 from pbx.rtp.remote import Remote
+from pbx.rtp.sockets import Handler
 from pbx.rtp.srtp import Counter
+from pbx.rtp.stream import Stream
 
 CHUNK: Final = 65_536
 GOODBYE_S: Final = 2.0

@@ -19,16 +19,14 @@ needs to see or change their packets. Whatever changes, the stream first comes b
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from struct import Struct
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from pbx.rtp import rtcp
 from pbx.rtp.kernel.conntrack import Flow
 from pbx.rtp.kernel.joins import KernelJoin, Way
-from pbx.rtp.latch import LAST_PORT, Address, Latch, normalize
+from pbx.rtp.latch import Address, Latch
 from pbx.rtp.packet import (
     DEFAULT_CLOCK_RATE,
-    HEADER_SIZE,
     MAX_PACKET,
     STATIC_CLOCK_RATES,
     MalformedPacketError,
@@ -37,12 +35,14 @@ from pbx.rtp.packet import (
     set_payload_type,
 )
 from pbx.rtp.remote import Remote
-from pbx.rtp.sequence import JITTER_EVERY, JITTER_GAIN, MAX_DEVIATION, MAX_DROPOUT, Reception
+from pbx.rtp.reports import Reports
+from pbx.rtp.rtcp_path import RtcpPath
+from pbx.rtp.sockets import Handler, Net, Socket
 from pbx.rtp.srtp import Counter, Srtp
 from pbx.rtp.statistics import EndpointStats
+from pbx.rtp.stream import Stream, unpack_head
 from pbx.sdp.crypto import SrtpKeys
 
-Handler: TypeAlias = Callable[[float], None]
 Heard: TypeAlias = Callable[[bytes, float], None]  # an RTP packet, and when it came
 
 HELD: Final = 5  # packets: a tenth of a second of speech
@@ -56,49 +56,6 @@ PATIENCE: Final = 25  # packets until a stream is not spared any more for a kern
 QUEUE: Final = 64
 NOT_HEARD: Final = "not heard yet"
 RETURNS: Final = 3  # of a stream from the kernel without our doing: enough
-
-_HEADER: Final = Struct(
-    "!HHII"
-)  # first two bytes as one number: they are the same in most packets of a stream
-_unpack = _HEADER.unpack_from
-
-# Where a packet lies while it is passed on: one at a time, so one place for all.
-_PACKET: Final = bytearray(MAX_PACKET)
-_FIRST: Final = tuple(memoryview(_PACKET)[:size] for size in range(MAX_PACKET + 1))  # its first `size` bytes
-
-
-class Socket(Protocol):
-    """A non-blocking UDP socket."""
-
-    def recv(self, size: int, /) -> bytes: ...
-    def recv_into(self, buffer: bytearray, /) -> int: ...
-    def recvfrom(self, size: int, /) -> tuple[bytes, Any]: ...
-    def send(self, data: bytes | memoryview, /) -> int: ...
-    def sendto(self, data: bytes, address: Any, /) -> int: ...
-    def connect(self, address: Any, /) -> None: ...
-    def close(self) -> None: ...
-
-
-class Net(Protocol):
-    """What an endpoint needs of the world; the worker's loop is one."""
-
-    def bind(self, address: str, port: int, *, has_bursts: bool = False) -> Socket:
-        """A socket of ours alone; OSError when somebody has the port."""
-        ...
-
-    def share(self, first: Socket, address: str, port: int) -> Socket:
-        """A second socket on the port of `first`, which gets what no connected socket takes."""
-        ...
-
-    def watch(self, sock: Socket, handler: Handler) -> None:
-        """Call `handler` with the time whenever `sock` can be read; replaces the handler before."""
-        ...
-
-    def unwatch(self, sock: Socket) -> None: ...
-
-    def close(self, sock: Socket) -> None:
-        """Close a socket, watched or not."""
-        ...
 
 
 class Kernel(Protocol):
@@ -140,61 +97,6 @@ class Ear(Protocol):
         ...
 
 
-class Stream(Reception):
-    """What one peer sends, and the short way it takes: most packets of most calls go through `relay`.
-
-    `packets` and `octets` count what went this way since the endpoint last looked.
-    """
-
-    __slots__ = ("head", "octets", "packets", "recv_into", "send", "send_again", "take")
-
-    recv_into: Callable[[bytearray], int]
-    send: Callable[[bytes | memoryview], int]
-    send_again: Callable[[bytes | memoryview], bool]
-    take: Callable[[bytes, float], None]
-
-    def __init__(self) -> None:
-        super().__init__(DEFAULT_CLOCK_RATE)
-        self.head = -1  # how packets begin that need no second look
-        self.packets = self.octets = 0
-        self.clear()
-
-    def relay(self, now: float) -> None:
-        """Pass on a packet of the known peer as it is."""
-        recv_into, send = self.recv_into, self.send  # looked up as methods they would take longer
-        try:
-            size = recv_into(_PACKET)
-        except OSError:
-            return
-        head, sequence, timestamp, ssrc = _unpack(_PACKET)
-        highest = self.highest
-        step = (sequence - highest) & 0xFFFF
-        if head != self.head or ssrc != self.ssrc or step >= MAX_DROPOUT or size < HEADER_SIZE:
-            self.take(bytes(_FIRST[size]), now)
-            return
-        self.highest = highest + step
-        if not sequence % JITTER_EVERY:
-            transit = now * self.rate_hz - timestamp
-            deviation = abs(transit - self.transit_ticks)
-            if deviation < MAX_DEVIATION:
-                self.jitter_ticks += (deviation - self.jitter_ticks) * JITTER_GAIN
-            self.transit_ticks = transit
-        self.packets += 1
-        self.octets += size
-        try:
-            send(_FIRST[size])
-        except OSError:
-            self.send_again(_FIRST[size])
-
-    def clear(self) -> None:
-        """Hold on to nothing, and go no way."""
-        self.recv_into = self.send = self.send_again = self.take = _nowhere
-
-
-def _nowhere(*_: Any) -> Any:
-    raise BlockingIOError
-
-
 class Endpoint:
     """A port pair of ours that talks with one peer."""
 
@@ -226,8 +128,7 @@ class Endpoint:
 
         self._remote: Remote | None = None
         self._latch = Latch()
-        self._rtcp_announced: Address | None = None
-        self._rtcp_source: Address | None = None
+        self._rtcp_path = RtcpPath(self._latch)
         self._srtp: Srtp | None = None
         self._known: dict[Counter, int] = {}
         self._clock_rates: dict[int, int] = {}
@@ -243,15 +144,10 @@ class Endpoint:
         self._cover: Heard | None = None  # gets what the joined peer sends, instead of our peer
 
         self._stream = Stream()
-        self._round_trip = rtcp.RoundTrip()
+        self._reports = Reports()
         self._payload_type: int | None = None
         self._packets_in = self._bytes_in = self._packets_out = self._bytes_out = self._kernel_in = 0
         self._strangers = self._refused = 0
-        self._own: tuple[int, int] | None = None  # SSRC and clock of what the PBX itself says
-        self._last_report: tuple[int, int, float] | None = None  # the peer's: SSRC, name, when it came
-        self._reported = (0, 0)  # packets_in and lost when we last reported
-        self._lost_out: int | None = None
-        self._jitter_out_s: float | None = None
         self._heard = 0.0  # when RTP or RTCP of the peer came, or could have come first
         self._silent_since: float | None = None
 
@@ -282,10 +178,7 @@ class Endpoint:
             relatch=remote.relatch,
             now=now,
         )
-        announced = remote.rtcp or (remote.rtp and (remote.rtp[0], remote.rtp[1] + 1))
-        announced = announced and normalize(announced)
-        if announced != self._rtcp_announced or remote.relatch:
-            self._rtcp_announced, self._rtcp_source = announced or self._rtcp_announced, None
+        self._rtcp_path.announce(remote)
         self._reconnect(now)
         early, self._early = self._early, []
         for data, source in early:
@@ -341,11 +234,9 @@ class Endpoint:
         self, ssrc: int, clock_hz: int, sender: rtcp.SenderInfo | None, cname: str, now: float
     ) -> None:
         """Send the peer a report of our own as a party with that SSRC (RFC 3550 §6.1)."""
-        self._own = (ssrc, clock_hz)
-        block = self._hearing(now)
+        block = self._reports.hearing(self._stream, self._packets_in, now)
         blocks = () if block is None else (block,)
-        if sender is not None:
-            self._round_trip.sent(sender.sr_id, now)
+        self._reports.said(ssrc, clock_hz, sender, now)
         self._send_rtcp(rtcp.pack_report(ssrc, sender, blocks) + rtcp.pack_description(ssrc, cname))
 
     @property
@@ -418,9 +309,9 @@ class Endpoint:
             kernel_in=self._kernel_in,
             lost=self._stream.lost,
             jitter_s=self._stream.jitter_s,
-            round_trip_s=self._round_trip.seconds,
-            lost_out=self._lost_out,
-            jitter_out_s=self._jitter_out_s,
+            round_trip_s=self._reports.round_trip.seconds,
+            lost_out=self._reports.lost_out,
+            jitter_out_s=self._reports.jitter_out_s,
             playout_s=None if self._ear is None else self._ear.delay_s,
             strangers=self._strangers,
             refused=self._refused,
@@ -468,13 +359,10 @@ class Endpoint:
             data, source = self._rtcp.recvfrom(MAX_PACKET)
         except OSError:
             return
-        source = source[:2]
-        target = self._latch.target
-        is_host = self._latch.is_symmetric and target is not None and source[0] == target[0]
-        if source != self._rtcp_announced and not is_host:
+        if not self._rtcp_path.may_accept(source[:2]):
             self._strangers += 1
-        elif self._receive_rtcp(data, now) and self._rtcp_source != self._rtcp_announced:
-            self._rtcp_source = source
+        elif self._receive_rtcp(data, now):
+            self._rtcp_path.accept(source[:2])
 
     # What came.
 
@@ -535,45 +423,14 @@ class Endpoint:
             return False
         self._heard = now
         peer = self._peer
+        heard = None if peer is None else (peer._stream.ssrc, peer._stream.rate_hz)
         for report in reports:
-            if report.sr_id is not None:
-                self._last_report = (report.ssrc, report.sr_id, now)
-                if peer is not None:
-                    peer._round_trip.sent(report.sr_id, now)
-            for block in report.blocks:
-                self._read_block(block, peer, now)
+            if report.sr_id is not None and peer is not None:
+                peer._reports.passed_on(report.sr_id, now)
+            self._reports.read(report, heard, now)
         if peer is not None:
             peer._send_rtcp(data)
         return True
-
-    def _read_block(self, block: rtcp.ReportBlock, peer: "Endpoint | None", now: float) -> None:
-        """The peer's word on the stream it gets from us, which is the joined peer's or our own."""
-        self._round_trip.received(block, now)
-        said = self._own if peer is None else (peer._stream.ssrc, peer._stream.rate_hz)
-        if said is not None and block.ssrc == said[0]:
-            self._lost_out = block.lost
-            self._jitter_out_s = block.jitter_ticks / said[1]
-
-    def _hearing(self, now: float) -> rtcp.ReportBlock | None:
-        """How the peer's stream has come since this was last asked; None: it has not (RFC 3550 §6.4.1)."""
-        stream = self._stream
-        packets, lost = self._packets_in - self._reported[0], stream.lost - self._reported[1]
-        if stream.ssrc is None or packets <= 0:
-            return None
-        self._reported = (self._packets_in, stream.lost)
-        fraction = lost / (packets + lost) if lost > 0 else 0.0
-        last_sr, delay_s = 0, 0.0
-        if self._last_report is not None and self._last_report[0] == stream.ssrc:
-            last_sr, delay_s = self._last_report[1], now - self._last_report[2]
-        return rtcp.ReportBlock(
-            stream.ssrc,
-            fraction,
-            stream.lost_of_source,
-            stream.highest,
-            round(stream.jitter_ticks),
-            last_sr,
-            delay_s,
-        )
 
     def _is_expected(self, data: bytes) -> bool:
         """Whether a datagram is RTP of a type agreed on, as far as anybody can see."""
@@ -592,7 +449,7 @@ class Endpoint:
 
     def _count(self, packet: bytes, size: int, now: float) -> None:
         self._settle()
-        head, sequence, timestamp, ssrc = _unpack(packet)
+        head, sequence, timestamp, ssrc = unpack_head(packet)
         self._packets_in += 1
         self._bytes_in += size
         self._heard = now
@@ -650,17 +507,9 @@ class Endpoint:
                 return
         if self._remote.rtcp_mux:
             self._send_datagram(data)
-        elif (target := self._rtcp_target()) is not None:
+        elif (target := self._rtcp_path.target) is not None:
             with suppress(OSError):
                 self._rtcp.sendto(data, target)
-
-    def _rtcp_target(self) -> Address | None:
-        if self._rtcp_source is not None:
-            return self._rtcp_source
-        source = self._latch.source
-        if source is not None and (self._rtcp_announced is None or source[0] != self._rtcp_announced[0]):
-            return (source[0], source[1] + 1) if source[1] < LAST_PORT else self._rtcp_announced
-        return self._rtcp_announced
 
     def _send_datagram(self, data: bytes) -> bool:
         if self._connected is None:

@@ -3,12 +3,14 @@
 Nothing is parsed before it is asked for. Known names have one spelling, so finding one is one dict access.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from pbx.errors import UsageError
 from pbx.sip.grammar import MalformedMessageError, is_token, split_commas
+
+Extra = Sequence[tuple[str, str]]  # header fields by name and value, beside those that are there anyway
 
 # RFC 3261 §7.3.3, §20; 3265, 3515, 3841, 3892, 4028, 4474: the forms of one letter.
 COMPACT: Final[dict[str, str]] = {

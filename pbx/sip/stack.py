@@ -4,133 +4,31 @@ Everything it wants done in the world is appended to `out`, in order, for whoeve
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2s
 from math import inf
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
-from pbx.sip.credentials import HEADERS, Answered, Credentials
+from pbx.sip.capabilities import check_understood
+from pbx.sip.client_request import ClientRequest, ignore
+from pbx.sip.credentials import HEADERS, Credentials
 from pbx.sip.dialog import Dialog, DialogId
 from pbx.sip.flow import Flow
-from pbx.sip.glance import glance
-from pbx.sip.headers import Headers
-from pbx.sip.message import Request, Response, is_answerable, make_response
+from pbx.sip.headers import Extra, Headers
+from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
-from pbx.sip.transaction.key import MAGIC_COOKIE, TransactionKey, server_key
+from pbx.sip.stack_user import DialogUser, InviteOwner, StackUser, StepOwner, TimerOwner
+from pbx.sip.stateless import Stateless
+from pbx.sip.transaction.key import MAGIC_COOKIE, TransactionKey
 from pbx.sip.transaction.layer import TransactionLayer
 from pbx.sip.transaction.reply_path import trace_reply_path
 from pbx.sip.transaction.timers import Timers
 from pbx.sip.transaction.types import Ended, RequestIn, ResponseIn, Send, TimedOut, TransportFailed
-from pbx.sip.uri import SipUri, escape_user, parse_uri
+from pbx.sip.uri import escape_user
 
-ALLOW: Final = (
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY, INFO, MESSAGE"
-)
-METHODS: Final = frozenset(ALLOW.split(", "))
-RECOGNISED: Final = METHODS | {"PUBLISH"}
-SUPPORTED: Final = "100rel, replaces, timer, norefersub, outbound, path"
-OPTION_TAGS: Final = frozenset((*SUPPORTED.split(", "), "histinfo", "from-change"))
-CHALLENGED: Final = frozenset({"INVITE", "REGISTER", "MESSAGE", "SUBSCRIBE"})  # outside of dialogs
-# Headers whose requests are looked at more closely before anybody asks for a password (§8.2.2.3, §8.2.3).
-UNCHALLENGED: Final = frozenset({"Authorization", "Proxy-Authorization", "Require", "Content-Encoding"})
 UNREACHABLE: Final = "Unreachable"  # reason of the 503 that stands for a lost transport (§8.1.3.1)
 UDP_LIMIT: Final = 1300  # octets; a larger request goes by TCP where the peer has it (§18.1.1)
-
-Extra = Sequence[tuple[str, str]]
-
-
-class Beginning(NamedTuple):
-    """A request outside of dialogs, as far as it is known before it is looked at in earnest."""
-
-    method: str
-    user: str  # of the Request-URI
-    has_credentials: bool
-    call_id: str
-
-
-class StepOwner(Protocol):
-    """Whoever is hurt when a step fails on its behalf."""
-
-    def broke(self, error: PbxError) -> None:
-        """A step failed half way: what hangs on it has to be ended and freed."""
-        ...
-
-
-class TimerOwner(StepOwner, Protocol):
-    """Whoever set a timer of the stack."""
-
-    def expire(self, timer: str) -> None: ...
-
-
-class DialogUser(StepOwner, Protocol):
-    """Whoever owns a dialog: gets every request inside it."""
-
-    def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
-    def receive_ack(self, request: Request) -> None: ...
-
-
-class StackUser(StepOwner, Protocol):
-    """Whoever owns what is outside of dialogs."""
-
-    def screen(self, beginning: "Beginning", flow: Flow) -> "Refusal | None":
-        """What to answer to a request outside of dialogs before anything is spent on it; None to go on."""
-        ...
-
-    def challenge(self, request: Request, flow: Flow) -> "Refusal | None":
-        """What to answer to a request of CHALLENGED without credentials; None to look at it further."""
-        ...
-
-    def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None: ...
-
-
-class InviteOwner(StepOwner, Protocol):
-    """Whoever answers an INVITE and may be told to stop."""
-
-    def receive_cancel(self, request: Request) -> None: ...
-
-
-class ClientRequest:
-    """A request on its way: its transaction changes when it is tried at the next address (RFC 3263 §4.3),
-    and when it is sent again with credentials (RFC 3261 §22): then it is another `request` too."""
-
-    __slots__ = (
-        *("alternatives", "answered", "credentials", "dialog", "flow", "give_up_s", "handler"),
-        *("has_provisional", "key", "owner", "request"),
-    )
-
-    def __init__(
-        self,
-        request: Request,
-        flow: Flow,
-        handler: Callable[[Response], None],
-        alternatives: Sequence[Flow] = (),
-        owner: StepOwner | None = None,
-        credentials: Credentials | None = None,
-        dialog: Dialog | None = None,
-        give_up_s: float = inf,
-    ) -> None:
-        self.request = request
-        self.owner = owner
-        self.credentials = credentials
-        self.answered: Answered = set()
-        self.dialog = dialog
-        self.give_up_s = give_up_s
-        self.flow = flow
-        self.handler = handler
-        self.alternatives = list(alternatives)
-        self.key: TransactionKey | None = None
-        self.has_provisional = False  # of the transaction in progress
-
-    def stop_trying(self) -> None:
-        """Nobody wants it any more: it is tried nowhere else and answers no challenge."""
-        self.alternatives.clear()
-        self.credentials = None
-
-    def release(self) -> None:
-        """Nothing comes any more. Who sent it may still hold it: it holds its sender no longer."""
-        self.handler, self.owner = _ignore, None
 
 
 class SipStack:
@@ -155,7 +53,7 @@ class SipStack:
         self._clients: dict[TransactionKey, ClientRequest] = {}
         self._invites: dict[TransactionKey, InviteOwner] = {}
         self._no_tcp: dict[tuple[str, int], float] = {}
-        self._tag_key = entropy.secret(16)
+        self._stateless = Stateless(user, self.layer, entropy.secret(16))
         self.is_screening = False  # the user wants to see requests before anything is spent on them
 
     # --- steps ---------------------------------------------------------------------------------------------
@@ -163,7 +61,8 @@ class SipStack:
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Take one datagram."""
         self.now = now
-        if self.is_screening and self._is_dealt_with(data, flow):
+        if self.is_screening and (answers := self._stateless.screen_datagram(data, flow)) is not None:
+            self.out += answers
             return
         try:
             message = parse_datagram(data)
@@ -175,14 +74,18 @@ class SipStack:
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take one message, whole."""
         self.now = now
-        if self.is_screening and isinstance(message, Request) and self._is_turned_away(message, flow):
-            return
+        if self.is_screening and isinstance(message, Request):
+            answers = self._stateless.screen(message, flow)
+            if answers is not None:
+                self.out += answers
+                return
         try:
             validate(message)
         except MalformedMessageError as error:
             self.receive_malformed(error, flow, now)
             return
-        if isinstance(message, Request) and self._is_challenged(message, flow):
+        if isinstance(message, Request) and (answers := self._stateless.challenge(message, flow)) is not None:
+            self.out += answers
             return
         self._dispatch(self.layer.receive(message, flow, now))
 
@@ -286,7 +189,7 @@ class SipStack:
             headers.add(name, value)
         cancel = Request("CANCEL", invite.uri, headers, b"")
         key, effects = self.layer.send_request(cancel, client.flow, self.now)
-        self._clients[key] = ClientRequest(cancel, client.flow, _ignore)
+        self._clients[key] = ClientRequest(cancel, client.flow, ignore)
         self._dispatch(effects)
 
     # --- responses out -------------------------------------------------------------------------------------
@@ -316,7 +219,7 @@ class SipStack:
         self, request: Request, key: TransactionKey, status: int, reason: str = "", extra: Extra = ()
     ) -> None:
         """Answer and forget: a repeated request is answered anew (§8.2.7)."""
-        response = make_response(request, status, reason, to_tag=self._stateless_tag(request))
+        response = make_response(request, status, reason, to_tag=self._stateless.tag(request))
         for name, value in extra:
             response.headers.add(name, value)
         self._dispatch(self.layer.respond_once(key, response))
@@ -332,88 +235,6 @@ class SipStack:
         self._invites[key] = owner
 
     # --- inside --------------------------------------------------------------------------------------------
-
-    def _is_turned_away(self, request: Request, flow: Flow) -> bool:
-        """Let the user refuse a request at the least cost: neither validated nor with a transaction (§8.2.7).
-
-        Copies of a request that is being served are no new request.
-        """
-        headers = request.headers
-        if request.method == "ACK" or not is_answerable(headers):
-            return False
-        to = headers.get("To") or ""
-        try:
-            if (";" in to and request.to.tag is not None) or self.layer.is_serving(server_key(request)):
-                return False
-            uri = request.parsed_uri
-            user = (uri.user or "") if isinstance(uri, SipUri) else ""
-            has_credentials = "Authorization" in headers or "Proxy-Authorization" in headers
-            beginning = Beginning(request.method, user, has_credentials, request.call_id)
-            refusal = self._user.screen(beginning, flow)
-            if refusal is None:
-                return False
-            tag = self._stateless_tag(request)
-            reply_path = trace_reply_path(request, flow)
-        except MalformedMessageError:
-            return False  # `validate` will say what is wrong with it
-        self._refuse_once(request, refusal, tag, reply_path)
-        return True
-
-    def _is_challenged(self, request: Request, flow: Flow) -> bool:
-        """Answer a request without credentials by a challenge, keeping nothing (§8.2.7, §26.3.2.4).
-
-        Every call and registration begins so. The ACK to the challenge, known by its tag, ends here too.
-        """
-        first = request.headers.first
-        if request.method == "ACK":
-            return first["To"].endswith(self._stateless_tag(request))
-        if (
-            request.method not in CHALLENGED
-            or not first.keys().isdisjoint(UNCHALLENGED)
-            or request.to.tag is not None
-        ):
-            return False
-        refusal = self._user.challenge(request, flow)
-        if refusal is None:
-            return False
-        reply_path = trace_reply_path(request, flow)
-        self._refuse_once(request, refusal, self._stateless_tag(request), reply_path)
-        return True
-
-    def _refuse_once(self, request: Request, refusal: "Refusal", tag: str, reply_path: Flow) -> None:
-        headers = request.headers
-        values = (*(headers.get(name) or "" for name in ("From", "To", "Call-ID", "CSeq")), tag)
-        self.out.append(Send(render_refusal(refusal, headers.get_all("Via"), *values), reply_path))
-
-    def _is_dealt_with(self, data: bytes, flow: Flow) -> bool:
-        """The same for a datagram that nobody has read yet; the ACK to such an answer ends here too."""
-        seen = glance(data)
-        if seen is None:
-            return False
-        if seen.method == "ACK":
-            return seen.to.endswith(";tag=" + self._tag_of(seen.branch, seen.call_id, seen.cseq))
-        if self.layer.is_serving(seen.key):
-            return False
-        beginning = Beginning(seen.method, seen.user, seen.has_credentials, seen.call_id)
-        refusal = self._user.screen(beginning, flow)
-        if refusal is None:
-            return False
-        tag = self._tag_of(seen.branch, seen.call_id, seen.cseq)
-        via = seen.reply_via(*flow.peer)
-        values = (seen.from_, seen.to, seen.call_id, seen.cseq, tag)
-        self.out.append(Send(render_refusal(refusal, [via], *values), flow))
-        return True
-
-    def _stateless_tag(self, request: Request) -> str:
-        return self._tag_of(request.via.branch or "", request.call_id, request.headers.get("CSeq") or "")
-
-    def _tag_of(self, branch: str, call_id: str, cseq: str) -> str:
-        """A To tag that is the same for every copy of a request, with nothing kept of it (§8.2.7).
-
-        From an ACK it is that of the response to its INVITE, which has the same branch (§17.1.1.3).
-        """
-        named = f"{branch} {call_id} {cseq.partition(' ')[0]}"
-        return blake2s(named.encode("utf-8", "surrogateescape"), key=self._tag_key, digest_size=8).hexdigest()
 
     def _try(self, client: ClientRequest) -> None:
         branch = self._add_via(client.request, client.flow)
@@ -535,7 +356,7 @@ class SipStack:
             elif event.merged:
                 raise PeerError(482, "Loop Detected")
             else:
-                self._check(request)
+                check_understood(request)
                 self._route(request, key, flow)
         except PeerError as error:
             extra = getattr(error, "headers", ())
@@ -584,47 +405,6 @@ class SipStack:
         if owner is not None:
             self._guard(owner, owner.receive_cancel, event.request)
 
-    def _check(self, request: Request) -> None:
-        """What every request must meet before anybody looks at it (§8.2.1 to §8.2.3)."""
-        if request.method not in METHODS:
-            status, reason = (
-                (405, "Method Not Allowed") if request.method in RECOGNISED else (501, "Not Implemented")
-            )
-            raise Refusal(status, reason, (("Allow", ALLOW),))
-        if not isinstance(parse_uri(request.uri), SipUri):
-            raise PeerError(416, "Unsupported URI Scheme")
-        if "Require" in request.headers:
-            unknown = [tag for tag in request.headers.values("Require") if tag not in OPTION_TAGS]
-            if unknown:
-                raise Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unknown)),))
-        encoding = request.headers.get("Content-Encoding")
-        if encoding and encoding.lower() != "identity":
-            raise Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
-
-
-class Refusal(PeerError):
-    """A PeerError whose answer carries headers of its own."""
-
-    def __init__(self, status: int, reason: str, headers: Extra = ()) -> None:
-        super().__init__(status, reason)
-        self.headers = headers
-
-
-def render_refusal(
-    refusal: Refusal, vias: Iterable[str], from_: str, to: str, call_id: str, cseq: str, tag: str
-) -> bytes:
-    """A refusal as octets, without a Response in between, at which nobody would look (§8.2.6.2)."""
-    lines = [f"SIP/2.0 {refusal.status} {refusal.reason}"]
-    lines += [f"Via: {via}" for via in vias]
-    lines.append(f"From: {from_}\r\nTo: {to};tag={tag}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}")
-    lines += [f"{name}: {value}" for name, value in refusal.headers]
-    lines.append("Content-Length: 0\r\n\r\n")
-    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
-
 
 def _dialog_id(request: Request) -> DialogId:
     return DialogId(request.call_id, request.to.tag or "", request.from_.tag or "")
-
-
-def _ignore(_response: Response) -> None:
-    """The response to a CANCEL says nothing that its INVITE's will not say."""

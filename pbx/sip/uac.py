@@ -5,12 +5,14 @@ from math import inf
 from typing import Protocol
 
 from pbx.errors import PbxError
+from pbx.sip.client_request import ClientRequest
 from pbx.sip.credentials import HEADERS, Credentials
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
-from pbx.sip.headers import Headers
+from pbx.sip.headers import Extra, Headers
 from pbx.sip.message import Request, Response, make_response
-from pbx.sip.stack import ClientRequest, Extra, SipStack, StepOwner
+from pbx.sip.stack import SipStack
+from pbx.sip.stack_user import StepOwner
 
 
 class InviteUacOwner(StepOwner, Protocol):
@@ -58,7 +60,7 @@ class InviteUac:
         self._forked: dict[str, tuple[bytes, Flow]] = {}  # ACKs of the 2xxs that lost
         self._credentials = credentials
         self._is_inside = dialog is not None
-        self._is_behind_nat = by_this_flow
+        self._behind_nat = by_this_flow
         self._client: ClientRequest = stack.send(
             request,
             flow,
@@ -85,6 +87,10 @@ class InviteUac:
     def is_waiting_for_ack(self) -> bool:
         """The 2xx has come and the ACK has not gone."""
         return self._winner is not None and self._ack is None
+
+    def make_dialog(self, response: Response) -> Dialog:
+        """The dialog that a response opens."""
+        return Dialog.of_uac(self.request, response, self.flow, self._behind_nat)
 
     def acknowledge(self, dialog: Dialog, body: bytes = b"") -> None:
         """Send the ACK of the 2xx (§13.2.2.4), with the answer when the 2xx carried the offer."""
@@ -191,7 +197,7 @@ class InviteUac:
 
     def _end_fork(self, response: Response) -> None:
         """Another phone behind the callee's proxy answered too: one call is enough (§13.2.2.4)."""
-        dialog = Dialog.of_uac(self.request, response, self.flow, self._is_behind_nat)
+        dialog = self.make_dialog(response)
         for _, early in self._reliable.values():  # PRACKs may have been counted before
             dialog.local_seq = max(dialog.local_seq, early.local_seq)
         ack, hop = self._make_ack(dialog), dialog.hop()

@@ -8,9 +8,10 @@ from typing import Final, Protocol
 from pbx.errors import PbxError, PeerError
 from pbx.sip.fields import parse_rack
 from pbx.sip.flow import Flow
-from pbx.sip.headers import Headers
+from pbx.sip.headers import Extra, Headers
 from pbx.sip.message import Request, Response, make_response
-from pbx.sip.stack import Extra, SipStack, StepOwner
+from pbx.sip.stack import SipStack
+from pbx.sip.stack_user import StepOwner
 from pbx.sip.transaction.key import TransactionKey
 
 FIRST_RSEQ: Final = 2**31 - 2**16  # RFC 3262 §3: the first one is chosen below 2**31

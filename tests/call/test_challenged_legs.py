@@ -2,9 +2,10 @@
 
 import pytest
 
-from pbx.call.leg import CALLING, OVER, UP, Leg, Party
+from pbx.call.leg import CALLING, OVER, UP, Leg
 from pbx.call.leg_media import LegMedia
 from pbx.call.outside import make_invite
+from pbx.call.party import Party
 from pbx.call.trunks import GIVE_UP_S
 from pbx.office.trunk import Trunk
 from pbx.rules.decision import Outside, Shown
@@ -70,7 +71,13 @@ def call_out(world, carriers, *, credentials=True, give_up_s=GIVE_UP_S, ways=())
     exchange, call = world.exchange, Call()
     exchange.stack.now = world.now
     media = LegMedia(
-        exchange, "c", "c.b1", bind=SERVER[0], shown=SERVER[0], policy="off", source=carriers[0].address[0]
+        exchange.endpoints,
+        "c",
+        "c.b1",
+        bind=SERVER[0],
+        shown=SERVER[0],
+        policy="off",
+        source=carriers[0].address[0],
     )
     leg = Leg(exchange.stack, call, "b1", Party("+6531234567"), media)
     leg.credentials = Credentials("acme", "secret") if credentials else None

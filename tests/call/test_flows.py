@@ -169,16 +169,16 @@ def test_a_phone_that_is_silent_keeps_nothing_of_a_call_that_is_over(forked):
     phones[0].ring()
     phones[0].answer()
     ann.ack()
-    assert len(world.exchange.ports) == 2
+    assert len(world.exchange.endpoints.ports) == 2
     ann.bye()
     phones[0].ok("BYE")
-    assert len(world.exchange.ports) == 0
+    assert len(world.exchange.endpoints.ports) == 0
     assert world.records[0].state == "answered"
     phones[1].ring()  # now it can be cancelled, and what comes of that changes nothing
     phones[1].answer()
     assert phones[1].summary()[-2:] == ["ACK", "BYE"]
     phones[1].ok("BYE")
-    assert len(world.exchange.ports) == 0
+    assert len(world.exchange.endpoints.ports) == 0
 
 
 def test_busy_on_one_phone_leaves_the_others_ringing_and_603_stops_all(forked):

@@ -377,7 +377,8 @@ def test_a_422_is_answered_by_a_longer_session(world, ann, bob):
 
 
 def few_ports(world, pairs: int) -> None:
-    world.exchange.ports = PortPool(30000, 30000 + 2 * pairs - 1, world.exchange.entropy, rest_s=5.0)
+    exchange = world.exchange
+    exchange.endpoints.ports = PortPool(30000, 30000 + 2 * pairs - 1, exchange.entropy, rest_s=5.0)
 
 
 def test_without_a_port_for_the_callee_nothing_rings(world, ann, bob):
@@ -391,12 +392,12 @@ def test_without_a_port_for_the_callee_nothing_rings(world, ann, bob):
 
 def test_without_a_port_for_the_caller_nothing_rings(world, ann, bob):
     few_ports(world, 1)
-    taken = world.exchange.ports.take(world.now)
+    taken = world.exchange.endpoints.ports.take(world.now)
     ann.invite("101")
     assert ann.statuses()[-1] == 503
     assert ann.last(503).headers.get("Retry-After")
     assert "INVITE" not in bob.summary()
-    world.exchange.ports.free(taken, world.now)
+    world.exchange.endpoints.ports.free(taken, world.now)
     world.assert_nothing_left()
 
 

@@ -97,7 +97,7 @@ def test_video_is_added_and_refused(world, ann, bob):
     bob.respond(bob.last("INVITE"), 200, bob.sdp(2) + "m=video 0 RTP/AVP 97\r\n")
     assert b"m=video 0 " in ann.last(200).body
     ann.ack()
-    assert len(world.exchange.ports) == 2
+    assert len(world.exchange.endpoints.ports) == 2
     hang_up(world, ann, bob)
 
 

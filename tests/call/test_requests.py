@@ -2,6 +2,7 @@
 
 import pytest
 
+from pbx.call.exchange import Settings
 from pbx.sip.flow import Flow
 from pbx.sip.message import Response
 from tests.call.world import DOMAIN, SERVER, World, hang_up, make_office, talk
@@ -295,8 +296,7 @@ def test_the_answer_tells_who_answered(world, ann, bob):
 
 
 def test_no_more_calls_than_allowed(ann):
-    world = World(make_office("100", "101"))
-    object.__setattr__(world.settings, "max_calls", 1)
+    world = World(make_office("100", "101"), settings=Settings(DOMAIN, max_calls=1))
     one, two = world.phone("100"), world.phone("101")
     one.invite("101")
     two.invite("100")

@@ -285,7 +285,8 @@ def test_every_call_ends_and_every_port_is_freed(start, steps, ports):
     )
     world = World(office, user_agent="SIPp")
     phones = [world.phone(name, kind=Walker) for name in NAMES]
-    world.exchange.ports = PortPool(30000, 30000 + 2 * ports - 1, world.exchange.entropy, rest_s=1.0)
+    exchange = world.exchange
+    exchange.endpoints.ports = PortPool(30000, 30000 + 2 * ports - 1, exchange.entropy, rest_s=1.0)
     set_up(world, phones, start)
     for step in steps:
         act(world, phones, step)

@@ -223,9 +223,8 @@ class World:
             "dialogs": len(exchange.stack.dialogs),
             "transactions": len(exchange.stack.layer),
             "timers": len(exchange.stack.timers),
-            "ports": len(exchange.ports),
-            "closing": len(exchange._closing),
-            "records": len(exchange._records),
+            "ports": len(exchange.endpoints.ports),
+            **exchange.endpoints.waiting,
             "asked": len(exchange.sound),
         }
         assert not any(left.values()), left

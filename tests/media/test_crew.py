@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbx.media.crew import BACKOFF_S, DEATHS, HUNG_S, PING_S, Crew, Kill, Report, Spawn, Tell
+from pbx.media.crew import BACKOFF_S, DEATHS, HUNG_S, PING_S, Crew
+from pbx.media.crew_effects import Kill, Report, Spawn, Tell
 from pbx.media.orders import (
     CloseEndpoint,
     Detect,
@@ -513,7 +514,7 @@ def test_what_was_switched_off_stays_off():
     effects = made.died(0, "killed", 20.0)
     assert told(effects) == [(0, opened("a"))]
     assert reported(effects)[0] == Played("a", "music", "the media worker died")
-    assert not made._rooms
+    assert not made._roster.by_room
 
 
 def test_plays_and_recordings_that_died_with_their_worker_are_answered_once():
@@ -565,7 +566,8 @@ def test_a_recording_that_outlives_its_endpoint_may_die_with_the_worker():
 
 def kept(made):
     """How much a crew still knows."""
-    known = (made._endpoints, made._rooms, made._recordings, made._ports, made._calls)
+    roster = made._roster
+    known = (roster.by_name, roster.by_call, roster.by_port, roster.by_room, made._recordings)
     return sum(map(len, known))
 
 
@@ -654,7 +656,7 @@ class TestARoomOverTwoWorkers:
     def test_who_is_on_its_way_elsewhere_goes_to_the_room_instead(self, made):
         made.perform(Mix("d", "other"))
         made.perform(Join("d", "b"))
-        assert made._endpoints["b"].moving_to is made._workers[1]
+        assert made._roster.by_name["b"].moving_to is made._workers[1]
         assert made.perform(Mix("b", "room")) == []
         assert (0, Mix("b", "room")) in told(self.arrive(made, "b", 0))
 
@@ -724,8 +726,8 @@ def test_whatever_happens_a_room_is_with_one_worker_and_every_sound_is_answered(
                 plays.append((step.endpoint, step.play))
             elif isinstance(step, CloseEndpoint):
                 in_room.pop(step.endpoint, None)
-            elif isinstance(step, Mix) and step.endpoint in made._endpoints:
-                endpoint = made._endpoints[step.endpoint]
+            elif isinstance(step, Mix) and step.endpoint in made._roster.by_name:
+                endpoint = made._roster.by_name[step.endpoint]
                 in_room.pop(step.endpoint, None)
                 if step.room and not endpoint.is_closing:
                     in_room[step.endpoint] = step.room

@@ -1,0 +1,38 @@
+"""What we understand: methods, extensions, encodings (RFC 3261 §8.2, §20.5, §20.37)."""
+
+from typing import Final
+
+from pbx.errors import PeerError
+from pbx.sip.message import Request
+from pbx.sip.refusal import Refusal
+from pbx.sip.uri import SipUri, parse_uri
+
+ALLOW: Final = (
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY, INFO, MESSAGE"
+)
+METHODS: Final = frozenset(ALLOW.split(", "))
+RECOGNISED: Final = METHODS | {"PUBLISH"}
+SUPPORTED: Final = "100rel, replaces, timer, norefersub, outbound, path"
+OPTION_TAGS: Final = frozenset((*SUPPORTED.split(", "), "histinfo", "from-change"))
+
+
+def check_understood(request: Request) -> None:
+    """What every request must meet before anybody looks at it (§8.2.1 to §8.2.3).
+
+    Raises:
+        PeerError: 405, 415, 416, 420 or 501.
+    """
+    if request.method not in METHODS:
+        status, reason = (
+            (405, "Method Not Allowed") if request.method in RECOGNISED else (501, "Not Implemented")
+        )
+        raise Refusal(status, reason, (("Allow", ALLOW),))
+    if not isinstance(parse_uri(request.uri), SipUri):
+        raise PeerError(416, "Unsupported URI Scheme")
+    if "Require" in request.headers:
+        unknown = [tag for tag in request.headers.values("Require") if tag not in OPTION_TAGS]
+        if unknown:
+            raise Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unknown)),))
+    encoding = request.headers.get("Content-Encoding")
+    if encoding and encoding.lower() != "identity":
+        raise Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
