@@ -42,7 +42,7 @@ from pbx.rules.decision import (
     TakeMessage,
 )
 from pbx.rules.explain import decided
-from pbx.rules.no_answer import IN_TIME, NOBODY
+from pbx.rules.no_answer import IN_TIME, LOOPS
 from pbx.sdp.content import Content, with_direction
 from pbx.sdp.errors import SdpError
 from pbx.sip.flow import Flow
@@ -843,7 +843,7 @@ class Call:
         `done` is called when the PBX has taken over.
         """
         decision: Decision | None = None
-        if key and status in NOBODY:
+        if key and status not in LOOPS:
             decision = self.host.router.no_answer(origin.party, key, status, why)
         if not isinstance(decision, (Ring, TakeMessage)):
             return False
@@ -866,7 +866,7 @@ class Call:
 
     def _decide_no_answer(self, origin: Leg, status: int, why: str) -> Decision | None:
         """What the extension wants that was called; None: the caller is told what its phones said."""
-        if not self.record.callee_key or status not in NOBODY:
+        if not self.record.callee_key or status in LOOPS:
             return None
         decision = self.host.router.no_answer(origin.party, self.record.callee_key, status, why)
         self.explain(decision)
