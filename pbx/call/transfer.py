@@ -32,6 +32,7 @@ class TransferHost(Protocol):
     def services(self) -> "TransferServices": ...
     @property
     def router(self) -> Router: ...
+    def is_ours(self, host: str) -> bool: ...
     def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
     def note(self, text: str, **fields: object) -> None: ...
     def hurt(self, what: str, error: PbxError) -> None: ...
@@ -110,6 +111,9 @@ class Transfer:
         uri = _refer_to(request)
         if leg.party.is_outside:  # it would be at our expense
             raise PeerError(403, "Forbidden")
+        replaces = uri.headers.get("Replaces")
+        if replaces is None and not call.host.is_ours(uri.host):
+            raise PeerError(404, "Not Served Here")
         peer = call.peer_of(leg)
         is_busy = call.hunt is not None or call.transfer is not None or call.consult is not None
         if peer is None or is_busy or leg.state != UP:
@@ -122,7 +126,6 @@ class Transfer:
         transfer = cls(call, leg, peer, subscription)
         call.transfer = transfer
         subscription.notify(100)
-        replaces = uri.headers.get("Replaces")
         call.host.note(
             "call {call}: {leg} transfers {peer} to {target}",
             call=call.id,
