@@ -14,6 +14,7 @@ from pbx.app.command import NoOfficeError, command, load_office, opened, tell_se
 from pbx.app.command_line import CommandLine
 from pbx.app.pending import pending_settings
 from pbx.app.uploads import Uploads
+from pbx.cli_backup import backup, restore
 from pbx.cli_caller_id import caller_id
 from pbx.cli_calls import calls
 from pbx.cli_explain import explain
@@ -178,7 +179,9 @@ def status(config: Config, as_json: bool) -> None:
 
 @main.command()
 @click.argument("member")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input, as without a terminal.")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input, as without a terminal."
+)
 @command
 def passwd(config: Config, as_json: bool, member: str, password_stdin: bool) -> None:
     """Set the portal password of MEMBER (an email address)."""
@@ -256,7 +259,7 @@ def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...])
         click.echo(f"deleted: {', '.join(message_ids)}; {news}")
 
 
-for each in (calls, usage, caller_id, explain):
+for each in (calls, usage, caller_id, explain, backup, restore):
     main.add_command(each)
 
 
