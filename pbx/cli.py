@@ -11,8 +11,10 @@ import click
 
 from pbx.app.client import ServerGoneError, ask
 from pbx.app.command import NoOfficeError, command, load_office, opened, tell_server
+from pbx.app.command_line import CommandLine
 from pbx.app.pending import pending_settings
 from pbx.app.uploads import Uploads
+from pbx.cli_backup import backup, restore
 from pbx.cli_caller_id import caller_id
 from pbx.cli_calls import calls
 from pbx.cli_explain import explain
@@ -36,9 +38,11 @@ from pbx.store.voicemail import Voicemail
 SHORTEST_PASSWORD: Final = 10
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pbx")
-def main() -> None:
+@click.option("--config", "config_path", default=None, help="pbx.toml; also after the command.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; also after the command.")
+def main(config_path: str | None, as_json: bool) -> None:  # the commands read both: app/command
     """The telephone system of a small office."""
 
 
@@ -175,7 +179,9 @@ def status(config: Config, as_json: bool) -> None:
 
 @main.command()
 @click.argument("member")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input, as without a terminal."
+)
 @command
 def passwd(config: Config, as_json: bool, member: str, password_stdin: bool) -> None:
     """Set the portal password of MEMBER (an email address)."""
@@ -183,7 +189,7 @@ def passwd(config: Config, as_json: bool, member: str, password_stdin: bool) -> 
         office, _ = store.load()
         if office is None or office.member(member) is None:
             raise PbxError(f"no member has the email address {member}")
-        if password_stdin:
+        if password_stdin or not sys.stdin.isatty():
             password = sys.stdin.readline().rstrip("\r\n")
         else:
             password = click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
@@ -253,7 +259,7 @@ def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...])
         click.echo(f"deleted: {', '.join(message_ids)}; {news}")
 
 
-for each in (calls, usage, caller_id, explain):
+for each in (calls, usage, caller_id, explain, backup, restore):
     main.add_command(each)
 
 

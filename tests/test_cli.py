@@ -248,6 +248,38 @@ def test_a_password_that_is_refused(pbx, member, stdin, says):
     assert pbx.stderr.count("\n") == 1
 
 
+def test_without_a_terminal_the_password_is_read_from_standard_input(pbx):
+    pbx.apply()
+    assert pbx("passwd", "ann@acme.example", stdin="correct horse\n") == "password of ann@acme.example set\n"
+
+
+WRONG_WORDS = {
+    "no such command": (["bogus"], "No such command 'bogus'"),
+    "no such option": (["status", "--bogus"], "No such option '--bogus'"),
+    "an argument is missing": (["apply"], "Missing argument 'FILE'"),
+    "one too many": (["check", "a", "b"], "unexpected extra argument (b)"),
+    "a value that is not allowed": (["calls", "--state", "x"], "'x' is not one of 'answered', 'unanswered'"),
+    "below a group": (["calls", "show"], "Missing argument 'ID'"),
+}
+
+
+@pytest.mark.parametrize(("words", "says"), WRONG_WORDS.values(), ids=WRONG_WORDS)
+def test_wrong_words_are_told_in_one_line(pbx, words, says):
+    pbx(*words, code=2)
+    assert says in pbx.stderr
+    assert pbx.stderr.startswith("pbx: ")
+    assert pbx.stderr.count("\n") == 1
+    assert says in pbx.json(*words, code=2)["error"]
+
+
+@pytest.mark.parametrize("words", [("export",), ("mail", "list")], ids=["a command", "a group's"])
+def test_the_options_may_stand_before_the_command(pbx, words):
+    pbx.apply()
+    done = CliRunner().invoke(main, ["--config", str(pbx.folder / "pbx.toml"), "--json", *words])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == pbx.json(*words)
+
+
 def test_one_clear_line_and_code_2_without_server_or_office(pbx):
     pbx("status", code=2)
     assert pbx.stderr.startswith("pbx: no server runs with the data folder")

@@ -1,7 +1,7 @@
 """What commands have in common: their options, how they fail, the database, the running server."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -28,9 +28,10 @@ def command(function: F) -> F:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @wraps(function)
     def wrapped(*args: Any, config_path: str | None, as_json: bool, **kwargs: Any) -> Any:
-        group = click.get_current_context().parent  # `pbx mail --config x test` has them there
-        given: Mapping[str, Any] = group.params if group is not None else {}
-        config_path, as_json = config_path or given.get("config_path"), as_json or bool(given.get("as_json"))
+        group = click.get_current_context().parent
+        while group is not None:  # `pbx --config x mail --json test` has them there
+            config_path = config_path or group.params.get("config_path")
+            as_json, group = as_json or bool(group.params.get("as_json")), group.parent
         try:
             return function(*args, config=_config(config_path), as_json=as_json, **kwargs)
         except PbxError as error:

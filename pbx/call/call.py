@@ -101,7 +101,7 @@ class Call:
                 leg.name,
                 leg.party.key,
                 leg.party.device,
-                "caller" if leg.is_caller else "callee",
+                "caller" if leg.is_caller and leg.opening is not None else "callee",
                 number=leg.party.number,
                 trunk=leg.party.trunk or leg.party.gateway,
                 payer=leg.outside.number.payer if leg.outside is not None else "",
@@ -252,8 +252,9 @@ class Call:
         self.leave_booth()
         state = "answered" if self.record.answered_s is not None else "failed"
         for leg in tuple(self.legs):
+            said = 200 if leg.is_up else status
             leg.end(status, "", extra)
-            self.drop(leg, status, why)
+            self.drop(leg, said, why)
         self._over(self.record.state if self.record.state != "failed" else state, why)
 
     def finish(self, state: str, leg: Leg, status: int, why: str) -> None:

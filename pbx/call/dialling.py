@@ -28,7 +28,7 @@ from pbx.rules.decision import (
     Serve,
     TakeMessage,
 )
-from pbx.rules.no_answer import NOBODY
+from pbx.rules.no_answer import LOOPS
 from pbx.sdp.content import Content, with_direction
 from pbx.sip.headers import Extra
 from pbx.sip.message import Response
@@ -143,7 +143,7 @@ def caller_unanswered(call: DialledCall, hunt: Hunt, status: int, response: Resp
 def _decide_no_answer(call: DialledCall, origin: Leg, status: int, why: str) -> Decision | None:
     """What the extension wants that was called; None: the caller is told what its phones said."""
     key = call.record.callee_key
-    if not key or status not in NOBODY:
+    if not key or status in LOOPS:
         return None
     decision = call.host.router.no_answer(origin.party, key, status, why)
     call.explain(decision)
@@ -192,7 +192,7 @@ def goes_on(
     `done` is called when the PBX has taken over.
     """
     decision: Decision | None = None
-    if key and status in NOBODY:
+    if key and status not in LOOPS:
         decision = call.host.router.no_answer(leg.party, key, status, why)
     if not isinstance(decision, (Ring, TakeMessage)):
         return False

@@ -61,6 +61,9 @@ class Transfer:
         uri = _refer_to(request)
         if leg.party.is_outside:  # it would be at our expense
             raise PeerError(403, "Forbidden")
+        replaces = uri.headers.get("Replaces")
+        if replaces is None and not call.host.is_ours(uri.host):
+            raise PeerError(404, "Not Served Here")
         peer = call.peer_of(leg)
         is_busy = call.hunt is not None or call.transfer is not None or call.consult is not None
         if peer is None or is_busy or leg.state != UP:
@@ -73,7 +76,6 @@ class Transfer:
         transfer = cls(call, leg, peer, subscription)
         call.transfer = transfer
         subscription.notify(100)
-        replaces = uri.headers.get("Replaces")
         call.host.note(
             "call {call}: {leg} transfers {peer} to {target}",
             call=call.id,

@@ -136,17 +136,22 @@ class StreamPool:
 
     def _has_room(self, host: str) -> bool:
         if self._per_address[host] >= self.limits.per_address:
-            log.debug("{host} has too many connections", host=host)
-            return False
-        if len(self._addresses) >= self.limits.connections:
-            stranger = next((each for each in self._addresses if not each.is_proven), None)
-            if stranger is None:
-                log.warn(
-                    "no connection accepted from {host}: {count} are open", host=host, count=len(self._all)
-                )
+            if not self._evict(host):
+                log.debug("{host} has too many connections", host=host)
                 return False
-            stranger.abort("its place is needed")
-            self._forget_accepted(stranger)  # its end may be told later
+        elif len(self._addresses) >= self.limits.connections and not self._evict():
+            log.warn("no connection accepted from {host}: {count} are open", host=host, count=len(self._all))
+            return False
+        return True
+
+    def _evict(self, host: str = "") -> bool:
+        """End the oldest connection that has not said anything yet (of `host`): is there one less now?"""
+        silent = (each for each, of in self._addresses.items() if not each.is_proven and host in ("", of))
+        stranger = next(silent, None)
+        if stranger is None:
+            return False
+        stranger.abort("its place is needed")
+        self._forget_accepted(stranger)  # its end may be told later
         return True
 
     # What connections report

@@ -18,7 +18,8 @@ class Shown:
     Attributes:
         number: ours, in E.164; "" = none that may be sent.
         original: the outside caller whose call is passed on, in E.164, where he is to be shown: in From by a
-            trunk that takes foreign numbers, in Diversion and History-Info by the others.
+            trunk that takes foreign numbers, in Diversion and History-Info by the others. For a gateway also
+            the key of who calls from inside.
         is_hidden: the callee sees nobody (`*67`, a caller who withholds his number).
     """
 

@@ -13,7 +13,7 @@ from pbx.rules.explain import decided, happens
 from pbx.rules.facts import Caller, World
 from pbx.rules.hot_desk import caller_of
 from pbx.rules.inbound import decide_inbound, decide_number
-from pbx.rules.no_answer import IN_TIME, NOBODY, REASONS, decide_no_answer
+from pbx.rules.no_answer import IN_TIME, LOOPS, REASONS, decide_no_answer
 from pbx.rules.number import to_e164
 from pbx.rules.usage import duration
 
@@ -80,7 +80,7 @@ def decide(office: Office, world: World, caller: Caller, dialled: str) -> DialDe
 def foresee(office: Office, world: World, caller: Caller, decision: DialDecision) -> tuple[Step, ...]:
     """The decision, and what follows it while nobody answers."""
     steps = [Step("", decided(decision), happens(decision, office))]
-    if isinstance(decision, Reject) and decision.key and decision.status in NOBODY:
+    if isinstance(decision, Reject) and decision.key and decision.status not in LOOPS:
         following = decide_no_answer(office, world, caller, decision.key, decision.status, decision.why)
         first = Step("", decided(decision), ())
         second = Step("at once", decided(following, decision.why), happens(following, office))

@@ -9,7 +9,7 @@ from pbx.rules.facts import Caller, World
 from pbx.rules.opinions import after, changed
 from pbx.rules.reach import Reaching, away, busy, forward_outside, passed_on
 
-NOBODY: Final = frozenset({404, 408, 410, 480, 486, 487, 600, 603, 604})  # not now, not here
+LOOPS: Final = frozenset({482, 483})  # the one refusal that is no rejection: nothing goes on from here
 IN_TIME: Final = "nobody answered in time"
 REASONS: Final = {480: "Temporarily Unavailable", 486: "Busy Here"}
 

@@ -50,7 +50,7 @@ def gateway(call: Reaching) -> Ring | Reject | None:
     if call.caller.gateway == name:
         return Reject(482, "Loop Detected", f'{key} is mapped to gateway "{name}", from which the call comes')
     caller = call.caller
-    shown = Shown("", caller.name, number_of(call.office, caller))
+    shown = Shown("", caller.name, caller.key or number_of(call.office, caller))
     if caller.is_private:  # what answers there may be a phone
         shown = Shown(is_hidden=True)
     leg = Outside(key, "", shown, gateway=name)

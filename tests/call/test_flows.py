@@ -31,6 +31,22 @@ def test_the_callee_hangs_up(world, ann, bob):
     hang_up(world, bob, ann)
 
 
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_the_record_says_who_called_and_that_both_were_up(world, ann, bob, who):
+    ann.invite("101")
+    bob.ring()
+    bob.answer()
+    ann.ack()
+    first, second = (ann, bob) if who == "caller" else (bob, ann)
+    first.bye()
+    second.ok("BYE")
+    (record,) = world.records
+    assert [(leg.party, leg.role, leg.status) for leg in record.legs] == [
+        ("100", "caller", 200),
+        ("101", "callee", 200),
+    ]
+
+
 def test_3_8_no_answer_is_cancelled_by_the_caller(world, ann, bob):
     sent = ann.invite("101")
     bob.ring()

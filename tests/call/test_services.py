@@ -84,6 +84,32 @@ def test_busy_is_no_answer_at_once(world: World):
     assert world.heard() == ["vm-greeting"]
 
 
+@pytest.mark.parametrize("status", [400, 403, 405, 480, 484, 500, 503, 600, 603])
+def test_however_a_phone_rejects_it_is_no_answer(world: World, status: int):
+    ann, bob = world.phone("101"), world.phone("102")
+    ann.invite("102")
+    bob.ring(status)
+    assert 200 in ann.statuses()
+    assert world.heard() == ["vm-greeting"]
+
+
+def test_a_phone_that_wants_no_such_media_leaves_the_caller_to_the_voicemail(world: World):
+    ann, bob = world.phone("101"), world.phone("102")
+    ann.invite("102")
+    for _ in range(3):  # asked again with what the PBX translates, and with SRTP
+        bob.respond(bob.last("INVITE"), 488)
+    assert 200 in ann.statuses()
+    assert world.heard() == ["vm-greeting"]
+
+
+@pytest.mark.parametrize("status", [482, 483])
+def test_a_call_that_goes_in_circles_ends(world: World, status: int):
+    ann, bob = world.phone("101"), world.phone("102")
+    ann.invite("102")
+    bob.ring(status)
+    assert ann.statuses()[-1] == status
+
+
 def test_a_caller_who_hangs_up_while_he_speaks_has_left_his_message(world: World):
     ann = world.phone("101")
     ann.invite("102")

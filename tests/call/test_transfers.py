@@ -51,6 +51,7 @@ def last_join(world: World) -> Join:
         ("<sip:102@pbx.local;method=BYE>", 501),
         ("<sip:pbx.local>", 400),
         ("<sip:102", 400),
+        ("<sip:102@elsewhere.example>", 404),
     ],
 )
 def test_a_refer_that_cannot_be_followed(world, ann, bob, refer_to, status):

@@ -171,7 +171,9 @@ def test_no_more_waits_for_a_connection_than_the_limit():
 def test_one_address_has_only_so_many_connections():
     pool, _, _ = make_pool(StreamLimits(per_address=2))
     first, _ = accept(pool, ("192.0.2.1", 1))
-    accept(pool, ("192.0.2.1", 2))
+    second, _ = accept(pool, ("192.0.2.1", 2))
+    for connection in (first, second):
+        connection.dataReceived(MESSAGE)
     refused = pool.make_accepted("TCP", "192.0.2.1")
     assert isinstance(refused, Refused)
     wire = Wire()
@@ -180,6 +182,17 @@ def test_one_address_has_only_so_many_connections():
     accept(pool, ("192.0.2.2", 1))
     first.connectionLost(Failure(error.ConnectionDone()))
     accept(pool, ("192.0.2.1", 3))
+
+
+def test_a_phone_has_its_place_beside_those_of_its_address_that_say_nothing():
+    pool, _, _ = make_pool(StreamLimits(per_address=2))
+    _, stranger = accept(pool, ("192.0.2.2", 1))
+    phone, phone_wire = accept(pool, ("192.0.2.1", 1))
+    phone.dataReceived(MESSAGE)
+    _, silent = accept(pool, ("192.0.2.1", 2))
+    another, _ = accept(pool, ("192.0.2.1", 3))
+    assert (phone_wire.is_aborted, silent.is_aborted, stranger.is_aborted) == (False, True, False)
+    another.dataReceived(MESSAGE)
 
 
 def test_when_all_places_are_taken_the_oldest_that_said_nothing_goes():

@@ -366,6 +366,11 @@ def test_a_gateway_is_told_who_calls_and_whom():
     assert leg.shown == Shown(name="Bob", original=OUTSIDE.number)
 
 
+def test_a_gateway_is_told_the_key_and_label_of_who_calls_from_inside():
+    (leg,) = decide_inbound(office(MAPPED), WORLD, replace(inside("101"), name="Ann"), "100").outside
+    assert leg.shown == Shown(name="Ann", original="101")
+
+
 def test_a_phone_rings_once_however_often_it_is_a_target():
     place = office(
         ext("100", forward=Forward(True, OURS, ("102",))), numbers=(Number(OURS, "extension:102"),)
