@@ -154,6 +154,10 @@ class Registration:
         self.flow = self.targets[self._next]
         return self._send(self._asked_s)
 
+    def _ask_longer(self, _now: float) -> list[Effect]:
+        # RFC 3261 §10.2.8: of who said so. A lookup may have changed `targets` since it was asked.
+        return self._send(self._asked_s)
+
     def _send(self, expires_s: int) -> list[Effect]:
         assert self.flow is not None  # only after `_try`
         self._attempt += 1
@@ -216,7 +220,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Input], tuple[_Action, State]]] = {
     **{(state, Input.TIMER): (_R._begin, State.REGISTERING) for state in _RESTING[1:]},
     (State.REGISTERED, Input.LOST): (_R._hurry, State.REGISTERED),
     (State.REGISTERING, Input.ACCEPTED): (_R._keep, State.REGISTERED),
-    (State.REGISTERING, Input.TOO_BRIEF): (_R._try, State.REGISTERING),
+    (State.REGISTERING, Input.TOO_BRIEF): (_R._ask_longer, State.REGISTERING),
     (State.REGISTERING, Input.REFUSED): (_R._rest, State.REFUSED),
     (State.REGISTERING, Input.NEXT): (_R._try, State.REGISTERING),
     (State.REGISTERING, Input.FAILED): (_R._back_off, State.WAITING),

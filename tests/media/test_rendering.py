@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from twisted.internet.epollreactor import EPollReactor
 
+from pbx.media import rendering
 from pbx.media.prompt import (
     Digits,
     Number,
@@ -56,11 +57,12 @@ class Desk:
 
 
 @pytest.fixture
-def make_desk(tmp_path):
+def make_desk(tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "LIMIT_S", PATIENCE_S)
     made = []
 
-    def make(**more):
-        made.append(Desk(tmp_path / "data", **more))
+    def make(limit_s=PATIENCE_S, **more):
+        made.append(Desk(tmp_path / "data", limit_s=limit_s, **more))
         return made[-1]
 
     yield make
@@ -103,7 +105,7 @@ def test_what_takes_too_long_fails_and_the_next_is_made(make_desk):
     desk = make_desk(limit_s=0.01)
     with pytest.raises(RenderError, match=r"died of it 2 times \(took more than 0.01 s"):
         desk.render(Speech("A long text. " * 150))
-    desk.renderer._limit_s = 10.0
+    desk.renderer._limit_s = PATIENCE_S
     assert desk.render(Number(2)).seconds > 0.2
 
 
@@ -171,7 +173,7 @@ def test_what_is_urgent_goes_before_what_is_made_ahead(make_desk):
 
     desk.wait(ask)
     known = [desk.renderer.known(prompt) is not None for prompt in ahead]
-    assert not any(known)
+    assert sum(known) <= 1  # the next, which was begun when we heard of ours
     desk.wait(lambda: desk.ahead)
     assert all(desk.renderer.known(prompt) for prompt in ahead)
 

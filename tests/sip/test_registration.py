@@ -207,6 +207,15 @@ def test_without_any_way_it_waits():
     assert machine.deadline > first
 
 
+@pytest.mark.parametrize("left", [(), (FIRST,)], ids=["no way", "fewer ways"])
+def test_what_is_too_brief_is_asked_for_longer_where_it_was_though_that_is_no_way_any_more(left):
+    machine = make(FIRST, SECOND)
+    machine.go(0.0)
+    assert sent(answer(machine, 503, 1.0)) == [("2", 600)]
+    machine.targets = left
+    assert sent(answer(machine, 423, 2.0, Min_Expires="1800")) == [("2", 1800)]
+
+
 def walk(kind, machine, now):
     """Let `kind` happen."""
     if kind is Input.GO:

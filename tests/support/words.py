@@ -38,7 +38,12 @@ def words(samples: NDArray[Any], rate_hz: int) -> str:
         sound = sound / 32768.0
     sound = soxr.resample(sound, rate_hz, RATE_HZ)
     parts, _ = _model().transcribe(
-        sound, language="en", beam_size=5, condition_on_previous_text=False, without_timestamps=True
+        sound,
+        language="en",
+        beam_size=5,
+        temperature=0.0,  # else it guesses by chance where it is not sure
+        condition_on_previous_text=False,
+        without_timestamps=True,
     )
     text = " ".join(part.text for part in parts).lower()
     said = re.sub(r"[^a-z0-9# ]", " ", text.replace("*", " star ")).split()
