@@ -12,10 +12,12 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter
 from sqlalchemy import (
     URL,
+    BindParameter,
     Connection,
     Engine,
     String,
     Table,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -47,6 +49,9 @@ BUSY_MS: Final = 5000
 ROWS: Final = frozenset(
     each.name for each in fields(Office) if get_origin(get_type_hints(Office)[each.name]) is tuple
 )
+# Written once, and executed for many: an IN for each batch leaves cyclic garbage.
+_USERNAME: Final[BindParameter[str]] = bindparam("of_device")
+_FORGET_BINDINGS: Final = delete(binding).where(binding.c.username == _USERNAME)
 POSTGRESQL: Final = {
     # A database that is gone is an error within seconds, not a thread that waits for ever.
     "connect_timeout": "5",
@@ -158,7 +163,8 @@ class Store:
             for position, body in enumerate(bodies)
         ]
         with self.writes() as connection:
-            connection.execute(delete(binding).where(binding.c.username.in_(tuple(bindings))))
+            if bindings:
+                connection.execute(_FORGET_BINDINGS, [{_USERNAME.key: username} for username in bindings])
             if rows:
                 connection.execute(insert(binding), rows)
 
