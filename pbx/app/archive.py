@@ -1,9 +1,8 @@
 """`pbx backup` and `pbx restore`: the office, its records and its sounds in one file.
 
 A compressed tar: `backup.json` says what it is, `tables/` holds the rows of the database, as of one moment,
-and `data/` the data folder but for what is made anew. It holds password hashes and, where the certificate lies
-in the data folder, its private key: only its owner can read it. A database of one kind can be restored into
-the other.
+and `data/` the data folder but for what is made anew. It holds password hashes and, if the certificate is in
+the data folder, its private key: only its owner can read it. It fits a database of the other kind, too.
 """
 
 import json

@@ -180,6 +180,7 @@ class Call:
         leg.party = party
         occupancy.began(party.key, self.id)
         self._rows[leg.name].party = self.record.caller = party.key
+        self.record.caller_name = party.label
 
     def adopt(self, leg: Leg) -> None:
         """A leg comes from another call."""

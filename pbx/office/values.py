@@ -397,6 +397,37 @@ class Language:
         return raw
 
 
+@dataclass(frozen=True, slots=True)
+class SipServer:
+    """A carrier's address: `sip:` or `sips:`, a host, and where wanted a port and a transport that exists."""
+
+    def read(self, raw: object) -> str:
+        found = re.fullmatch(SIP_SERVER_PATTERN, raw, re.ASCII) if isinstance(raw, str) else None
+        if found is None or not self._is_there(found):
+            raise NotAllowedError(
+                'a SIP address such as "sip:sip.carrier.example:5060;transport=udp" (or tcp, tls)'
+            )
+        return found[0]
+
+    def _is_there(self, found: re.Match[str]) -> bool:
+        transports = re.findall(r";transport=([^;]*)", found[0].lower())
+        if len(found[0]) > 300 or int(found["port"] or 5060) > 65535:
+            return False
+        return transports in ([], ["udp"], ["tcp"], ["tls"]) and (not found["v6"] or _is_v6(found["v6"]))
+
+
+def _is_v6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+SIP_SERVER_PATTERN = (
+    r"sips?:([A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?|\[(?P<v6>[0-9A-Fa-f:.]+)\])"
+    r"(:(?P<port>[1-9][0-9]{0,4}))?(;[A-Za-z]+=[A-Za-z0-9.\-]+)*"
+)
 LABEL = Text(100)
 NAME = Text(
     64,
@@ -423,10 +454,5 @@ NUMBER_PATTERN = Text(
     'a number such as "+6531234567", or its first digits and *: "+1900*"',
     empty=False,
 )
-SIP_SERVER = Text(
-    300,
-    r"sips?:([A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[1-9][0-9]{0,4})?(;[A-Za-z]+=[A-Za-z0-9.\-]+)*",
-    'a SIP address such as "sip:sip.carrier.example:5060;transport=udp"',
-    empty=False,
-)
+SIP_SERVER = SipServer()
 CODECS = ("PCMA", "PCMU", "G722", "OPUS", "G729", "GSM", "ILBC", "SPEEX")

@@ -147,7 +147,8 @@ def test_a_pin_opens_the_way_outside_for_one_call():
     desk.ok("INVITE", desk.sdp(2))
     hang_up(world, desk, carrier)
     record = world.records[-1]
-    assert (record.caller, record.member, record.legs[-1].payer) == ("100", ANN, "100")
+    assert (record.caller, record.caller_name, record.member) == ("100", "Phone 100", ANN)
+    assert record.legs[-1].payer == "100"
     assert world.exchange.logins.all == ()
 
 

@@ -516,6 +516,27 @@ ADDED = {
         "",
     ),
     "a trunk without a server": ('[[trunk]]\nname = "b"', 0, 'trunk "b".server', "nothing", "a SIP address"),
+    "a trunk's server with no such port": (
+        '[[trunk]]\nname = "b"\nserver = "sip:x.example:99999"',
+        2,
+        'trunk "b".server',
+        '"sip:x.example:99999"',
+        "a SIP address",
+    ),
+    "a trunk's server with no such address": (
+        '[[trunk]]\nname = "b"\nserver = "sip:[::::]:5060"',
+        2,
+        'trunk "b".server',
+        '"sip:[::::]:5060"',
+        "a SIP address",
+    ),
+    "a trunk's server with no such transport": (
+        '[[trunk]]\nname = "b"\nserver = "sip:x.example;transport=sctp"',
+        2,
+        'trunk "b".server',
+        '"sip:x.example;transport=sctp"',
+        "a SIP address",
+    ),
     "a trunk's server that is no SIP address": (
         '[[trunk]]\nname = "b"\nserver = "https://x.example"',
         2,
