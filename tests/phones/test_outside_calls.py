@@ -212,6 +212,7 @@ def test_the_right_passcode_opens_the_way(server: PbxServer, shop: Workshop, wor
     phone.ear(call).wait_bursts(425.0, 0.4, 1, start)  # it rings there
     world.answer(answered)
     world.wait_established(answered)
+    phone.ear(call).wait_tone(world.tone, 0.3, start)  # the ringing, which is much like his own tone, is over
     hear_each_other((phone, call), (world, answered))
     hang_up((phone, call), (world, answered))
 
