@@ -319,7 +319,7 @@ def _length_fault(headers: Headers) -> MalformedMessageError | None:
 def _build(
     start: str, headers: Headers, fault: MalformedMessageError | None, body: bytes
 ) -> Request | Response:
-    if fault is None:
+    if fault is None and "\n" not in start and "\r" not in start:
         if start[:8] == "SIP/2.0 ":
             status_text = start[8:11]
             if status_text.isdigit() and status_text.isascii() and start[11:12] in ("", " "):
@@ -328,13 +328,8 @@ def _build(
                     return Response(status, start[12:], headers, body)
         else:
             words = start.split(" ")
-            if (
-                "\n" not in start
-                and "\r" not in start
-                and len(words) == 3
-                and words[2] == "SIP/2.0"
-                and (words[0] in METHODS or is_token(words[0]))
-            ):
+            is_request = len(words) == 3 and words[2] == "SIP/2.0"
+            if is_request and (words[0] in METHODS or is_token(words[0])):
                 return Request(words[0], words[1], headers, body)
     raise _unusable("start line", start, start, headers, fault)
 

@@ -84,6 +84,8 @@ RESPONSE_LINES = {
     "empty reason": (b"SIP/2.0 404 ", (404, "")),
     "no reason": (b"SIP/2.0 404", (404, "")),
     "no space": (b"SIP/2.0 404x", None),
+    "a lone LF": (b"SIP/2.0 404 Not\nFound", None),
+    "a lone CR": (b"SIP/2.0 404 Not\rFound", None),
     "two digits": (b"SIP/2.0 99 x", None),
     "below 100": (b"SIP/2.0 099 x", None),
     "above 699": (b"SIP/2.0 700 x", None),
