@@ -2,8 +2,8 @@
 
     python -m bench.soak [--short] [--calls 60000] [--rate 100] [--hold 1]
 
-Memory is compared after a warm-up (pools, caches and 32 s of transactions have filled then) and after all
-calls, each time when nothing is going on any more. No call, dialog, transaction, port or file may be left;
+Memory is compared after a warm-up of 64 s (pools, caches and 32 s of transactions have filled then) and after
+all calls, each time when nothing is going on any more. No call, dialog, transaction, port or file may be left;
 exits 1 when something is, or when a call failed.
 """
 
@@ -22,7 +22,7 @@ from tests.phones.support.waiting import wait_until
 
 LEFT = ("calls", "dialogs", "transactions", "ports")
 QUIET_S = 120.0
-WARM_UP = 3000
+WARM_UP_S = 64.0  # twice the life of a transaction
 SHORT, SHORT_RATE = 300, 30.0  # too few to say much about memory, enough to find what is left behind
 COLUMNS = [
     "calls",
@@ -49,7 +49,7 @@ def main() -> None:
     for server in each(["pbx"], table, 100, under=options.under):
         # Phones of this name are not asked by OPTIONS whether they are there: afterwards they are not.
         load = {"agent": "sipp", "rate": rate, "hold": options.hold, "warm": 0, "audio": int(options.audio)}
-        measure(server, **load, seconds=min(WARM_UP, calls) / rate)
+        measure(server, **load, seconds=min(WARM_UP_S, calls / rate))
         before = look(server)
         window = measure(server, **load, seconds=calls / rate)
         after = look(server)
