@@ -70,7 +70,7 @@ def make_extension(key: str, usernames: tuple[str, ...], timeout: int = 20, **ch
 
 
 def pass_refusals_on(world: "World") -> None:
-    """Make every extension a call centre's: without a no-answer action the caller is told what phones said."""
+    """Make every extension a call centre's: without a no-answer action the caller hears what phones said."""
     office = world.exchange.office
     centres = tuple(replace(each, type="call_centre") for each in office.extensions)
     world.perform(world.exchange.swap_office(replace(office, extensions=centres), world.now))
