@@ -209,11 +209,12 @@ def voicemail() -> None:
 @command
 def list_messages(config: Config, as_json: bool, mailbox: str | None) -> None:
     """Show the messages of MAILBOX (an extension's key), or of all."""
-    from pbx.app.messages import as_lines, as_rows  # noqa: PLC0415  # as below
+    from pbx.app.messages import as_lines, as_rows, messages_of  # noqa: PLC0415  # as below
 
     with opened(config, make=False) as store:
-        messages = Voicemail(store).messages(mailbox)
         office, _ = store.load()
+        kept = Voicemail(store)
+        messages = kept.messages() if mailbox is None else messages_of(kept, office, mailbox)
     if as_json:
         click.echo(json.dumps(as_rows(messages, config.server.data)))
         return

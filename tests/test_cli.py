@@ -2,6 +2,7 @@
 
 import json
 import stat
+from datetime import datetime
 
 import pytest
 from click.testing import CliRunner
@@ -28,6 +29,12 @@ kind = "ip_phone"
 username = "101"
 password = "given-in-the-file"
 """
+
+
+def stop_clock(monkeypatch, command, now: datetime) -> None:
+    """For a module of commands it is `now` until the test is over."""
+    stopped = type("Stopped", (datetime,), {"now": classmethod(lambda _, zone: now.astimezone(zone))})
+    monkeypatch.setattr(command, "datetime", stopped)
 
 
 class Office:

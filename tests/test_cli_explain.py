@@ -6,16 +6,17 @@ from decimal import Decimal
 
 import pytest
 
-from pbx.rules.usage import month_of
+from pbx import cli_explain
 from pbx.sip.flow import Flow
 from pbx.sip.location import Binding, save_binding
 from pbx.store.hot_desk import HotDesk, LoginRow
 from pbx.store.store import open_store
 from pbx.store.usage import ChargedLeg, Usage
-from tests.test_cli import Office
+from tests.test_cli import Office, stop_clock
 
 ZONE = "Asia/Singapore"
-MONTH = month_of(datetime.now(UTC), ZONE)
+NOW = datetime(2026, 11, 30, 16, 1, tzinfo=UTC)
+MONTH = "2026-12"  # in the office
 OFFICE = f"""\
 [office]
 name = "Acme"
@@ -60,7 +61,8 @@ per_minute = 0.10
 
 
 @pytest.fixture
-def pbx(tmp_path):
+def pbx(tmp_path, monkeypatch):
+    stop_clock(monkeypatch, cli_explain, NOW)
     made = Office(tmp_path)
     made.apply(OFFICE)
     store = open_store(made.url)
@@ -70,8 +72,8 @@ def pbx(tmp_path):
         binding = Binding(f"sip:{name}@192.0.2.9", flow, expires_s, "call", 1)
         bindings[name] = [save_binding(name, binding, 0.0, time.time())]
     store.save_bindings(bindings)
-    HotDesk(store).replace([LoginRow("desk", "ann@acme.example", time.time() - 60)])
-    charged = ChargedLeg("leg", "call", "100", MONTH, "+6531234567", time.time(), 60.0, str(Decimal(49)))
+    HotDesk(store).replace([LoginRow("desk", "ann@acme.example", NOW.timestamp() - 60)])
+    charged = ChargedLeg("leg", "call", "100", MONTH, "+6531234567", NOW.timestamp(), 60.0, str(Decimal(49)))
     Usage(store).write([charged], 0.0)
     store.close()
     return made

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pbx.rules.usage import month_of
+from pbx import cli_usage
 from pbx.store.store import open_store
 from pbx.store.usage import ChargedLeg, Usage
-from tests.test_cli import OFFICE, Office
+from tests.test_cli import OFFICE, Office, stop_clock
 
-MONTH = month_of(datetime.now(UTC), "UTC")
+NOW = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
+MONTH = "2026-11"
 LIMITED = OFFICE.replace(
     'key = "100"\n',
     'key = "100"\nlabel = "Ann"\n[extension.usage_limit]\nkind = "amount"\namount = 50.00\n',
@@ -19,7 +20,8 @@ LIMITED += '[[extension]]\nkey = "102"\n[[extension]]\nkey = "103"\n'
 
 
 @pytest.fixture
-def pbx(tmp_path):
+def pbx(tmp_path, monkeypatch):
+    stop_clock(monkeypatch, cli_usage, NOW)
     made = Office(tmp_path)
     made.apply(LIMITED)
     store = open_store(made.url)

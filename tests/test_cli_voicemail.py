@@ -41,7 +41,17 @@ def test_list(pbx):
     assert lines[1].split() == ["a", "100", "2027-01-15", "08:00:00", "1:03", "new", "Bob", "+6591234567"]
     assert lines[2].endswith(r"new   \x1b[31mEve")
     assert pbx("voicemail", "list", "101").splitlines()[1:] == lines[2:]
-    assert pbx("voicemail", "list", "999") == "no messages\n"
+
+
+def test_list_of_one_mailbox(pbx):
+    pbx("apply", pbx.write('[[extension]]\nkey = "102"\n'))
+    assert pbx("voicemail", "list", "102") == "no messages\n"
+    removed = pbx("voicemail", "list", "101").splitlines()
+    assert [line.split()[0] for line in removed] == ["ID", "b"]  # what is left of a removed extension
+    pbx("voicemail", "list", "999", code=2)
+    [line] = pbx.stderr.splitlines()
+    assert "there is no mailbox 999: allowed is the key of an extension, or of a former one" in line
+    assert "there is no mailbox 999" in pbx.json("voicemail", "list", "999", code=2)["error"]
 
 
 def test_list_in_the_offices_time(pbx):

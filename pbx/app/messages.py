@@ -10,8 +10,22 @@ from zoneinfo import ZoneInfo
 
 from pbx.app.printable import printable
 from pbx.errors import PbxError
+from pbx.office.snapshot import Office
 from pbx.store.sound_files import locate
 from pbx.store.voicemail import Message, Voicemail
+
+
+def messages_of(voicemail: Voicemail, office: Office | None, mailbox: str) -> list[Message]:
+    """The messages of one mailbox, the oldest first; an extension that was removed may have left some.
+
+    Raises:
+        PbxError: it never was one, as far as is known.
+    """
+    messages = voicemail.messages(mailbox)
+    if not messages and (office is None or office.extension(mailbox) is None):
+        allowed = "allowed is the key of an extension, or of a former one that has left messages"
+        raise PbxError(f"there is no mailbox {mailbox}: {allowed}")
+    return messages
 
 
 def find_message(voicemail: Voicemail, message_id: str) -> Message:

@@ -129,7 +129,7 @@ def ask_code(
     most: int = 10,
     tries: int = TRIES,
 ) -> Dialogue:
-    """Ask for a passcode or PIN (product §3: 3 tries, 10 s, 5 s, `#` ends).
+    """Ask for a passcode or PIN (product §3: 3 tries, 10 s, 5 s, `#` ends). A try without any digit counts.
 
     Args:
         check: makes the question whether a code is right, which is answered by what it opens (such as True),
@@ -141,7 +141,7 @@ def ask_code(
     for _ in range(tries):
         digits = yield Gather(prompt, most=most)
         if digits is None:
-            return None
+            continue  # silence is a try, but no guess: it counts for no lock
         answer = yield Ask(check(digits))
         if answer == LOCKED:
             yield Say(locked, is_interruptible=False)

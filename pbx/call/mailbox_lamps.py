@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from pbx.call.authentication import Sender
-from pbx.call.quirks import may_be_asked
+from pbx.call.quirks import is_load_generator
 from pbx.call.subscription import Subscribers
 from pbx.errors import PbxError, PeerError
 from pbx.office.snapshot import Office
@@ -91,9 +91,9 @@ class MailboxLamps:
         for binding in self._location.bindings(username, self._stack.now):
             key = (binding.contact, binding.call_id)
             was = before.get(key, NOTHING)
-            if self.subscribers.has(self.name, username, binding.flow.peer) or not may_be_asked(
-                binding.user_agent
-            ):
+            if is_load_generator(binding.user_agent):
+                continue
+            if self.subscribers.has(self.name, username, binding.flow.peer):
                 continue
             if was in (REFUSED, counts):
                 told[key] = was

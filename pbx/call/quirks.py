@@ -9,8 +9,8 @@ ONLY_MD5: Final = ("baresip v0.", "baresip v1.", "baresip v2.")
 # These are known to take the first challenge that they understand (RFC 8760 §2.4). All others get MD5 first:
 # many phones, and SIPp, look at the first challenge only.
 KNOW_SHA_256: Final = ("linphone", "pjsua", "baresip v3.", "baresip v4.")
-# A load generator takes an OPTIONS for a call that failed.
-NOT_ASKED: Final = ("sipp",)
+# A load generator takes a request that it does not expect for a call that failed.
+LOAD_GENERATORS: Final = ("sipp",)
 
 
 def user_agent_of(request: Request) -> str:
@@ -27,6 +27,11 @@ def digest_algorithms(user_agent: str) -> tuple[str, ...]:
     return ("MD5", "SHA-256")
 
 
+def is_load_generator(user_agent: str) -> bool:
+    """Whether nothing is sent to it but calls."""
+    return user_agent.lower().startswith(LOAD_GENERATORS)
+
+
 def may_be_asked(user_agent: str) -> bool:
     """Whether OPTIONS from time to time are welcome: not to what does not even say what it is."""
-    return bool(user_agent) and not user_agent.lower().startswith(NOT_ASKED)
+    return bool(user_agent) and not is_load_generator(user_agent)

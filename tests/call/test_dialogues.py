@@ -251,13 +251,24 @@ PIN = CheckSecret("room", "hash", "1234")
     ("script", "expected"),
     [
         ([(CODE, "1234"), (PIN, True)], True),
-        ([(CODE, None)], None),
+        ([(CODE, None), (CODE, "1234"), (PIN, True)], True),
+        ([(CODE, None)] * 3, None),
+        ([(CODE, None), (CODE, "1234"), (PIN, False), (WRONG, ""), (CODE, None)], None),
         ([(CODE, "1"), (replace(PIN, code="1"), False), (WRONG, ""), (CODE, "1234"), (PIN, True)], True),
         ([(CODE, "1234"), (PIN, False), (WRONG, "")] * 3, None),
         ([(CODE, "1234"), (PIN, LOCKED), (LOCK, "")], None),
         ([(CODE, "1234"), (PIN, Unanswered("gone")), (WRONG, "")] * 3, None),
     ],
-    ids=["right", "nothing keyed", "right at the second try", "three tries", "locked", "nobody can tell"],
+    ids=[
+        "right",
+        "nothing keyed at first",
+        "nothing keyed at all, which is no guess",
+        "silence and a wrong code share the tries",
+        "right at the second try",
+        "three tries",
+        "locked",
+        "nobody can tell",
+    ],
 )
 def test_a_code_is_asked_for(script, expected):
     say = PHRASES.say

@@ -460,8 +460,21 @@ def test_a_phone_that_subscribes_is_not_told_twice(world):
     assert [counts for _, counts in ann.told] == ["1/0", "2/0"]
 
 
+@pytest.mark.parametrize(
+    ("user_agent", "told"), [("test phone", 1), ("", 1), ("SIPp/Linux", 0)], ids=["named", "nameless", "SIPp"]
+)
+def test_only_a_load_generator_is_not_told(user_agent, told):
+    world = World(make_office("100"), user_agent=user_agent)
+    ann = world.phone("100", kind=Watcher)
+    change(world, 1)
+    assert len(ann.told) == told
+
+
+@pytest.mark.parametrize("user_agent", ["test phone", ""], ids=["named", "nameless"])
 @pytest.mark.parametrize("status", [405, 481, 489, 501])
-def test_a_phone_that_does_not_take_it_is_left_alone(world, ann, status):
+def test_a_phone_that_does_not_take_it_is_left_alone(status, user_agent):
+    world = World(make_office("100"), user_agent=user_agent)
+    ann = world.phone("100", kind=Watcher)
     ann.answers = status
     for new in (1, 2, 3):
         change(world, new)
