@@ -28,7 +28,7 @@ from pbx.app.watch import OfficeWatch
 from pbx.call.effects import SaveBindings, Traced, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
-from pbx.entropy import Entropy, SystemEntropy
+from pbx.entropy import SystemEntropy
 from pbx.errors import StoreError
 from pbx.media.control import MediaControl
 from pbx.net.addresses import Advertiser, LocalAddresses
