@@ -15,6 +15,7 @@ from cryptography import x509
 from pbx.app.client import ServerGoneError, ask
 from pbx.app.folder import is_open_to_others
 from pbx.app.printable import printable
+from pbx.app.rtp_ports import count_pairs_in_use
 from pbx.config import Config, Listen, MailConfig
 from pbx.errors import PbxError
 from pbx.mail.server import parse_server
@@ -64,7 +65,7 @@ def examine(config: Config, ask_network: AskNetwork | None = None) -> list[Findi
     findings.append(_addresses(config, addresses))
     if config.sip.tls:
         findings.append(_certificate(config, addresses))
-    findings.append(_room_for_calls(config))
+    findings.append(_room_for_calls(config, status))
     findings.append(_open_files(config, office))
     findings += _kernel(config, status)
     names = _names(office) if office is not None else []
@@ -225,11 +226,20 @@ def _named_addresses(certificate: x509.Certificate) -> set[str]:
     return {str(each) for each in names.get_values_for_type(x509.IPAddress)}
 
 
-def _room_for_calls(config: Config) -> Finding:
+def _room_for_calls(config: Config, status: Mapping[str, Any] | None) -> Finding:
     low, high = config.rtp.ports
-    room = ((high - low) // 2 + 1) // LEGS
+    held = _held_by_others(config, status)
+    room = ((high - low) // 2 + 1 - held) // LEGS
     says = f"{low}-{high + 1} have room for {room} calls, limits.calls is {config.limits.calls}"
+    if held:
+        says += f"; other programs hold {held} of the pairs"
     return Finding(room >= config.limits.calls, "rtp.ports", says)
+
+
+def _held_by_others(config: Config, status: Mapping[str, Any] | None) -> int:
+    """Pairs of RTP ports; 0 while a running server does not say how many are its own."""
+    own = 0 if status is None else status.get("counts", {}).get("ports")
+    return max(0, count_pairs_in_use(config.rtp.ports) - own) if own is not None else 0
 
 
 def _open_files(config: Config, office: Office | None) -> Finding:

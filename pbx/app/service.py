@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from math import inf
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -21,6 +20,7 @@ from pbx.app.hot_desk import LoginKeeper
 from pbx.app.mail import make_mailer
 from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
+from pbx.app.rtp_ports import make_port_pool
 from pbx.app.status import status_of
 from pbx.app.usage import UsageDesk
 from pbx.app.voices import Voices
@@ -28,17 +28,15 @@ from pbx.app.watch import OfficeWatch
 from pbx.call.effects import SaveBindings, Traced, WriteRecord
 from pbx.call.exchange import Exchange, Settings
 from pbx.config import Config
-from pbx.entropy import Entropy, SystemEntropy
+from pbx.entropy import SystemEntropy
 from pbx.errors import StoreError
 from pbx.media.control import MediaControl
-from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.net.addresses import Advertiser, LocalAddresses
 from pbx.net.driver import Driver
 from pbx.net.tls import ServerCertificate, TrustedServers, ensure_certificate
 from pbx.net.transports import Transports
 from pbx.office.snapshot import Office
 from pbx.rtp.kernel.table import KernelTable
-from pbx.rtp.port_pool import PortPool
 from pbx.sip.flow import Flow
 from pbx.store.caller_ids import CallerIds
 from pbx.store.hot_desk import HotDesk
@@ -78,7 +76,7 @@ class Service:
             settings,
             office,
             entropy,
-            self._port_pool(entropy),
+            make_port_pool(config.rtp.ports, entropy, reactor.seconds()),
             self.addresses.is_local_host,
             self._own_address,
             calendar=lambda: datetime.now(UTC),
@@ -139,18 +137,6 @@ class Service:
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
         self._stopped: Deferred[None] | None = None
         self._give_up_at = 0.0
-
-    def _port_pool(self, entropy: Entropy) -> PortPool:
-        in_use = ports_in_use()
-        ports = self.config.rtp.ports
-        return PortPool(
-            ports.low,
-            ports.high,
-            entropy,
-            is_free=is_pair_free,
-            looked_at=-inf if in_use is None else self._reactor.seconds(),
-            in_use=in_use or (),
-        )
 
     # --- life ----------------------------------------------------------------------------------------------
 

@@ -2,12 +2,11 @@
 
 import socket
 from contextlib import suppress
-from errno import EADDRNOTAVAIL
+from errno import EADDRINUSE
+from functools import cache
 from pathlib import Path
+from socket import SocketType
 from typing import Final
-
-_WILDCARDS: Final = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104  # closed at once
-
 
 _TABLES: Final = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 
@@ -29,22 +28,26 @@ def ports_in_use() -> frozenset[int] | None:
 
 
 def is_pair_free(port: int) -> bool:
-    """Whether no socket of this host, on any address, has `port` or the next one (about 60 microseconds)."""
-    return all(
-        _is_free(family, wildcard, number) for number in (port, port + 1) for family, wildcard in _WILDCARDS
-    )
+    """Whether no socket of this host, on any address, has `port` or the next one (about 20 microseconds)."""
+    return _is_free(port) and _is_free(port + 1)
 
 
-def _is_free(family: socket.AddressFamily, wildcard: str, port: int) -> bool:
+def _is_free(port: int) -> bool:
+    both = _has_both_families()
     try:
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-    except OSError:  # a host without IPv6
-        return True
-    with sock:
+        # The plain type: what socket.socket adds is for others.
+        sock = SocketType(socket.AF_INET6 if both else socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((wildcard, port))
-        except OSError as error:
-            return error.errno == EADDRNOTAVAIL
+            if both:  # one socket that stands for all addresses of IPv4, too
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.bind(("::" if both else "0.0.0.0", port))  # noqa: S104  # closed at once
+        finally:
+            sock.close()
+    except OSError as error:
+        return error.errno != EADDRINUSE  # of all else whoever opens the port will hear
     return True
+
+
+@cache
+def _has_both_families() -> bool:
+    return socket.has_dualstack_ipv6()

@@ -10,8 +10,9 @@ from pbx.entropy import Entropy
 from pbx.errors import NoPortError, UsageError
 
 REST_S: Final = 5.0
-QUARANTINE_S: Final = 60.0
-TRUST_S: Final = 600.0  # a pair that was ours, or nobody's, so short a time ago is not looked at again
+QUARANTINE_S: Final = 180.0
+LOOKS_A_SECOND: Final = 50  # a pair that is handed out is looked at: 1 ms of CPU, enough for 25 calls
+TRUST_S: Final = 600.0  # above that, one that was ours, or nobody's, so short a time ago is not
 
 
 class PortPool:
@@ -32,27 +33,30 @@ class PortPool:
         is_free: Callable[[int], bool] = lambda _port: True,
         looked_at: float = -inf,
         in_use: Collection[int] = (),
+        looks_a_second: int = LOOKS_A_SECOND,
     ) -> None:
         """
         Args:
             first, last: both ports of a pair lie between them.
             occupied: ports never to use.
-            is_free: whether nobody else has a pair right now; a pair that is not free is passed over. It is
-                asked about pairs that neither were ours nor were found free within TRUST_S: to ask takes
-                longer than all else here.
+            is_free: whether nobody else has a pair right now; a pair that is not free is passed over. To ask
+                takes longer than all else here: above `looks_a_second` it is asked only about pairs
+                that neither were ours nor were found free within TRUST_S.
             looked_at, in_use: when all ports were looked at, and which of them somebody had then.
         """
         ports = [port for port in range(first + first % 2, last, 2) if not {port, port + 1} & set(occupied)]
         for index in range(len(ports) - 1, 0, -1):  # Fisher and Yates: the next port cannot be guessed
             other = entropy.below(index + 1)
             ports[index], ports[other] = ports[other], ports[index]
-        self._rest_s, self._is_free = rest_s, is_free
+        self._rest_s, self._is_free, self._looks_a_second = rest_s, is_free, looks_a_second
         known = {port for port in ports if port not in in_use and port + 1 not in in_use}
         self._free = deque(  # and until when each is trusted
             (port, looked_at + TRUST_S if port in known else -inf) for port in ports
         )
         self._resting: list[tuple[float, int, float]] = []  # from when it is free, until when it is trusted
         self._taken: set[int] = set()
+        self._looks_until = -inf  # the second that is counted
+        self._looks = 0
 
     def __len__(self) -> int:
         """How many pairs are taken."""
@@ -75,11 +79,17 @@ class PortPool:
             free.append((port, trusted))
         while free:
             port, trusted = free.popleft()
-            if now < trusted or self._is_free(port):
+            if (self._is_hurried(now) and now < trusted) or self._is_free(port):
                 self._taken.add(port)
                 return port
             heappush(resting, (now + QUARANTINE_S, port, -inf))
         raise NoPortError(f"all RTP ports are in use: {len(self._taken)} taken, {len(self._resting)} resting")
+
+    def _is_hurried(self, now: float) -> bool:
+        if now >= self._looks_until:
+            self._looks_until, self._looks = now + 1.0, 0
+        self._looks += 1
+        return self._looks > self._looks_a_second
 
     def free(self, port: int, now: float) -> None:
         """Give a pair back; it rests first."""

@@ -86,6 +86,14 @@ def test_a_taken_port_is_found(folder):
     assert "in use" in found[f"sip.udp {taken[0]}"][1]
 
 
+def test_rtp_ports_that_others_hold_are_counted(folder):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        low = other.getsockname()[1] // 2 * 2
+        ports = f"{PLAIN}[rtp]\nports = [{low}, {low + 2}]\n[limits]\ncalls = 1\n"
+        assert "other programs hold" in wrong(look(folder, ports))["rtp.ports"]
+
+
 TWENTY_PAIRS = "[rtp]\nports = [20000, 20038]\n"
 CONFIGS = {
     "loopback alone": ("[sip]\nudp = ['127.0.0.1:0']\ntcp = []\ntls = []\n", {"addresses": "loopback"}),

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,28 @@ def test_without_a_free_media_port_the_next_call_is_503(tmp_path: Path, direct: 
         hear_each_other((caller, call), (callee, answered), 0.5)
         hang_up((caller, call), (callee, answered))
         server.assert_nothing_left()
+    finally:
+        direct.close()
+        server.stop()
+
+
+def test_media_ports_that_another_program_has_taken_since_the_start_are_passed_over(
+    tmp_path: Path, direct: Workshop
+):
+    """A softphone on the same machine, say; whether it holds the RTP or the RTCP port of a pair."""
+    server = PbxServer(tmp_path / "server", rtp_ports=16)
+    server.start()
+    held = [server.rtp_first + offset for offset in (0, 2, 5, 7, 8, 10)]
+    try:
+        with ExitStack() as others:
+            for port in held:
+                other = others.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                other.bind(("127.0.0.1", port))
+            caller, callee = (direct.registered("pjsua", server.account()) for _ in range(2))
+            call, answered = connect(caller, callee)
+            hear_each_other((caller, call), (callee, answered), 0.5)
+            hang_up((caller, call), (callee, answered))
+            server.assert_nothing_left()
     finally:
         direct.close()
         server.stop()

@@ -66,10 +66,26 @@ def test_a_pair_that_somebody_else_has_is_passed_over_for_a_while():
     assert sorted(take_all(ports, QUARANTINE_S)) == [10002, 10006]
 
 
-def asked_about(taken, freed, again, **more):
-    """Which pairs are looked at when a pool of one is used."""
+def test_a_pair_that_somebody_has_taken_since_it_was_ours_is_passed_over():
+    busy = set()
+    ports = pool(10000, 10003, is_free=lambda port: port not in busy, looked_at=0.0)
+    ours = ports.take(1.0)
+    ports.free(ours, 2.0)
+    busy.add(ours)
+    assert take_all(ports, 60.0) == [port for port in (10000, 10002) if port != ours]
+
+
+def test_so_many_are_looked_at_a_second():
     asked = []
-    ports = pool(10000, 10001, is_free=lambda port: not asked.append(port), **more)
+    ports = pool(is_free=lambda port: not asked.append(port), looked_at=0.0, looks_a_second=2)
+    taken = [ports.take(now) for now in (1.0, 1.5, 1.9, 2.0)]
+    assert asked == [taken[0], taken[1], taken[3]]
+
+
+def asked_about(taken, freed, again, **more):
+    """Which times a pool of one looks at it, with more to do than it may look at all of them."""
+    asked = []
+    ports = pool(10000, 10001, is_free=lambda port: not asked.append(port), looks_a_second=0, **more)
     ports.take(taken)
     first = bool(asked)
     ports.free(10000, freed)
@@ -97,7 +113,7 @@ TRUST = {
 
 
 @pytest.mark.parametrize(("more", "taken", "freed", "again", "expected"), TRUST.values(), ids=TRUST)
-def test_what_is_known_is_not_asked(more, taken, freed, again, expected):
+def test_in_a_hurry_what_is_known_is_not_asked(more, taken, freed, again, expected):
     assert asked_about(taken, freed, again, **more) == expected
 
 
