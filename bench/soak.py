@@ -3,8 +3,8 @@
     python -m bench.soak [--short] [--calls 60000] [--rate 100] [--hold 1]
 
 Memory is compared after a warm-up of 64 s (pools, caches and 32 s of transactions have filled then) and after
-all calls, each time when nothing is going on any more. No call, dialog, transaction, port or file may be left;
-exits 1 when something is, or when a call failed.
+all calls, each time when nothing is going on any more. No call, dialog, transaction, port or file may be
+left; exits 1 when something is, or when a call failed.
 """
 
 import json

@@ -33,7 +33,7 @@ def count_pairs_in_use(ports: PortRange) -> int:
 
 
 class Look:
-    """Whether a pair is free; the log says it once when one is not, and for each only when it is verbose."""
+    """Whether a pair is free; the first that is not is warned of, the others only a verbose log tells."""
 
     def __init__(self, is_free: Callable[[int], bool]) -> None:
         self._is_free = is_free
@@ -47,8 +47,8 @@ class Look:
         else:
             self._has_warned = True
             log.warn(
-                "RTP port {port} or the next is held by another program; calls get other ones, here and wherever "
-                "this is so. `pbx doctor` counts them, [rtp] ports in pbx.toml is the range",
+                "RTP port {port} or the next is held by another program: such pairs are passed over; "
+                "`pbx doctor` counts them",
                 port=port,
             )
         return False

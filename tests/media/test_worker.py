@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pbx.media import probe
 from pbx.media.orders import (
     CloseEndpoint,
     EndpointClosed,
@@ -326,6 +327,15 @@ def test_a_pair_is_free_when_neither_port_is_anybodys(phones):
                 assert not is_pair_free(port)
                 assert number in ports_in_use()
         assert not {port, port + 1} & ports_in_use()
+
+
+def test_a_host_without_ipv6_sees_which_pairs_are_free(monkeypatch):
+    monkeypatch.setattr(probe, "_has_both_families", lambda: False)
+    port = free_pair()
+    assert is_pair_free(port)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((V4, port + 1))
+        assert not is_pair_free(port)
 
 
 def test_where_the_pbx_speaks_itself_it_reports_and_learns_the_round_trip(worker, phones):
