@@ -52,7 +52,7 @@ from pbx.rules.decision import Reject, Ring
 from pbx.rules.still_world import StillWorld
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter
-from pbx.sip.capabilities import ALLOW, SUPPORTED
+from pbx.sip.capabilities import ALLOW, SUPPORTED, sips_not_allowed, wants_tls
 from pbx.sip.dialog import DialogId
 from pbx.sip.digest import Authenticator
 from pbx.sip.fields import parse_replaces
@@ -376,8 +376,7 @@ class Exchange:
             return None
         if request.method == "INVITE" and self.trunks.recognise(request, flow) is not None:
             return None
-        is_emergency = request.method == "INVITE" and self.admission.is_emergency(called_user(request))
-        return self._gate.challenge(request, flow, self.stack.now, is_emergency=is_emergency)
+        return self._gate.challenge(request, flow, self.stack.now, is_emergency=self._is_for_help(request))
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """From the stack."""
@@ -389,6 +388,8 @@ class Exchange:
             raise PeerError(404 if method != "REGISTER" else 403, "Not Served Here")
         if request.max_forwards == 0 and method not in ("OPTIONS", "REGISTER"):
             raise PeerError(483, "Too Many Hops")
+        if wants_tls(request) and not flow.is_secure and not self._is_for_help(request):
+            raise sips_not_allowed(self.stack.own_host(flow))
         if method == "REGISTER":
             self._register(request, key, flow)
         elif method == "INVITE":
@@ -412,6 +413,9 @@ class Exchange:
     def _is_for_us(self, request: Request) -> bool:
         uri = request.parsed_uri
         return isinstance(uri, SipUri) and self.is_ours(uri.host)
+
+    def _is_for_help(self, request: Request) -> bool:
+        return request.method == "INVITE" and self.admission.is_emergency(called_user(request))
 
     def _register(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         sender = self._gate.admit(request, flow, self.stack.now)

@@ -36,3 +36,18 @@ def check_understood(request: Request) -> None:
     encoding = request.headers.get("Content-Encoding")
     if encoding and encoding.lower() != "identity":
         raise Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
+
+
+def wants_tls(request: Request) -> bool:
+    """Whether its sender counts on TLS all the way: its Request-URI is sips: (§26.2.2)."""
+    uri = request.parsed_uri
+    return isinstance(uri, SipUri) and uri.is_secure
+
+
+def sips_not_allowed(host: str) -> Refusal:
+    """The answer to one that came without TLS (RFC 5630 §5.1.2): by sip:, which promises nothing, it may ask.
+
+    Args:
+        host: ours, with its port, which warns.
+    """
+    return Refusal(480, "Temporarily Unavailable", (("Warning", f'380 {host} "SIPS Not Allowed"'),))

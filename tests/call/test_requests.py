@@ -1,8 +1,11 @@
 """Who may ask for what: authentication, refusals of what is not understood, what phones ask of others."""
 
+from dataclasses import replace
+
 import pytest
 
 from pbx.call.exchange import Settings
+from pbx.office.settings import Settings as OfficeSettings
 from pbx.sip.flow import Flow
 from pbx.sip.message import Response
 from tests.call.world import DOMAIN, SERVER, World, hang_up, make_office, talk
@@ -46,6 +49,36 @@ def test_an_address_that_is_not_served(world, ann, uri, status):
     ann.send(ann.request("INVITE", uri, ann.sdp()))
     assert ann.statuses()[-1] == status
     world.assert_nothing_left()
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REGISTER", "SUBSCRIBE"])
+def test_a_sips_uri_without_tls_is_refused_and_the_sender_told_why(world, method, transport):
+    """RFC 5630 §5.1.2; §26.2.2 of RFC 3261: it stands for TLS on every hop."""
+    ann = world.phone("100", transport=transport)
+    ann.send_authenticated(lambda: ann.request(method, f"sips:101@{DOMAIN}", call_id="by-sips"))
+    assert ann.statuses(method)[-1] == 480
+    assert ann.last(480).headers.get("Warning") == '380 192.0.2.1:5060 "SIPS Not Allowed"'
+    world.assert_nothing_left()
+
+
+def call_by_sips(world, transport, dialled):
+    """The last status that the caller gets."""
+    ann = world.phone("100", transport=transport)
+    ann.send_authenticated(
+        lambda: ann.request("INVITE", f"sips:{dialled}@{DOMAIN}", ann.sdp(), call_id="by-sips")
+    )
+    return ann.statuses()[-1]
+
+
+def test_a_sips_uri_over_tls_is_called(world):
+    assert call_by_sips(world, "TLS", "199") == 404
+
+
+def test_a_call_for_help_passes_whatever_its_scheme():
+    world = World(replace(make_office("100"), settings=OfficeSettings(emergency=("112",))))
+    # The office has no trunk.
+    assert call_by_sips(world, "UDP", "112") == 404
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "192.0.2.1:5060", "127.0.0.1", "PBX.local", "localhost:5070"])
