@@ -28,14 +28,13 @@ from pbx.rules.decision import (
     Serve,
     TakeMessage,
 )
-from pbx.rules.no_answer import BUSY, LOOPS
+from pbx.rules.no_answer import LOOPS
 from pbx.sdp.content import Content, with_direction
 from pbx.sip.headers import Extra
 from pbx.sip.message import Response
 
 TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
 FORBIDDEN: Final = (("Reason", 'SIP;cause=403;text="Forbidden"'),)
-NO_ROOM: Final = 503  # the server itself cannot; a phone's 503 never gets here (RFC 3261 §16.7)
 PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
 
@@ -130,7 +129,7 @@ def caller_unanswered(call: DialledCall, hunt: Hunt, status: int, response: Resp
         _serve(call, origin, decision)
         return
     reason = response.reason if response is not None else ""
-    if decision is not None and status not in (decision.status, NO_ROOM):  # the settings say it
+    if decision is not None and decision.is_noted:
         status, reason, response = decision.status, decision.reason, None
     extra: Extra = ()
     if response is not None:
@@ -344,6 +343,6 @@ def _open_with_pin(call: DialledCall, leg: Leg, decision: AskPin) -> None:
 
 def _state_of(status: int) -> str:
     """What a call's record says of one that was refused with a status."""
-    if status in BUSY:
+    if status in (486, 600):
         return "busy"
     return "failed" if 500 <= status < 600 else "unanswered"

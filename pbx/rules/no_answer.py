@@ -10,7 +10,6 @@ from pbx.rules.opinions import after, changed
 from pbx.rules.reach import Reaching, away, busy, forward_outside, passed_on
 
 LOOPS: Final = frozenset({482, 483})  # the one refusal that is no rejection: nothing goes on from here
-BUSY: Final = frozenset({486, 600})  # here, and everywhere
 IN_TIME: Final = "nobody answered in time"
 REASONS: Final = {480: "Temporarily Unavailable", 486: "Busy Here"}
 
@@ -21,7 +20,7 @@ def decide_no_answer(
     """The action of an extension's no-answer settings.
 
     Args:
-        status, why: what came of ringing: 486 or 600 when all were busy, 480 when nobody was there.
+        status, why: what came of ringing: 486 when all were busy, 480 when nobody was there.
         has_next: it is a step of a virtual line that has a next one.
     """
     extension = office.extension(key)
@@ -45,9 +44,9 @@ def decide_no_answer(
         case "forward":
             return after((why, setting), _forward(office, world, caller, extension))
         case _:
-            hang_up = busy if is_quiet or status in BUSY else away
+            hang_up = busy if is_quiet or status == 486 else away
             decision = hang_up(f"{setting}: the call ends")
-    return changed(decision, because=(why,), state="busy" if status in BUSY else None)
+    return changed(decision, because=(why,), state="busy" if status == 486 else None)
 
 
 def _forward(office: Office, world: World, caller: Caller, extension: Extension) -> Decision:

@@ -3,7 +3,7 @@
 import pytest
 
 from pbx.media.orders import Join, SetRemote, Silent
-from tests.call.world import Phone, hang_up, pass_refusals_on, talk
+from tests.call.world import Phone, hang_up, talk
 
 
 def test_3_1_successful_call(world, ann, bob):
@@ -78,30 +78,14 @@ def test_a_200_that_crosses_the_cancel_is_acknowledged_and_hung_up(world, ann, b
     world.assert_nothing_left()
 
 
-def refused_with(ann, bob, status):
-    """What a caller is told whose callee's phone refuses with a status."""
+@pytest.mark.parametrize("status", [486, 603, 404, 480, 488])
+def test_3_9_a_refusal_reaches_the_caller(world, ann, bob, status):
     ann.invite("101")
     bob.ring()
     bob.respond(bob.last("INVITE"), status)
     if status == 488:  # the phone may want SRTP: it is asked once more
         bob.respond(bob.last("INVITE"), 488)
-    return ann.statuses()[-1]
-
-
-@pytest.mark.parametrize(
-    ("status", "told"), [(486, 486), (600, 486), (603, 480), (404, 480), (480, 480), (488, 480), (500, 480)]
-)
-def test_3_9_a_refusal_hangs_up_as_the_extension_wants(world, ann, bob, status, told):
-    assert refused_with(ann, bob, status) == told
-    assert ann.last(told).reason == {480: "Temporarily Unavailable", 486: "Busy Here"}[told]
-    assert world.records[0].state == ("busy" if told == 486 else "unanswered")
-    world.assert_nothing_left()
-
-
-@pytest.mark.parametrize("status", [486, 603, 404, 480, 488])
-def test_without_a_no_answer_action_a_refusal_reaches_the_caller(world, ann, bob, status):
-    pass_refusals_on(world)
-    assert refused_with(ann, bob, status) == status
+    assert ann.statuses()[-1] == status
     world.assert_nothing_left()
 
 
@@ -222,7 +206,7 @@ def test_busy_on_one_phone_leaves_the_others_ringing_and_603_stops_all(forked):
     assert ann.statuses()[-1] == 180
     phones[1].respond(phones[1].last("INVITE"), 603)
     assert phones[2].summary()[-1] == "CANCEL"
-    assert ann.statuses()[-1] == 480
+    assert ann.statuses()[-1] == 603
     world.assert_nothing_left()
 
 

@@ -97,7 +97,7 @@ def test_a_phone_that_answers_without_the_offer_it_owes_keeps_no_call(world):
     ann, bob = world.phone("100"), world.phone("101")
     ann.invite("101", body="")
     bob.respond(bob.last("INVITE"), 200)
-    assert ann.statuses() == [100, 480]
+    assert ann.statuses() == [100, 488]
     assert bob.summary()[-2:] == ["ACK", "BYE"]
     bob.ok("BYE")
     world.assert_nothing_left()

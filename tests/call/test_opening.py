@@ -4,7 +4,7 @@ import pytest
 
 from pbx.media.orders import Join, OpenEndpoint
 from pbx.rtp.port_pool import PortPool
-from tests.call.world import hang_up, pass_refusals_on, talk
+from tests.call.world import hang_up, talk
 
 
 def joins(world) -> set[tuple[str, str]]:
@@ -175,7 +175,6 @@ def test_early_media_that_is_rubbish_still_rings(world, ann, bob):
 
 
 def test_a_200_whose_sdp_is_rubbish_is_acknowledged_and_hung_up(world, ann, bob):
-    pass_refusals_on(world)
     ann.invite("101")
     bob.answer("v=0\r\nrubbish")
     assert bob.summary()[-2:] == ["ACK", "BYE"]
@@ -185,7 +184,6 @@ def test_a_200_whose_sdp_is_rubbish_is_acknowledged_and_hung_up(world, ann, bob)
 
 
 def test_a_200_without_any_sdp_is_acknowledged_and_hung_up(world, ann, bob):
-    pass_refusals_on(world)
     ann.invite("101")
     bob.answer("")
     assert bob.summary()[-2:] == ["ACK", "BYE"]
@@ -195,7 +193,6 @@ def test_a_200_without_any_sdp_is_acknowledged_and_hung_up(world, ann, bob):
 
 
 def test_a_callee_that_takes_no_codec_of_the_caller_is_hung_up(world, ann, bob):
-    pass_refusals_on(world)
     ann.invite("101", ann.sdp(formats="8 101"))
     bob.answer(bob.sdp(formats="0"))
     assert bob.summary()[-2:] == ["ACK", "BYE"]
@@ -293,7 +290,6 @@ def test_a_callee_that_ignores_the_cancel_is_forgotten_after_64_t1(world, ann, b
     ],
 )
 def test_what_a_phone_says_to_us_is_mapped_for_the_caller(world, ann, bob, theirs, told):
-    pass_refusals_on(world)
     ann.invite("101")
     bob.respond(bob.last("INVITE"), theirs)
     assert ann.statuses()[-1] == told
@@ -311,7 +307,6 @@ def test_what_a_phone_says_to_us_is_mapped_for_the_caller(world, ann, bob, their
 )
 def test_the_best_response_of_a_fork(forked, theirs, told):
     world, ann, phones = forked
-    pass_refusals_on(world)
     ann.invite("101")
     for phone, status in zip(phones, theirs, strict=True):
         phone.respond(phone.last("INVITE"), status, Contact="<sip:nobody@elsewhere.example>")
@@ -344,7 +339,6 @@ def test_a_302_to_the_outside_is_not_followed(world, ann, bob):
 
 
 def test_a_phone_that_wants_srtp_is_asked_again_with_it_before_it_rings(world, ann, bob):
-    pass_refusals_on(world)
     ann.invite("101")
     first = bob.last("INVITE")
     bob.respond(first, 488)
@@ -363,7 +357,6 @@ def test_a_phone_that_wants_srtp_is_asked_again_with_it_before_it_rings(world, a
 
 
 def test_a_phone_that_rang_before_its_488_does_not_ring_twice(world, ann, bob):
-    pass_refusals_on(world)
     ann.invite("101")
     bob.ring()
     bob.respond(bob.last("INVITE"), 488)

@@ -1,7 +1,7 @@
 """An exchange and phones that are only messages: whole call flows without sockets, time under control."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pbx.call.carrier import Resolve
@@ -67,13 +67,6 @@ def make_extension(key: str, usernames: tuple[str, ...], timeout: int = 20, **ch
         for kind, name in zip(kinds, usernames, strict=False)
     )
     return Extension(key, f"Phone {key}", devices=devices, no_answer=NoAnswer("hangup", timeout=timeout))
-
-
-def pass_refusals_on(world: "World") -> None:
-    """Make every extension a call centre's: without a no-answer action the caller hears what phones said."""
-    office = world.exchange.office
-    centres = tuple(replace(each, type="call_centre") for each in office.extensions)
-    world.perform(world.exchange.swap_office(replace(office, extensions=centres), world.now))
 
 
 def literal_flow(uri: str) -> Flow:

@@ -46,8 +46,6 @@ CASES = {
     "notify under do not disturb": (office(called("notify", dnd=True)), 486, "noted"),
     "hang up": (office(called("hangup")), 480, 480),
     "hang up when busy": (office(called("hangup")), 486, 486),
-    "hang up when busy everywhere": (office(called("hangup")), 600, 486),
-    "hang up when declined": (office(called("hangup")), 603, 480),
     "hang up under do not disturb": (office(called("hangup", dnd=True)), 486, 486),
     "hang up at a gateway, which ignores do not disturb": (
         office(called("hangup", dnd=True, gateway="warehouse")),
@@ -115,7 +113,7 @@ def test_a_forward_is_the_end_and_the_extension_pays():
     assert leg.shown == Shown(OURS, original=OUTSIDE.number)
 
 
-@pytest.mark.parametrize(("status", "state"), [(486, "busy"), (600, "busy"), (480, None)])
+@pytest.mark.parametrize(("status", "state"), [(486, "busy"), (480, None)])
 def test_who_was_busy_is_recorded_as_busy(status, state):
     assert decide_no_answer(office(called("hangup")), WORLD, OUTSIDE, "100", status, "x").state == state
 
