@@ -33,8 +33,9 @@ class Endpoints:
         self.entropy, self.ports = entropy, ports
         self._stack, self._calls, self._note = stack, calls, note
         self._open: dict[str, tuple[LegMedia, int]] = {}  # and their ports
-        self._closing: dict[str, tuple[int, str]] = {}  # port and call, until the worker has closed it
-        self._records: dict[str, tuple[Call, set[str]]] = {}  # of calls that are over, and what they wait for
+        self._closing: dict[str, int] = {}  # port, until the worker has closed it
+        self._of_call: dict[str, set[str]] = {}  # endpoints that are open or closing, by their call's name
+        self._records: dict[str, Call] = {}  # calls that are over, and wait for endpoints of theirs
 
     # --- from a leg's media --------------------------------------------------------------------------------
 
@@ -46,25 +47,25 @@ class Endpoints:
 
     def endpoint_opened(self, endpoint: str, media: LegMedia, rtp_port: int) -> None:
         self._open[endpoint] = (media, rtp_port)
+        self._of_call.setdefault(_call_of(endpoint), set()).add(endpoint)
 
     def endpoint_closed(self, endpoint: str) -> None:
         _, port = self._open.pop(endpoint)
-        self._closing[endpoint] = (port, endpoint.split(".", 1)[0])
+        self._closing[endpoint] = port
 
     # --- from a media worker -------------------------------------------------------------------------------
 
     def gone(self, endpoint: str, stats: EndpointStats | None) -> None:
         """The worker has closed one: its ports rest, its numbers go to the call's record."""
-        known = self._closing.pop(endpoint, None)
-        if known is None:
+        port = self._closing.pop(endpoint, None)
+        if port is None:
             return
-        port, call_id = known
         self.ports.free(port, self._stack.now)
-        waiting = self._records.get(call_id)
-        call = waiting[0] if waiting is not None else self._calls.get(call_id)
+        call_id = _call_of(endpoint)
+        call = self._records.get(call_id) or self._calls.get(call_id)
         if call is not None and stats is not None:
             call.keep_statistics(endpoint, stats)
-        self._settle(call_id, endpoint)
+        self._forget(endpoint)
 
     def failed(self, event: EndpointFailed) -> None:
         """A worker could not open one, or has lost it: its call ends."""
@@ -80,7 +81,7 @@ class Endpoints:
         media, port = known
         media.forget(endpoint)
         self.ports.quarantine(port, self._stack.now)
-        self._settle(endpoint.split(".", 1)[0], endpoint)
+        self._forget(endpoint)
         if found is not None:
             reason = (("Reason", 'SIP;cause=503;text="Media failure"'),)
             found[0].end(f"no media: {event.why}", 503, reason)
@@ -90,7 +91,7 @@ class Endpoints:
         known = self._open.get(endpoint)
         if known is None:
             return None
-        call = self._calls.get(endpoint.split(".", 1)[0])
+        call = self._calls.get(_call_of(endpoint))
         # A leg that went over to another call while it rang keeps its endpoints' names until it is answered.
         calls = (call,) if call is not None else tuple(self._calls.values())
         return next(((call, leg) for call in calls for leg in call.legs if leg.media is known[0]), None)
@@ -99,24 +100,28 @@ class Endpoints:
 
     def call_ended(self, call: Call) -> None:
         """Keep the call until its last statistics are in, then write its record."""
-        waited = {name for name, (_, of) in self._closing.items() if of == call.id}
-        waited |= {name for name in self._open if name.startswith(f"{call.id}.")}
-        if waited:
-            self._records[call.id] = (call, waited)
+        if call.id in self._of_call:
+            self._records[call.id] = call
         else:
             self.order(WriteRecord(call.record))
 
-    def _settle(self, call_id: str, endpoint: str) -> None:
-        """One endpoint less to wait for."""
-        waiting = self._records.get(call_id)
-        if waiting is None:
+    def _forget(self, endpoint: str) -> None:
+        """It is no more; a record that has waited for it alone is written."""
+        call_id = _call_of(endpoint)
+        left = self._of_call[call_id]
+        left.remove(endpoint)
+        if left:
             return
-        waiting[1].discard(endpoint)
-        if not waiting[1]:
-            del self._records[call_id]
-            self.order(WriteRecord(waiting[0].record))
+        del self._of_call[call_id]
+        call = self._records.pop(call_id, None)
+        if call is not None:
+            self.order(WriteRecord(call.record))
 
     @property
     def waiting(self) -> dict[str, int]:
         """How many endpoints and records wait for the workers."""
         return {"closing": len(self._closing), "records": len(self._records)}
+
+
+def _call_of(endpoint: str) -> str:
+    return endpoint.partition(".")[0]
