@@ -15,6 +15,7 @@ from pbx.immutable import immutable
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
 from pbx.sip.capabilities import ALLOW, SUPPORTED
+from pbx.sip.client_request import ignore
 from pbx.sip.credentials import Credentials
 from pbx.sip.dialog import Dialog, contact_of
 from pbx.sip.flow import Flow
@@ -581,7 +582,7 @@ class Leg:
         if self.state == OVER:
             return
         bye = self._in_dialog("BYE", self._bye_extra)
-        self._stack.send(bye, dialog.hop(), _ignore, credentials=self.credentials, dialog=dialog)
+        self._stack.send(bye, dialog.hop(), ignore, credentials=self.credentials, dialog=dialog)
         self._close()
 
     def _close(self) -> None:
@@ -604,7 +605,3 @@ def _cause(error: PbxError) -> int:
     if isinstance(error, PeerError):
         return error.status
     return 503 if isinstance(error, MediaError) else 500
-
-
-def _ignore(_response: Response) -> None:
-    """How the peer answers changes nothing any more."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from pbx.sip.client_request import ignore
 from pbx.sip.message import REASONS, Request, Response
 
 EXPIRES: Final = 180  # seconds
@@ -42,7 +43,7 @@ class ReferSubscription:
             ("Content-Type", "message/sipfrag;version=2.0"),
         )
         line = f"SIP/2.0 {status} {reason or REASONS.get(status, 'Unknown')}\r\n"
-        leg.send(leg.make_request("NOTIFY", extra, line.encode()), _ignore)
+        leg.send(leg.make_request("NOTIFY", extra, line.encode()), ignore)
 
     def stop(self) -> None:
         """The transferor is gone: nobody is told."""
@@ -54,7 +55,3 @@ class Unsubscribed(ReferSubscription):
 
     def __init__(self) -> None:
         self._leg = None
-
-
-def _ignore(_response: Response) -> None:
-    """A refused NOTIFY ends the subscription, not the transfer."""

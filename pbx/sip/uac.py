@@ -5,7 +5,7 @@ from math import inf
 from typing import Protocol
 
 from pbx.errors import PbxError
-from pbx.sip.client_request import ClientRequest
+from pbx.sip.client_request import ClientRequest, ignore
 from pbx.sip.credentials import HEADERS, Credentials
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
@@ -131,7 +131,7 @@ class InviteUac:
         self._reliable[tag] = (number, dialog)
         prack = dialog.make_request("PRACK")
         prack.headers.add("RAck", f"{number} {self.request.cseq.number} INVITE")
-        self._stack.send(prack, dialog.hop(), _ignore, credentials=self._credentials, dialog=dialog)
+        self._stack.send(prack, dialog.hop(), ignore, credentials=self._credentials, dialog=dialog)
         return True
 
     def stop(self) -> None:
@@ -203,11 +203,7 @@ class InviteUac:
         ack, hop = self._make_ack(dialog), dialog.hop()
         self._forked[dialog.id.remote_tag] = (self._stack.send_ack(ack, hop), hop)
         bye = dialog.make_request("BYE")
-        self._stack.send(bye, hop, _ignore, credentials=self._credentials, dialog=dialog)
-
-
-def _ignore(_response: Response) -> None:
-    """Nothing depends on how a PRACK, or the BYE of a fork, is answered."""
+        self._stack.send(bye, hop, ignore, credentials=self._credentials, dialog=dialog)
 
 
 def _what_forks_need(invite: Request) -> Request:
