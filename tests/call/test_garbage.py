@@ -5,6 +5,7 @@ Every flow of the other tests runs here once more.
 
 import gc
 from inspect import getmembers, isfunction, signature
+from weakref import ref
 
 import pytest
 
@@ -67,3 +68,16 @@ def test_garbage_would_be_noticed(world):
     ann.bye()
     bob.ok("BYE")
     assert "Leg" in garbage(world)
+
+
+def test_a_call_that_is_over_is_let_go_while_its_transactions_live(world):
+    """They live for 32 s: what they hold is what a busy server's memory is full of."""
+    ann, bob = world.phone("100"), world.phone("101")
+    talk(world, ann, bob)
+    (call,) = world.exchange.calls.values()
+    gone = [ref(call), *(ref(leg) for leg in call.legs)]
+    del call
+    ann.bye()
+    bob.ok("BYE")
+    assert len(world.exchange.stack.layer) > 0
+    assert [each() for each in gone] == [None] * 3
