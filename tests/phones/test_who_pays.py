@@ -22,11 +22,11 @@ from tests.phones.support.outside import (
     place,
     trunk_toml,
 )
-from tests.phones.support.phone import Answering, CallState, Phone, PhoneCall
+from tests.phones.support.phone import Answering, CallState, Phone
 from tests.phones.support.pjsua_phone import PjsuaPhone
 from tests.phones.support.records import payers, used, wait_calls
 from tests.phones.support.server import PbxServer, running
-from tests.phones.support.talk import connect, hang_up, hear_each_other
+from tests.phones.support.talk import connect, hang_up, hear_each_other, talked_s
 from tests.phones.support.voices import PHRASES, dial, wait_heard
 from tests.phones.support.waiting import wait_until
 
@@ -99,10 +99,6 @@ def warehouse(outside: Carriers) -> PjsuaPhone:
 
 def phone_of(server: PbxServer, shop: Workshop, key: str, program: str = "pjsua") -> Phone:
     return shop.registered(program, TestDevice(key, key).account(server.address))
-
-
-def talked_s(call: PhoneCall) -> float:
-    return call.since[CallState.ENDED] - call.since[CallState.ESTABLISHED]
 
 
 def test_a_limit_cuts_a_call_and_a_top_up_opens_it_again(

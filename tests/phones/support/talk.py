@@ -36,3 +36,8 @@ def hang_up(one: tuple[Phone, PhoneCall], other: tuple[Phone, PhoneCall]) -> Non
     phone.hangup(call)
     phone.wait_state(call, CallState.ENDED)
     peer.wait_state(its_call, CallState.ENDED)
+
+
+def talked_s(call: PhoneCall) -> float:
+    """How long the phone was in a call that is over."""
+    return call.since[CallState.ENDED] - call.since[CallState.ESTABLISHED]
