@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from heapq import heappop, heappush
+from math import inf
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -11,18 +12,18 @@ class Deadlines(Generic[K]):
     """At most one deadline a key; setting a key again moves it.
 
     Attributes:
-        next: the earliest deadline, or None; asked after every step, and so kept instead of looked for.
+        soonest: the earliest deadline, or infinity; asked after every step, so it is kept.
     """
 
     def __init__(self) -> None:
-        self.next: float | None = None
+        self.soonest = inf
         self._heap: list[tuple[float, int, K]] = []
         self._due: dict[K, float] = {}
         self._count = 0
 
     def set(self, key: K, when: float | None) -> None:
         """Make `key` fall due at `when` (seconds), or never for None."""
-        due, soonest = self._due, self.next
+        due, soonest = self._due, self.soonest
         was = due.get(key)
         if was == when:
             return
@@ -35,8 +36,8 @@ class Deadlines(Generic[K]):
         self._count += 1
         heap = self._heap
         heappush(heap, (when, self._count, key))
-        if soonest is None or when < soonest:
-            self.next = when
+        if when < soonest:
+            self.soonest = when
         elif was == soonest:
             self._look()
         # Cancelled entries stay in the heap until they surface; rebuild when they are most of it.
@@ -46,9 +47,14 @@ class Deadlines(Generic[K]):
     def __len__(self) -> int:
         return len(self._due)
 
+    @property
+    def next(self) -> float | None:
+        """The earliest deadline, if there is one."""
+        return self.soonest if self.soonest < inf else None
+
     def pop_due(self, now: float) -> list[K]:
         """Take out every key whose deadline is `now` or earlier, in order."""
-        if self.next is None or self.next > now:
+        if self.soonest > now:
             return []
         heap, due = self._heap, self._due
         fallen: list[K] = []
@@ -62,7 +68,7 @@ class Deadlines(Generic[K]):
 
     def pop_first(self, now: float) -> K | None:
         """Take out the key that fell due first, `now` at the latest; None when there is none."""
-        if self.next is None or self.next > now:
+        if self.soonest > now:
             return None
         _, _, key = heappop(self._heap)
         del self._due[key]
@@ -70,15 +76,15 @@ class Deadlines(Generic[K]):
         return key
 
     def _look(self) -> None:
-        """Find `next`, which is then on top of the heap."""
+        """Find the soonest, which is then on top of the heap."""
         heap, due = self._heap, self._due
         while heap:
             when, _, key = heap[0]
             if due.get(key) == when:
-                self.next = when
+                self.soonest = when
                 return
             heappop(heap)
-        self.next = None
+        self.soonest = inf
 
     def _shrink(self) -> None:
         due = self._due

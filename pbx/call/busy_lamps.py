@@ -140,7 +140,7 @@ class BusyLamps:
 
     def stepped(self) -> None:
         """A step is over in which any call may have changed. Looks at all of them, but not each time."""
-        if not self.subscribers.watches(self.name):
+        if self.name not in self.subscribers.watched:
             self._is_watched = False
         elif not self._is_watched:  # the first to watch has been told
             self._is_watched = True

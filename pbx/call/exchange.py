@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
+from operator import attrgetter
 from typing import Any, Final
 
 from pbx.call.admission import Admission
@@ -67,6 +69,8 @@ from pbx.sip.stateless import Beginning
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.timers import Timers
 from pbx.sip.uri import SipUri
+
+_soonest: Final = attrgetter("soonest")
 
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)  # where nobody tells the time
 
@@ -167,12 +171,8 @@ class Exchange:
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called next."""
-        first = None
-        for deadlines in self._deadlines:
-            when = deadlines.next
-            if when is not None and (first is None or when < first):
-                first = when
-        return first
+        first = min(map(_soonest, self._deadlines))
+        return first if first < inf else None
 
     def expire(self, now: float) -> list[Any]:
         self.stack.expire(now)

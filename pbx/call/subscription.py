@@ -4,7 +4,7 @@ At most one NOTIFY is on its way, so that they arrive in order; changes meanwhil
 tells the state of that later moment.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from enum import Enum
 from typing import Final, Protocol
 
@@ -31,8 +31,12 @@ Input = Enum("Input", "CHANGED SLOT SUBSCRIBED ENDED DELIVERED REFUSED")
 class Subscribers(Protocol):
     """All subscriptions, as a package sees them."""
 
+    @property
+    def watched(self) -> Container[str]:
+        """The packages of which anybody wants to know anything."""
+        ...
+
     def changed(self, package: str, resource: str) -> None: ...
-    def watches(self, package: str) -> bool: ...
     def has(self, package: str, username: str, peer: tuple[str, int]) -> bool: ...
 
 

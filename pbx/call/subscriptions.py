@@ -42,7 +42,7 @@ class Subscriptions:
         self._allowed = (("Allow-Events", ", ".join(self._packages)),)
         self._by_device: dict[str, list[Subscription]] = {}
         self._by_resource: dict[tuple[str, str], list[Subscription]] = {}
-        self._watchers: Counter[str] = Counter()  # of each package
+        self.watched: Counter[str] = Counter()  # packages, and how many subscriptions to each there are
         self._is_stopping = False
         self._slots: dict[str, float] = {}  # when each device may be told the next thing
 
@@ -70,7 +70,7 @@ class Subscriptions:
         if not request.contacts:
             raise PeerError(400, "Missing Contact")
         self._make_room(sender, package, resource, request)
-        self._watchers[package.name] += 1
+        self.watched[package.name] += 1
         tag = self.stack.entropy.token()
         made = Subscription(self, package, resource, sender, request, flow, tag)
         self._by_device.setdefault(sender.device.username, []).append(made)
@@ -83,10 +83,6 @@ class Subscriptions:
         """Tell everybody who wants to know."""
         for each in tuple(self._by_resource.get((package, resource), ())):
             each.changed()
-
-    def watches(self, package: str) -> bool:
-        """Whether anybody wants to know anything of the kind."""
-        return self._watchers[package] > 0
 
     def has(self, package: str, username: str, peer: tuple[str, int]) -> bool:
         """Whether the phone of this device at this address is told by a subscription."""
@@ -143,7 +139,7 @@ class Subscriptions:
     def ended(self, subscription: Subscription) -> None:
         """It is over."""
         username = subscription.sender.device.username
-        self._watchers[subscription.package.name] -= 1
+        self.watched -= Counter((subscription.package.name,))  # which leaves none with nobody
         _remove(self._by_device, username, subscription)
         _remove(self._by_resource, (subscription.package.name, subscription.resource), subscription)
         if username not in self._by_device:

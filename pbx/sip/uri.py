@@ -210,4 +210,6 @@ def escape_user(user: str) -> str:
 
 
 def _escape(text: str, safe: str) -> str:
+    if text.isalnum() and text.isascii():  # as numbers and most names are
+        return text
     return escape(text, safe, errors="surrogateescape")

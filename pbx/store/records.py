@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Select, and_, bindparam, delete, insert, or_, select
+from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, delete, insert, or_, select
 
 from pbx.errors import PbxError
 from pbx.store.schema import call_party, call_record
-from pbx.store.store import Store, fit
+from pbx.store.store import Store, UnusableError, fit
 
 KEEP_S: Final = 365 * 86_400.0
 BATCH: Final = 500  # rows that are deleted at once
@@ -17,6 +17,8 @@ COLUMNS: Final = tuple(call_record.c)
 
 # Written once, and executed for many: an IN of its own for each batch costs more, and leaves cyclic garbage.
 _ID: Final[BindParameter[str]] = bindparam("old_id")
+_ADD_CALL: Final = insert(call_record)
+_ADD_PARTY: Final = insert(call_party)
 _FORGET_CALL: Final = delete(call_record).where(call_record.c.id == _ID)
 _FORGET_PARTIES: Final = delete(call_party).where(call_party.c.call_id == _ID)
 
@@ -55,12 +57,14 @@ class Records:
             for row in rows
             for party in parties(row)
         ]
-        with self._store.writes() as connection:
-            connection.execute(_FORGET_CALL, old)
-            connection.execute(_FORGET_PARTIES, old)
-            connection.execute(insert(call_record), rows)
-            if taking_part:
-                connection.execute(insert(call_party), taking_part)
+        try:
+            with self._store.writes() as connection:
+                _insert(connection, rows, taking_part)
+        except UnusableError:  # one may be there already: looking first would cost all of them twice as much
+            with self._store.writes() as connection:
+                connection.execute(_FORGET_CALL, old)
+                connection.execute(_FORGET_PARTIES, old)
+                _insert(connection, rows, taking_part)
 
     def find(self, call_id: str) -> dict[str, Any]:
         """The record of a call, by its id or by the beginning of it.
@@ -108,6 +112,12 @@ class Records:
                 connection.execute(delete(call_party).where(call_party.c.call_id.in_(ids)))
                 connection.execute(delete(call_record).where(call_record.c.id.in_(ids)))
             return len(ids)
+
+
+def _insert(connection: Connection, rows: list[dict[str, Any]], taking_part: list[dict[str, Any]]) -> None:
+    connection.execute(_ADD_CALL, rows)
+    if taking_part:
+        connection.execute(_ADD_PARTY, taking_part)
 
 
 def parties(row: Row) -> set[str]:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
@@ -286,11 +286,18 @@ def _forget(connection: Connection, column: Any, kept: set[str]) -> None:
 def fit(table: Table, record: Mapping[str, Any]) -> dict[str, Any]:
     """The texts of a row of `table` as every database takes them; they come from strangers."""
     row = dict(record)
-    for column in table.c:
-        if isinstance(column.type, String):
-            text = str(row[column.name]).encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-            row[column.name] = text[: column.type.length]
+    for name, length in _texts_of(table):
+        text = str(row[name])
+        if not text.isascii() or "\0" in text:
+            text = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        row[name] = text[:length]
     return row
+
+
+@cache
+def _texts_of(table: Table) -> tuple[tuple[str, int | None], ...]:
+    """The columns of a table that hold text, and how much of it."""
+    return tuple((column.name, column.type.length) for column in table.c if isinstance(column.type, String))
 
 
 def _parts(office: Office) -> Iterable[tuple[str, tuple[Any, ...]]]:
