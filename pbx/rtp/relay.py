@@ -346,7 +346,8 @@ class Endpoint:
             self._net.unwatch(self._stray)
 
     def _take_from(self, sock: Socket, now: float) -> None:
-        for _ in range(STRAYS_A_WAKE):
+        # Mostly one has come: to try for another costs as much, and if there is one, the loop comes again.
+        for _ in range(STRAYS_A_WAKE if self._unwanted else 1):
             try:
                 data, source = sock.recvfrom(MAX_PACKET)
             except OSError:

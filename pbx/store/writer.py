@@ -19,7 +19,7 @@ from pbx.store.usage import ChargedLeg, OpenLeg, Usage
 log: Final = Logger()
 
 BATCH: Final = 200
-GATHER_S: Final = 0.25  # what is not urgent waits so long for others: one transaction for all costs a tenth
+GATHER_S: Final = 0.5  # what is not urgent waits so long for others: one transaction for all costs a tenth
 RETRY_S: Final = 1.0
 MOST_RECORDS: Final = 100_000  # a database that is gone for days must not eat all memory
 MOST_TRACES: Final = 10_000

@@ -91,12 +91,12 @@ class FakeNet:
         sock.close()
 
     def arrive(self, port, source, *packets, now=0.0):
-        """Packets reach the best matching socket, which is read if it is watched."""
+        """Packets reach the best matching socket, which is read as long as it is watched and has any."""
         for data in packets:
             fitting = [sock for sock in self.sockets if sock.port == port and sock.peer in (source, None)]
             sock = max(fitting, key=lambda one: one.peer is not None)
             sock.queue.append((data, source))
-            if sock in self.handlers:
+            while sock.queue and sock in self.handlers:
                 self.handlers[sock](now)
 
     def sent(self, port):

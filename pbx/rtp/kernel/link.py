@@ -3,7 +3,7 @@
 import socket
 from typing import Final
 
-from pbx.rtp.kernel.netlink import Message, unpack
+from pbx.rtp.kernel.netlink import DONE, ERROR, Message, unpack
 
 NETFILTER: Final = 12
 CHUNK: Final = 1 << 16
@@ -50,6 +50,8 @@ class Link:
     def ask(self, requests: bytes) -> list[Message]:
         """Send requests, and all that is answered.
 
+        The acknowledgement of the last request, or the end of a dump, is known to be the last of it.
+
         Raises:
             OSError, MediaError: as above.
         """
@@ -57,6 +59,8 @@ class Link:
         answers: list[Message] = []
         while more := self.receive():
             answers += more
+            if more[-1].sequence == self._sequence and more[-1].kind in {ERROR, DONE}:
+                break
         return answers
 
     def close(self) -> None:
