@@ -95,10 +95,11 @@ class NameAddr:
 
 
 def parse_name_addr(text: str, field: str = "name-addr") -> NameAddr:
-    # The same From and To come with every message of a dialog, the same Contact with every call of a phone.
-    return (
-        _remembered_name_addr(text, field) if len(text) <= MAX_REMEMBERED else _parse_name_addr(text, field)
-    )
+    # The same From and To come with every message of a dialog, the same Contact with every call of a phone:
+    # those of the calls of a few seconds would drive out these.
+    if len(text) > MAX_REMEMBERED:
+        return _parse_name_addr(text, field)
+    return _remembered_contact(text, field) if field == "Contact" else _remembered_name_addr(text, field)
 
 
 def _parse_name_addr(text: str, field: str) -> NameAddr:
@@ -112,6 +113,7 @@ def _parse_name_addr(text: str, field: str) -> NameAddr:
 
 
 _remembered_name_addr = lru_cache(maxsize=2048)(_parse_name_addr)
+_remembered_contact = lru_cache(maxsize=4096)(_parse_name_addr)
 
 
 def parse_name_addrs(lines: list[str], field: str) -> list[NameAddr]:

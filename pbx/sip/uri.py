@@ -165,7 +165,7 @@ def _parse(text: str) -> SipUri | OpaqueUri:
     return uri
 
 
-_remembered = lru_cache(maxsize=1024)(_parse)
+_remembered = lru_cache(maxsize=4096)(_parse)  # a few of each phone
 
 
 def _parse_other(text: str) -> OpaqueUri:
