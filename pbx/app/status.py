@@ -30,9 +30,7 @@ def status_of(
                 "address": f"{binding.flow.peer[0]}:{binding.flow.peer[1]}",
                 "expires_s": round(binding.expires_at - now),
                 "user_agent": binding.user_agent,
-                "round_trip_ms": _milliseconds(
-                    exchange.qualifier.round_trip.get((username, binding.contact))
-                ),
+                "round_trip_ms": _milliseconds(exchange.qualifier.round_trip(username, binding.contact)),
                 "reachable": exchange.qualifier.is_reachable(username, binding.contact),
             }
         )

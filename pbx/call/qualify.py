@@ -16,15 +16,15 @@ FIRST_S: Final = 2.0  # after a registration; a phone is busy with its own reque
 
 
 class Qualifier:
-    """Asks the phones of each device; keeps round-trip times in seconds, None for one that is silent."""
+    """Asks the phones of each device, and keeps their round-trip times."""
 
     def __init__(self, stack: SipStack, location: LocationService, domain: str) -> None:
-        self.round_trip: dict[tuple[str, str], float | None] = {}
         self._stack = stack
         self._location = location
         self._domain = domain
         self.deadlines: Deadlines[str] = Deadlines()
-        self._watched: set[str] = set()
+        # Of each device that is asked regularly, by contact: seconds, None for a phone that is silent.
+        self._trips: dict[str, dict[str, float | None]] = {}
 
     @property
     def deadline(self) -> float | None:
@@ -32,27 +32,30 @@ class Qualifier:
 
     def watch(self, username: str) -> None:
         """A device has registered: ask it soon, then regularly while it stays registered."""
-        if username in self._watched:
+        if username in self._trips:
             return
-        self._watched.add(username)
+        self._trips[username] = {}
         self.deadlines.set(username, self._stack.now + FIRST_S)
 
     def is_reachable(self, username: str, contact: str) -> bool | None:
         """Whether the phone answered last time; None before the first answer."""
-        key = (username, contact)
-        return None if key not in self.round_trip else self.round_trip[key] is not None
+        trips = self._trips.get(username, {})
+        return None if contact not in trips else trips[contact] is not None
+
+    def round_trip(self, username: str, contact: str) -> float | None:
+        """How long the last answer took, in seconds; None: there is none."""
+        return self._trips.get(username, {}).get(contact)
 
     def expire(self, now: float) -> None:
         for username in self.deadlines.pop_due(now):
             bindings = [
                 each for each in self._location.bindings(username, now) if may_be_asked(each.user_agent)
             ]
-            contacts = {binding.contact for binding in bindings}
-            for key in [k for k in self.round_trip if k[0] == username and k[1] not in contacts]:
-                del self.round_trip[key]
+            trips = self._trips.pop(username, {})
             if not bindings:
-                self._watched.discard(username)
                 continue
+            asked = {each.contact for each in bindings}
+            self._trips[username] = {contact: trip for contact, trip in trips.items() if contact in asked}
             for binding in bindings:
                 self._ask(username, binding)
             # Spread over the interval, so that a thousand phones are not asked at once for ever.
@@ -74,10 +77,10 @@ class Qualifier:
         request = Request("OPTIONS", binding.contact, headers, b"")
         flow = hop_to(next_hop(binding.path, binding.contact), binding.flow, binding.behind_nat)
         request.headers.add("Contact", f"<{stack.own_uri(flow)}>")
-        stack.send(request, flow, partial(self._answered, (username, binding.contact), stack.now))
+        stack.send(request, flow, partial(self._answered, username, binding.contact, stack.now))
 
-    def _answered(self, key: tuple[str, str], asked_at: float, response: Response) -> None:
-        if response.status < 200:
+    def _answered(self, username: str, contact: str, asked_at: float, response: Response) -> None:
+        if response.status < 200 or username not in self._trips:
             return
         is_there = response.status not in (408, 503)
-        self.round_trip[key] = self._stack.now - asked_at if is_there else None
+        self._trips[username][contact] = self._stack.now - asked_at if is_there else None
