@@ -1,14 +1,4 @@
-"""One endpoint of the relay: its sockets, its peer, and where the peer's packets go. The hot path.
-
-Sockets of an endpoint:
-
-- `rtp` is connected to the peer when a stream has begun that we are to relay ourselves, or when strangers
-  flood it, and anew when latching finds another source: the kernel then checks sources, and send() needs no
-  route lookup. Neither is worth its cost for a few packets, nor for a stream that the kernel takes over.
-- `stray`, which comes with that, shares the RTP port and gets what comes from anybody else. There a peer
-  behind NAT is found, and a stranger is counted; a stranger who floods is not read for a while and harms no
-  call, as the peer's packets wait in a queue of their own.
-- `rtcp` is the odd port, never connected: a few packets a second.
+"""One endpoint of the relay: its peer, and where the peer's packets go. The hot path.
 
 What comes before SetRemote, or before the join, is held: the last HELD packets go out when there is a way.
 
@@ -34,10 +24,11 @@ from pbx.rtp.packet import (
     is_rtp,
     set_payload_type,
 )
+from pbx.rtp.port_pair import PortPair
 from pbx.rtp.remote import Remote
 from pbx.rtp.reports import Reports
 from pbx.rtp.rtcp_path import RtcpPath
-from pbx.rtp.sockets import Handler, Net, Socket
+from pbx.rtp.sockets import Handler, Net
 from pbx.rtp.srtp import Counter, Srtp
 from pbx.rtp.statistics import EndpointStats
 from pbx.rtp.stream import Stream, unpack_head
@@ -47,8 +38,6 @@ Heard: TypeAlias = Callable[[bytes, float], None]  # an RTP packet, and when it 
 
 HELD: Final = 5  # packets: a tenth of a second of speech
 HELD_S: Final = 0.3
-STRAYS_A_WAKE: Final = 8
-STRAYS_A_SECOND: Final = 40
 FIRST: Final = (
     2  # packets each way that are relayed here once the peer is known (RFC 3550 A.1: MIN_SEQUENTIAL)
 )
@@ -115,19 +104,10 @@ class Endpoint:
         """
         self.name, self.address, self.rtp_port = name, address, rtp_port
         self._net, self._listener, self._kernel = net, listener, kernel
-        self._rtp = net.bind(address, rtp_port, has_bursts=True)
-        try:
-            self._rtcp = net.bind(address, rtp_port + 1)
-        except OSError:
-            self._rtp.close()
-            raise
-        self._stray: Socket | None = None
-        self._connected: Address | None = None
-        self._unwanted = 0  # packets of strangers in this second
-        self._is_muted = False
+        self._latch = Latch()
+        self._ports = PortPair(net, address, rtp_port, self._latch, self._receive_from)
 
         self._remote: Remote | None = None
-        self._latch = Latch()
         self._rtcp_path = RtcpPath(self._latch)
         self._srtp: Srtp | None = None
         self._known: dict[Counter, int] = {}
@@ -152,8 +132,8 @@ class Endpoint:
         self._silent_since: float | None = None
 
         self._handler: Handler = self._take_rtp  # of the RTP socket
-        net.watch(self._rtp, self._handler)
-        net.watch(self._rtcp, self._take_rtcp)
+        net.watch(self._ports.rtp, self._handler)
+        net.watch(self._ports.rtcp, self._take_rtcp)
 
     # Orders.
 
@@ -179,7 +159,7 @@ class Endpoint:
             now=now,
         )
         self._rtcp_path.announce(remote)
-        self._reconnect(now)
+        self._ports.follow(now)
         early, self._early = self._early, []
         for data, source in early:
             self._receive_from(data, source, now)
@@ -254,9 +234,7 @@ class Endpoint:
         self._ear = self._cover = None
         self._remote = None  # no path needs to be chosen any more
         self.part()
-        for sock in (self._rtp, self._rtcp, self._stray):
-            if sock is not None:
-                self._net.close(sock)
+        self._ports.close()
         self._stream.clear()
         self._handler = self._stream.relay
         self._srtp = None
@@ -266,10 +244,7 @@ class Endpoint:
         if self._stream.packets or (self._way is not None and self._way.packets):
             self._heard = now
             self._settle()
-        self._unwanted = 0
-        if self._is_muted and self._stray is not None:
-            self._is_muted = False
-            self._net.watch(self._stray, self._take_stray)
+        self._ports.forgive()
         if self._remote is None or not self._remote.may_receive:
             self._heard, self._silent_since = now, None
         elif self._silent_since is not None:
@@ -325,39 +300,24 @@ class Endpoint:
     def _take_connected(self, now: float) -> None:
         """A packet on the RTP port, from the address it is connected to."""
         try:
-            data = self._rtp.recv(MAX_PACKET)
+            data = self._ports.rtp.recv(MAX_PACKET)
         except OSError:  # nothing to read, or an earlier packet found nobody: parts of life
             return
         self._receive(data, now)
 
     def _take_rtp(self, now: float) -> None:
         """Packets on the RTP port while it is not connected."""
-        self._take_from(self._rtp, now)
-        self._stem(now)
-        if self._connected is None and self._way is None:
+        ports = self._ports
+        ports.read(ports.rtp, now)
+        if ports.stem(now):
+            self._choose_paths()
+        if ports.connected is None and self._way is None:
             self._settle_down(now)
-
-    def _take_stray(self, now: float) -> None:
-        """Packets on the RTP port from others than the address it is connected to."""
-        assert self._stray is not None
-        self._take_from(self._stray, now)
-        if self._unwanted > STRAYS_A_SECOND and not self._is_muted:
-            self._is_muted = True
-            self._net.unwatch(self._stray)
-
-    def _take_from(self, sock: Socket, now: float) -> None:
-        # Mostly one has come: to try for another costs as much, and if there is one, the loop comes again.
-        for _ in range(STRAYS_A_WAKE if self._unwanted else 1):
-            try:
-                data, source = sock.recvfrom(MAX_PACKET)
-            except OSError:
-                return
-            self._receive_from(data, source[:2], now)
 
     def _take_rtcp(self, now: float) -> None:
         """A packet on the RTCP port: taken from the announced address, or the host the RTP comes from."""
         try:
-            data, source = self._rtcp.recvfrom(MAX_PACKET)
+            data, source = self._ports.rtcp.recvfrom(MAX_PACKET)
         except OSError:
             return
         if not self._rtcp_path.may_accept(source[:2]):
@@ -375,21 +335,21 @@ class Endpoint:
         latch = self._latch
         if not latch.may_accept(source, now):
             self._strangers += 1
-            self._unwanted += 1
+            self._ports.unwanted += 1
             return
         if source == latch.target:
             self._receive(data, now)
             return
         packet = self._open(data) if self._is_expected(data) else None
         if packet is None:
-            self._unwanted += 1
+            self._ports.unwanted += 1
             self._refused += 1
             return
         self._come_back()
         latch.accept(source)
         self._count(packet, len(data), now)
         self._pass_on(packet)
-        self._reconnect(now)
+        self._ports.follow(now)
         self._choose_paths()
         self._listener.latched(self, source)
 
@@ -494,7 +454,7 @@ class Endpoint:
                 packet = self._srtp.protect(packet)
             except MalformedPacketError:
                 return
-        if self._send_datagram(packet):
+        if self._ports.send(packet):
             self._packets_out += 1
             self._bytes_out += len(packet)
 
@@ -507,33 +467,12 @@ class Endpoint:
             except MalformedPacketError:
                 return
         if self._remote.rtcp_mux:
-            self._send_datagram(data)
+            self._ports.send(data)
         elif (target := self._rtcp_path.target) is not None:
             with suppress(OSError):
-                self._rtcp.sendto(data, target)
+                self._ports.rtcp.sendto(data, target)
 
-    def _send_datagram(self, data: bytes) -> bool:
-        if self._connected is None:
-            if (target := self._latch.target) is None:
-                return False
-            with suppress(OSError):
-                self._rtp.sendto(data, target)
-                return True
-            return False
-        try:
-            self._rtp.send(data)
-        except OSError:
-            return self._send_again(data)
-        return True
-
-    def _send_again(self, data: bytes | memoryview) -> bool:
-        # That an earlier packet met no one there is what the next call reports; it then sends nothing.
-        with suppress(OSError):
-            self._rtp.send(data)
-            return True
-        return False
-
-    # Sockets.
+    # Who relays, and how.
 
     def _settle_down(self, now: float) -> None:
         """A stream has begun: whom shall it be left to?"""
@@ -547,41 +486,11 @@ class Endpoint:
             if self._way is not None or self._packets_in < PATIENCE:
                 return
         for end in (self, peer):
-            end._connect(end._latch.target, now)
+            end._ports.connect(now)
         self._choose_paths()
 
     def _has_begun(self) -> bool:
         return self._packets_in - self._packets_before > FIRST
-
-    def _stem(self, now: float) -> None:
-        """Give the peer's packets a queue of their own when strangers flood this one."""
-        if self._unwanted > STRAYS_A_SECOND and self._connected is None:
-            self._connect(self._latch.target, now)
-            self._choose_paths()
-
-    def _reconnect(self, now: float) -> None:
-        if self._connected is not None:
-            self._connect(self._latch.target, now)
-
-    def _connect(self, target: Address | None, now: float) -> None:
-        if target is None or target == self._connected:
-            return
-        try:
-            self._rtp.connect(target)
-        except OSError:
-            self._connected = None  # no route to there: all that comes is looked at one by one
-            return
-        self._connected = target
-        if self._stray is None:
-            with suppress(OSError):
-                self._stray = self._net.share(self._rtp, self.address, self.rtp_port)
-                self._net.watch(self._stray, self._take_stray)
-        while True:  # what others sent before is still in the queue
-            try:
-                data, source = self._rtp.recvfrom(MAX_PACKET)
-            except OSError:
-                break
-            self._receive_from(data, source[:2], now)
 
     def _choose_paths(self) -> None:
         self._choose_path()
@@ -596,7 +505,7 @@ class Endpoint:
         handler = self._take_rtp
         if self._way is not None:
             handler = self._take_late
-        elif self._connected is not None:
+        elif self._ports.connected is not None:
             handler = self._take_connected
             if (
                 self._latch.is_fixed
@@ -608,14 +517,14 @@ class Endpoint:
                 and peer._is_plain()
             ):
                 stream = self._stream
-                stream.recv_into, stream.send = self._rtp.recv_into, peer._rtp.send
-                stream.send_again, stream.take = peer._send_again, self._receive
+                stream.recv_into, stream.send = self._ports.rtp.recv_into, peer._ports.rtp.send
+                stream.send_again, stream.take = peer._ports.send_again, self._receive
                 handler = stream.relay
                 if not self._why_stays():
                     handler = self._relay_first
         if handler != self._handler:
             self._handler = handler
-            self._net.watch(self._rtp, handler)
+            self._net.watch(self._ports.rtp, handler)
 
     def _settle(self) -> None:
         """Book what went the short way."""
@@ -637,7 +546,7 @@ class Endpoint:
     def _is_plain(self) -> bool:
         """Whether packets go to the peer as they are."""
         return (
-            self._connected is not None
+            self._ports.connected is not None
             and self._srtp is None
             and self._remote is not None
             and self._remote.may_send
@@ -689,7 +598,7 @@ class Endpoint:
         assert self._kernel is not None
         source, other = self._latch.source, peer._latch.source
         for end in (self, peer):
-            end._relay_queue(now)
+            end._ports.drain(now, QUEUE)
         if self._peer is not peer or source is None or other is None:
             return
         if (self._latch.source, peer._latch.source) != (source, other):
@@ -705,24 +614,17 @@ class Endpoint:
             self._refusal = peer._refusal = made
         self._choose_paths()
 
-    def _relay_queue(self, now: float) -> None:
-        for _ in range(QUEUE):
-            try:
-                data, source = self._rtp.recvfrom(MAX_PACKET)
-            except OSError:
-                return
-            self._receive_from(data, source[:2], now)
-
     def _take_late(self, now: float) -> None:
         """A packet though the kernel has the stream: it came just before, or the kernel has lost it."""
         try:
-            data, source = self._rtp.recvfrom(MAX_PACKET)
+            data, source = self._ports.rtp.recvfrom(MAX_PACKET)
         except OSError:
             return
         if source[:2] == self._latch.source:
             self._lost("")
         self._receive_from(data, source[:2], now)
-        self._stem(now)
+        if self._ports.stem(now):
+            self._choose_paths()
 
     def _lost(self, why: str) -> None:
         """The kernel does not have the stream any more."""
