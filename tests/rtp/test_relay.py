@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pbx.rtp.packet import Packet
 from pbx.rtp.port_pair import STRAYS_A_SECOND
-from pbx.rtp.relay import FIRST, HELD, HELD_S, Endpoint
+from pbx.rtp.relay import HELD, HELD_S, Endpoint
 from pbx.rtp.remote import Remote
-from pbx.rtp.rtcp import Report
+from pbx.rtp.rtcp import Report, ReportBlock
+from pbx.rtp.session import FIRST
 from pbx.rtp.srtp import Counter, Srtp
 from pbx.sdp.crypto import SrtpKeys
 
@@ -409,6 +410,15 @@ def test_reports_of_strangers_and_rubbish_are_dropped(net):
     net.arrive(10001, (A[0], 4001), b"\x80\xc8rubbish", rtp(1))
     assert net.sent(10003) == []
     assert (pair.a.stats().strangers, pair.a.stats().refused) == (1, 2)
+
+
+def test_reports_on_a_peer_that_is_joined_no_more_are_not_read_as_ours(net):
+    pair = Pair(net)
+    pair.from_b(rtp(1))
+    pair.a.part()
+    report = Report(9, None, (ReportBlock(7, 0.0, 4, 1, 0, 0, 0.0),)).pack()
+    net.arrive(10001, (A[0], 4001), report)
+    assert (pair.a.stats().lost_out, pair.a.stats().refused) == (None, 0)
 
 
 def test_silence_is_found_once_and_its_end(net):
