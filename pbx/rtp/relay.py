@@ -10,23 +10,21 @@ An endpoint reads its RTP port in one of these ways, the shortest that does what
 - `_take_late`: the kernel has the stream (`pbx.rtp.offload`), and nothing should come.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from pbx.rtp import rtcp
+from pbx.rtp.ear import Ear, Heard
 from pbx.rtp.latch import Address
 from pbx.rtp.offload import NOT_HEARD, Kernel, Offload
-from pbx.rtp.packet import MAX_PACKET, MalformedPacketError, is_rtcp, set_payload_type
+from pbx.rtp.packet import MAX_PACKET, is_rtcp, set_payload_type
 from pbx.rtp.port_pair import PortPair
 from pbx.rtp.remote import Remote
+from pbx.rtp.sender import Sender
 from pbx.rtp.session import FIRST, RtpSession
 from pbx.rtp.sockets import Handler, Net
 from pbx.rtp.srtp import Counter
 from pbx.rtp.statistics import EndpointStats
 from pbx.sdp.crypto import SrtpKeys
-
-Heard: TypeAlias = Callable[[bytes, float], None]  # an RTP packet, and when it came
 
 HELD: Final = 5  # packets: a tenth of a second of speech
 HELD_S: Final = 0.3
@@ -46,19 +44,6 @@ class Listener(Protocol):
 
     def signalled(self, endpoint: "Endpoint", packet: bytes, now: float) -> None:
         """The peer sent an RFC 4733 event."""
-        ...
-
-
-class Ear(Protocol):
-    """Who hears what the peer of an endpoint says, beside or instead of a joined peer."""
-
-    @property
-    def delay_s(self) -> float | None:
-        """How long it keeps what it hears, as `EndpointStats.playout_s`."""
-        ...
-
-    def hear(self, packet: bytes, now: float) -> None:
-        """An RTP packet, decrypted, with the peer's payload types."""
         ...
 
 
@@ -91,6 +76,7 @@ class Endpoint:
         self.session = RtpSession()
         self._stream = self.session.stream
         self.ports = PortPair(net, address, rtp_port, self.session.latch, self._receive_from)
+        self._sender = Sender(self.session, self.ports)
         self.peer: Endpoint | None = None
         self.offload: Offload | None = None
         self._early: list[tuple[bytes, Address]] = []
@@ -159,13 +145,13 @@ class Endpoint:
 
     def say(self, packet: bytes) -> None:
         """Send the peer an RTP packet of our own, as far as it was agreed that we may."""
-        self._send_rtp(packet)
+        self._sender.send_rtp(packet)
 
     def report(
         self, ssrc: int, clock_hz: int, sender: rtcp.SenderInfo | None, cname: str, now: float
     ) -> None:
         """Send the peer a report of our own as a party with that SSRC (RFC 3550 §6.1)."""
-        self._send_rtcp(self.session.pack_report(ssrc, clock_hz, sender, cname, now))
+        self._sender.send_rtcp(self.session.pack_report(ssrc, clock_hz, sender, cname, now))
 
     def close(self) -> None:
         """Free the ports."""
@@ -308,7 +294,7 @@ class Endpoint:
         """Read and pass on a compound; False when it is none, or not the peer's."""
         compound = self.session.read_rtcp(data, now)
         if compound is not None and self.peer is not None:
-            self.peer._send_rtcp(compound)
+            self.peer._sender.send_rtcp(compound)
         return compound is not None
 
     def _counted(self, keys: SrtpKeys, counter: Counter, value: int) -> None:
@@ -331,37 +317,9 @@ class Endpoint:
         if payload_map and (other := payload_map.get(packet[1] & 0x7F)) is not None:
             packet = set_payload_type(packet, other)
         if peer._cover is None:
-            peer._send_rtp(packet)
+            peer._sender.send_rtp(packet)
         else:
             peer._cover(packet, session.heard)
-
-    def _send_rtp(self, packet: bytes) -> None:
-        session = self.session
-        if session.remote is None or not session.remote.may_send:
-            return
-        if session.srtp is not None:
-            try:
-                packet = session.srtp.protect(packet)
-            except MalformedPacketError:
-                return
-        if self.ports.send(packet):
-            session.packets_out += 1
-            session.bytes_out += len(packet)
-
-    def _send_rtcp(self, data: bytes) -> None:
-        session = self.session
-        if session.remote is None:
-            return
-        if session.srtp is not None:
-            try:
-                data = session.srtp.protect_rtcp(data)
-            except MalformedPacketError:
-                return
-        if session.remote.rtcp_mux:
-            self.ports.send(data)
-        elif (target := session.rtcp_path.target) is not None:
-            with suppress(OSError):
-                self.ports.rtcp.sendto(data, target)
 
     # Who relays, and how.
 
@@ -403,7 +361,8 @@ class Endpoint:
                 and not session.payload_map
                 and self._ear is None
                 and peer is not None
-                and peer._is_plain()
+                and peer._cover is None
+                and peer._sender.is_plain
             ):
                 stream = self._stream
                 stream.recv_into, stream.send = self.ports.rtp.recv_into, peer.ports.rtp.send
@@ -414,17 +373,6 @@ class Endpoint:
         if handler != self._handler:
             self._handler = handler
             self._net.watch(self.ports.rtp, handler)
-
-    def _is_plain(self) -> bool:
-        """Whether packets go to the peer as they are."""
-        remote = self.session.remote
-        return (
-            self.ports.connected is not None
-            and self.session.srtp is None
-            and remote is not None
-            and remote.may_send
-            and self._cover is None
-        )
 
     def _relay_first(self, now: float) -> None:
         """As `Stream.relay`, until both peers have gone on for a moment."""
