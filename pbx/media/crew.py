@@ -40,7 +40,7 @@ from pbx.media.orders import (
     WorkerRestarted,
 )
 from pbx.media.roster import CrewEndpoint, CrewWorker, Roster
-from pbx.media.wire import Counted, Message, Ping, Restore
+from pbx.media.wire import Counted, Message, Ping
 from pbx.rtp.statistics import total
 
 PING_S: Final = 2.0
@@ -195,26 +195,17 @@ class Crew:
         if endpoint is None or endpoint.is_closing:
             return [Report(Played(order.endpoint, order.play, "closed"))]
         effects: list[Effect] = []
-        if endpoint.moving_to is not None and endpoint.play is not None:
-            effects = self._lost_plays(endpoint, "replaced")
-        endpoint.play = order
-        endpoint.unanswered.append(order)
+        if endpoint.moving_to is not None and endpoint.plays.current is not None:
+            effects = _lost_plays(endpoint, "replaced")
+        endpoint.plays.begin(order)
         return effects + self._tell(endpoint, order)
-
-    def _lost_plays(self, endpoint: CrewEndpoint, why: str, *, keeps: bool = False) -> list[Effect]:
-        """Answer what no worker will; `keeps`: but for what goes on with the next one."""
-        kept = endpoint.play if keeps else None
-        lost = [play for play in endpoint.unanswered if play is not kept]
-        endpoint.play = kept
-        endpoint.unanswered = [] if kept is None else [kept]
-        return [Report(Played(endpoint.name, play.play, why)) for play in lost]
 
     def _stop_play(self, order: StopPlay) -> list[Effect]:
         endpoint = self._roster.by_name.get(order.endpoint)
-        if endpoint is None or endpoint.play is None:
+        if endpoint is None or endpoint.plays.current is None:
             return []
-        endpoint.play = None  # not to be begun again, whatever becomes of the worker
-        return self._tell(endpoint, order) or self._lost_plays(endpoint, "stopped")
+        endpoint.plays.stop()
+        return self._tell(endpoint, order) or _lost_plays(endpoint, "stopped")
 
     def _record(self, order: Record) -> list[Effect]:
         endpoint = self._roster.by_name.get(order.endpoint)
@@ -258,7 +249,7 @@ class Crew:
         return min(able, key=lambda worker: worker.load, default=None)
 
     def _cut(self, endpoint: CrewEndpoint) -> list[Effect]:
-        effects = self._tell(endpoint, CloseEndpoint(endpoint.name)) + self._last_words(endpoint)
+        effects = self._tell(endpoint, CloseEndpoint(endpoint.name)) + _last_words(endpoint)
         self._roster.remove(endpoint)
         return [*effects, Report(EndpointFailed(endpoint.name, "its peer is this server: media in a circle"))]
 
@@ -300,12 +291,8 @@ class Crew:
         there = [endpoint for endpoint in endpoints if endpoint.is_there]
         effects: list[Effect] = []
         for endpoint in there:
-            effects += self._tell(endpoint, endpoint.order)
-            if endpoint.source is not None or endpoint.counters:
-                counters = tuple((kind, ssrc, value) for (kind, ssrc), value in endpoint.counters.items())
-                effects += self._tell(endpoint, Restore(endpoint.name, endpoint.source, counters))
-            if endpoint.remote is not None:
-                effects += self._tell(endpoint, endpoint.remote)
+            for message in endpoint.before_join():
+                effects += self._tell(endpoint, message)
         joined: set[str] = set()
         for endpoint in there:
             peer = endpoint.peer
@@ -317,9 +304,8 @@ class Crew:
             else:
                 effects += self._bring_together(endpoint, peer)
         for endpoint in there:
-            for order in (endpoint.mix, endpoint.detect, endpoint.play):
-                if order is not None:
-                    effects += self._tell(endpoint, order)
+            for message in endpoint.after_join():
+                effects += self._tell(endpoint, message)
         return effects
 
     # What the workers say.
@@ -350,21 +336,14 @@ class Crew:
         return []
 
     def _played(self, endpoint: CrewEndpoint, event: Played) -> list[Effect]:
-        found = next((play for play in endpoint.unanswered if play.play == event.play), None)
-        if found is None:
-            return []
-        if found is endpoint.play and endpoint.moving_to is not None and event.why == "closed":
-            return []  # it is played over there
-        endpoint.unanswered.remove(found)
-        if endpoint.play not in endpoint.unanswered:
-            endpoint.play = None
-        return [Report(event)]
+        is_news = endpoint.plays.answer(event, is_moving=endpoint.moving_to is not None)
+        return [Report(event)] if is_news else []
 
     def _stats_read(self, endpoint: CrewEndpoint, event: StatsRead) -> list[Effect]:
         return [Report(StatsRead(event.endpoint, total(endpoint.carried, event.stats)))]
 
     def _failed(self, endpoint: CrewEndpoint, event: EndpointFailed) -> list[Effect]:
-        lost = self._last_words(endpoint)
+        lost = _last_words(endpoint)
         self._roster.remove(endpoint)
         return [*lost, Report(event)]
 
@@ -374,23 +353,15 @@ class Crew:
         if endpoint.moving_to is None:
             return []
         endpoint.carried = total(endpoint.carried, event.stats)
-        return self._lost_plays(endpoint, "closed", keeps=True) + self._arrived(endpoint)
+        return _lost_plays(endpoint, "closed", keeps=True) + self._arrived(endpoint)
 
     def _closed(self, endpoint: CrewEndpoint, stats: EndpointStats | None) -> list[Effect]:
-        lost = self._last_words(endpoint)
+        lost = _last_words(endpoint)
         self._roster.remove(endpoint)
         return [
             *lost,
             Report(EndpointClosed(endpoint.name, total(endpoint.carried, stats or EndpointStats()))),
         ]
-
-    def _last_words(self, endpoint: CrewEndpoint) -> list[Effect]:
-        """Answer all that was ordered and no worker will answer any more."""
-        records = [order for order in endpoint.waiting if isinstance(order, Record)]
-        lost: list[Effect] = [
-            Report(Recorded(each.endpoint, each.recording, 0.0, "closed")) for each in records
-        ]
-        return self._lost_plays(endpoint, "closed") + lost
 
     # Death and resurrection.
 
@@ -405,9 +376,9 @@ class Crew:
             if endpoint.is_closing:
                 effects += self._closed(endpoint, None)
                 continue
-            play, is_moving = endpoint.play, endpoint.moving_to is not None
+            play, is_moving = endpoint.plays.current, endpoint.moving_to is not None
             keeps = play is not None and (play.loop or is_moving)
-            lost += self._lost_plays(endpoint, "the media worker died", keeps=keeps)
+            lost += _lost_plays(endpoint, "the media worker died", keeps=keeps)
             if is_moving:
                 effects += self._arrived(endpoint)
         if len(worker.deaths) < DEATHS:
@@ -416,7 +387,7 @@ class Crew:
             return [*effects, *lost, Report(WorkerRestarted(calls, why))]
         worker.again = now + BACKOFF_S
         for endpoint in self._roster.of(worker):
-            effects += self._last_words(endpoint)
+            effects += _last_words(endpoint)
             self._roster.remove(endpoint)
             effects.append(Report(EndpointFailed(endpoint.name, f"the media worker keeps failing: {why}")))
         return [*lost, *effects]
@@ -458,3 +429,15 @@ EVENTS: Final[dict[type, Callable[[Crew, CrewEndpoint, Any], list[Effect]]]] = {
     Digit: Crew._pass,
     Played: Crew._played,
 }
+
+
+def _lost_plays(endpoint: CrewEndpoint, why: str, *, keeps: bool = False) -> list[Effect]:
+    """Answer the plays that no worker will; see `Plays.lose`."""
+    return [Report(event) for event in endpoint.plays.lose(why, keeps=keeps)]
+
+
+def _last_words(endpoint: CrewEndpoint) -> list[Effect]:
+    """Answer all that was ordered and no worker will answer any more."""
+    records = [order for order in endpoint.waiting if isinstance(order, Record)]
+    lost: list[Effect] = [Report(Recorded(each.endpoint, each.recording, 0.0, "closed")) for each in records]
+    return _lost_plays(endpoint, "closed") + lost

@@ -9,12 +9,13 @@ from pbx.media.orders import (
     EndpointStats,
     Mix,
     OpenEndpoint,
-    Play,
     Record,
     SendDigit,
     SetRemote,
     StopRecord,
 )
+from pbx.media.plays import Plays
+from pbx.media.wire import Message, Restore
 
 K = TypeVar("K")
 
@@ -44,8 +45,7 @@ class CrewEndpoint:
     carried: EndpointStats | None = None
     mix: Mix | None = None
     detect: Detect | None = None
-    play: Play | None = None
-    unanswered: list[Play] = field(default_factory=list)  # that Played is to come for
+    plays: Plays = field(default_factory=Plays)
     waiting: list[Record | StopRecord | SendDigit] = field(default_factory=list)  # for its arrival
     is_closing: bool = False
     moving_to: CrewWorker | None = None
@@ -68,6 +68,20 @@ class CrewEndpoint:
     def weight(self) -> tuple[bool, bool]:
         """What speaks against moving it: its room would be torn, its SRTP session begin anew."""
         return self.mix is not None, self.remote is not None and self.remote.srtp is not None
+
+    def before_join(self) -> list[Message]:
+        """What a worker that knows nothing of it must be told before it can be joined."""
+        told: list[Message] = [self.order]
+        if self.source is not None or self.counters:
+            counters = tuple((kind, ssrc, value) for (kind, ssrc), value in self.counters.items())
+            told.append(Restore(self.name, self.source, counters))
+        if self.remote is not None:
+            told.append(self.remote)
+        return told
+
+    def after_join(self) -> list[Message]:
+        """What it must be told then."""
+        return [order for order in (self.mix, self.detect, self.plays.current) if order is not None]
 
     def pair(self, peer: "CrewEndpoint") -> None:
         """Join it with another; earlier joins of both end."""

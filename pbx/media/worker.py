@@ -56,6 +56,7 @@ from pbx.media.wire import (
 from pbx.rtp.kernel.joins import POLL_S, KernelJoins
 from pbx.rtp.kernel.link import Link
 from pbx.rtp.kernel.marks import Mark
+from pbx.rtp.port_pair import PortPair
 from pbx.rtp.relay import Endpoint
 from pbx.rtp.remote import Remote
 from pbx.rtp.sockets import Handler
@@ -244,7 +245,7 @@ class Worker:
     def _handler_failed(self, handler: Handler, error: Exception) -> None:
         traceback.print_exception(error)  # to the core's standard error
         owner = getattr(handler, "__self__", None)
-        if isinstance(owner, Stream):
+        if isinstance(owner, Stream | PortPair):
             owner = getattr(owner.take, "__self__", None)
         if not isinstance(owner, Endpoint):
             raise error

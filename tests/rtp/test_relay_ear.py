@@ -2,8 +2,9 @@
 
 import pytest
 
-from pbx.rtp.relay import FIRST, HELD_S
+from pbx.rtp.relay import HELD_S
 from pbx.rtp.remote import Remote
+from pbx.rtp.session import FIRST
 from pbx.rtp.srtp import Srtp
 from pbx.sdp.crypto import SrtpKeys
 from tests.rtp.test_relay import NAT, REMOTE_A, A, B, FakeNet, Pair, rtp

@@ -4,8 +4,11 @@ import pytest
 
 from pbx.rtp.kernel.conntrack import Flow, Traffic
 from pbx.rtp.kernel.joins import KernelJoin
-from pbx.rtp.relay import FIRST, PATIENCE, RETURNS, STRAYS_A_SECOND, Endpoint
+from pbx.rtp.offload import RETURNS
+from pbx.rtp.port_pair import STRAYS_A_SECOND
+from pbx.rtp.relay import PATIENCE, Endpoint
 from pbx.rtp.remote import Remote
+from pbx.rtp.session import FIRST
 from pbx.sdp.crypto import SrtpKeys
 from tests.rtp.test_relay import NAT, REMOTE_A, REMOTE_B, STRANGER, A, B, FakeNet, Pair, rtp
 
