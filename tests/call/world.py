@@ -343,7 +343,7 @@ class Phone:
         self.send(again)
         return again
 
-    def register(self, expires: int = 3600) -> None:
+    def register(self, expires: int = 3600, **headers: str) -> None:
         self.send_authenticated(
             lambda: self.request(
                 "REGISTER",
@@ -352,6 +352,7 @@ class Phone:
                 call_id=f"reg-{self.tag}",
                 Expires=str(expires),
                 User_Agent=self.user_agent,
+                **headers,
             )
         )
         assert self.statuses("REGISTER")[-1] == 200, self.summary()
