@@ -174,7 +174,7 @@ class Endpoint:
         latch.announce(
             remote.rtp,
             is_symmetric=remote.symmetric,
-            is_direct=remote.is_direct,
+            signalling=remote.signalling,
             relatch=remote.relatch,
             now=now,
         )
