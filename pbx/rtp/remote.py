@@ -17,7 +17,7 @@ class Remote:
         may_send: RTP may go to the peer; RTCP goes in any case.
         may_receive: the peer's RTP is passed on; otherwise it is counted and dropped.
         symmetric: take the stream from where it comes, when that is another source than announced (NAT).
-        signalling: the host that the peer signals from, "" = not known. Behind NAT its media comes from there,
+        signalling: the host that the peer signals from, "" = not known. Behind NAT media comes from there,
             most likely; where it is the announced host no NAT is between, and media comes from nowhere else.
         srtp: keys of SAVP and SAVPF lines.
         relatch: forget a learnt source, should another be heard.
