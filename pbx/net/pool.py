@@ -156,7 +156,7 @@ class StreamPool:
         return True
 
     def _evict(self, host: str = "") -> bool:
-        """End the oldest connection (of `host`) that has not said anything yet, else one on which nothing lives.
+        """End the oldest connection (of `host`) that has said nothing yet, else one on which nothing lives.
 
         Returns:
             There is one less now.
@@ -170,7 +170,7 @@ class StreamPool:
         return True
 
     def _unused(self, host: str) -> StreamConnection | None:
-        """A connection, of the oldest, on which nothing lives: anybody gets an answer, and could stay for that."""
+        """One of the oldest on which nothing lives: anybody gets an answer, and could stay for that."""
         oldest = [each for each, of in self._addresses.items() if host in ("", of)][:MOST_ASKED]
         for connection in oldest:
             if not self.keeps(connection):
