@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from pbx.call.questions import (
 from pbx.office.gateway import Gateway
 from pbx.office.incoming import Forward, Incoming
 from pbx.office.number import Number
+from pbx.office.rate import Rate
 from pbx.office.room import Room
 from pbx.office.trunk import Trunk
 from pbx.sip.flow import Flow
@@ -114,6 +116,19 @@ def test_nobody_picks_up_a_call_at_a_desk_where_nobody_is_logged_in():
     desk.invite("**102")
     assert desk.statuses()[-1] != 200
     assert not bob.all("CANCEL")
+
+
+def test_many_calls_at_once_cost_no_more_than_the_limit():
+    """Each of them would find the same money, and pay for its connection when all are answered together."""
+    office = limited(kind="amount", amount=Decimal("1.00"))
+    office = replace(office, rates=(Rate("+65", Decimal("0.10"), connection=Decimal("0.30")),))
+    world, carrier, _, (ann,) = start(office, "100")
+    for number in range(10):
+        ann.invite(f"3123{4000 + number}")
+    for invite in carrier.all("INVITE"):
+        carrier.respond(invite, 200, carrier.sdp(), tag=invite.call_id)
+    assert len(carrier.all("INVITE")) == 2
+    assert world.exchange.metering.used("100").amount == Decimal("0.80")
 
 
 def test_outside_nobody_learns_of_our_extensions_by_a_transfer():
