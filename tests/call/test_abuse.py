@@ -20,6 +20,7 @@ from pbx.call.questions import (
 from pbx.office.gateway import Gateway
 from pbx.office.incoming import Forward, Incoming
 from pbx.office.number import Number
+from pbx.office.outbound_rule import AllowedCountry, OutboundRule
 from pbx.office.rate import Rate
 from pbx.office.room import Room
 from pbx.office.trunk import Trunk
@@ -129,6 +130,22 @@ def test_many_calls_at_once_cost_no_more_than_the_limit():
         carrier.respond(invite, 200, carrier.sdp(), tag=invite.call_id)
     assert len(carrier.all("INVITE")) == 2
     assert world.exchange.metering.used("100").amount == Decimal("0.80")
+
+
+def test_a_limit_that_others_used_up_meanwhile_is_not_passed_by_a_passcode():
+    rule = OutboundRule("standard", ("carrier",), countries=(AllowedCountry("SG", passcode=True),))
+    office = change(limited(kind="amount", amount=Decimal("1.00")), "100", passcode_hash="hash")
+    office = replace(office, outbound_rules=(rule,))
+    world, carrier, _, (ann,) = start(office, "100")
+    endpoints = []
+    for number in range(4):
+        ann.invite(f"3123{4000 + number}")
+        ann.ack()
+        endpoints.append(world.playing.endpoint)
+    for endpoint in endpoints:
+        world.press("4321#", endpoint)
+    assert len(carrier.all("INVITE")) == 1
+    assert not world.bugs
 
 
 def test_outside_nobody_learns_of_our_extensions_by_a_transfer():
