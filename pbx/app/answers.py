@@ -212,24 +212,34 @@ class Answers:
             email = members.get(made)
             return FoundMember(email, datetime.now(UTC)) if email is not None else None
 
-        self._try(about.subject, about.pin, salted, checked, then)
+        self._try(about.subject, about.pin, salted, checked, then, is_shared=True)
 
-    def _try(self, subject: str, code: str, like: str, check: Callable[[str], Any], then: Then) -> None:
+    def _try(
+        self,
+        subject: str,
+        code: str,
+        like: str,
+        check: Callable[[str], Any],
+        then: Then,
+        *,
+        is_shared: bool = False,
+    ) -> None:
         """Hash a code and see what that opens, unless the subject is locked.
 
         Args:
             like: a hash of the same salt and costs.
             check: gets the hash; what it returns is the answer, and right if it is true.
+            is_shared: as for Locks.
         """
         now = self._reactor.seconds()
-        if not self._locks.begin(subject, now):
+        if not self._locks.begin(subject, now, is_shared=is_shared):
             then(LOCKED)
             return
 
         def hashed(made: str) -> None:
             answer = check(made)
             if answer:
-                self._locks.right(subject)
+                self._locks.right(subject, is_shared=is_shared)
             elif self._locks.is_locked(subject, now):
                 log.warn("{subject}: {count} wrong codes in a row, locked", subject=subject, count=FAILURES)
             then(answer)

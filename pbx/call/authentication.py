@@ -9,9 +9,10 @@ from pbx.office.device import Device
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
 from pbx.sip.attempts import AttemptLimiter
-from pbx.sip.digest import Accepted, Authenticator, Ha1Pair
+from pbx.sip.digest import Accepted, Authenticator, Ha1Pair, Refused
 from pbx.sip.fields import NameAddr
 from pbx.sip.flow import Flow
+from pbx.sip.location import LocationService
 from pbx.sip.message import Request
 from pbx.sip.refusal import Refusal
 from pbx.sip.uri import SipUri
@@ -34,14 +35,14 @@ class Gatekeeper:
         limiter: AttemptLimiter,
         office: Callable[[], Office],
         is_ours: Callable[[str], bool],
-        is_registered_from: Callable[[str], bool],
+        location: LocationService,
         note: Callable[..., None],
     ) -> None:
         self._authenticator = authenticator
         self._limiter = limiter
         self._office = office
         self._is_ours = is_ours
-        self._is_registered_from = is_registered_from
+        self._location = location
         self._note = note
 
     def admit(self, request: Request, flow: Flow, now: float, *, is_emergency: bool = False) -> Sender:
@@ -63,23 +64,16 @@ class Gatekeeper:
             request.uri,
             client=address,
         )
-        is_registered = is_emergency or self._is_registered_from(address)
-        if self._limiter.is_refused(address, outcome.username, now, is_registered):
+        is_registered = is_emergency or self._location.is_registered_from(address)
+        is_refused = self._limiter.is_refused(address, outcome.username, now, is_registered)
+        if is_refused and not (isinstance(outcome, Accepted) and self._is_at_home(outcome.username, flow)):
             raise self._too_many()
         if not isinstance(outcome, Accepted):
             if outcome.is_wrong:
-                self._limiter.record(address, outcome.username, now)
-                self._note(
-                    "{method} of {user} from {peer} refused: {why}",
-                    method=request.method,
-                    user=outcome.username,
-                    peer=f"{address}:{flow.peer[1]}",
-                    why=outcome.why,
-                )
-                if self._limiter.is_refused(address, outcome.username, now, is_registered):
-                    self._note_refused(address, outcome.username, is_registered)
+                self._mistaken(request, flow, outcome, now, is_registered)
             raise self._ask(request, address, now, outcome.is_stale)
-        self._limiter.succeeded(address, outcome.username)
+        if not is_refused:
+            self._limiter.succeeded(address, outcome.username)
         found = self._office().device(outcome.username)
         if found is None:  # gone since the lookup: cannot be, within one step
             raise Refusal(403, "Forbidden")
@@ -93,10 +87,32 @@ class Gatekeeper:
     def challenge(self, request: Request, flow: Flow, now: float, *, is_emergency: bool) -> Refusal:
         """What a request without credentials is answered; `is_emergency` as for `admit`."""
         address = flow.peer[0]
-        is_registered = is_emergency or self._is_registered_from(address)
+        is_registered = is_emergency or self._location.is_registered_from(address)
         if self._limiter.is_refused(address, None, now, is_registered):
             return self._too_many()
         return self._ask(request, address, now)
+
+    def _is_at_home(self, username: str, flow: Flow) -> bool:
+        """Whether a request comes by the very flow by which its device is registered: a stranger who guesses
+        behind the same NAT sends from another port, and does not silence the phone whose account he tries."""
+        return username in self._location.by_flow(flow)
+
+    def _mistaken(
+        self, request: Request, flow: Flow, outcome: Refused, now: float, is_registered: bool
+    ) -> None:
+        """Count a wrong user name or password, and tell it, but not without end."""
+        address, username = flow.peer[0], outcome.username
+        is_told = self._limiter.is_over(address, now)
+        self._limiter.record(address, username, now)
+        if not is_told:
+            text = "{method} of {user} from {peer} refused: {why}"
+            peer = f"{address}:{flow.peer[1]}"
+            self._note(text, method=request.method, user=username, peer=peer, why=outcome.why)
+            if is_registered and self._limiter.is_over(address, now):
+                self._note("further wrong passwords from {address} are not told one by one", address=address)
+        is_known = username is not None and self._ha1(username) is not None
+        if (is_known or not is_told) and self._limiter.is_refused(address, username, now, is_registered):
+            self._note_refused(address, username, is_registered)
 
     def _ask(self, request: Request, address: str, now: float, is_stale: bool = False) -> Refusal:
         algorithms = digest_algorithms(user_agent_of(request))

@@ -14,7 +14,7 @@ from pbx.call.failure import tone_of
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
 from pbx.call.transfer import TransferCall, bridge
-from pbx.rules.decision import AskPasscode, Reject, Ring
+from pbx.rules.decision import AskPasscode, DialDecision, Reject, Ring
 
 DIALLED_DIGITS: Final = 20
 TONE_S: Final = 2.0  # and then the transferor is back
@@ -56,8 +56,12 @@ class Consultation:
         decision = call.host.router.dialled(self.transferor.party, key)
         call.explain(decision)
         if isinstance(decision, AskPasscode):
-            ask_passcode(call, self.transferor, decision, self._ring, partial(self._fail, 403))
-        elif isinstance(decision, Ring):
+            ask_passcode(call, self.transferor, decision, self._go_on, partial(self._fail, 403))
+        else:
+            self._go_on(decision)
+
+    def _go_on(self, decision: DialDecision) -> None:
+        if isinstance(decision, Ring):
             self._ring(decision)
         else:
             self._fail(decision.status if isinstance(decision, Reject) else 480)

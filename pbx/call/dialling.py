@@ -309,7 +309,7 @@ def ask_passcode(
     call: DialledCall,
     leg: Leg,
     decision: AskPasscode,
-    then: Callable[[Ring], None],
+    then: Callable[[Ring | Reject], None],
     refused: Callable[[], None],
 ) -> None:
     """Ask a leg for the passcode; go on with what it opens, or with `refused`."""
@@ -317,7 +317,7 @@ def ask_passcode(
     def done(is_right: bool) -> None:
         if is_right:
             call.tell(f"the passcode of {decision.key} was given")
-            then(decision.then)
+            then(call.host.router.opened(decision))
             return
         call.tell(f"the passcode of {decision.key} was not given")
         refused()

@@ -148,7 +148,7 @@ class Exchange:
             AttemptLimiter(settings.failed_auth),
             lambda: self.office,
             self.is_ours,
-            self.location.is_registered_from,
+            self.location,
             self.note,
         )
         self.trunks = Trunks(

@@ -5,6 +5,7 @@ The rules are in docs/decisions/trunks.md.
 
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, Literal
 
@@ -68,6 +69,10 @@ class Source:
     servers: Set[Peer]
     networks: Sequence[IPv4Network | IPv6Network] = ()
 
+    def has(self, address: str) -> bool:
+        """Whether an address is one of its server's, or one that it lists."""
+        return self._is_server(address) or self._is_listed(address)
+
     def rank(self, flow: Flow, *, is_device: bool, is_shared: bool) -> int:
         """How surely a request that came by `flow` is from here: 0 = it is not, 3 = without a doubt.
 
@@ -76,13 +81,24 @@ class Source:
             is_shared: a phone is registered from the same address.
         """
         address = flow.peer[0]
+        # All is looked at, whoever it claims to be: how long that takes tells nobody which devices there are.
+        is_listed, is_server = self._is_listed(address), self._is_server(address)
         if flow.peer in self.servers:
             return 3
         if is_device:
             return 0
-        if self.networks and any(ip_address(address) in network for network in self.networks):
+        if is_listed:
             return 2
-        return 1 if not is_shared and any(address == server for server, _ in self.servers) else 0
+        return 1 if is_server and not is_shared else 0
+
+    def _is_listed(self, address: str) -> bool:
+        return bool(self.networks) and any(_parsed(address) in network for network in self.networks)
+
+    def _is_server(self, address: str) -> bool:
+        return any(address == server for server, _ in self.servers)
+
+
+_parsed: Final = lru_cache(1024)(ip_address)
 
 
 def networks_of(to: Trunk | Gateway) -> Sequence[IPv4Network | IPv6Network]:
@@ -105,10 +121,10 @@ def recognise(
         is_shared: whether a phone is registered from an address.
     """
     is_device = _claims_device(request, office, is_ours)
-    if is_device and not request.headers.first.keys().isdisjoint({"Authorization", "Proxy-Authorization"}):
-        return None
     shared = is_shared(flow.peer[0])
     ranked = [(each.rank(flow, is_device=is_device, is_shared=shared), each.to) for each in sources]
+    if is_device and not request.headers.first.keys().isdisjoint({"Authorization", "Proxy-Authorization"}):
+        return None
     best = max((rank for rank, _ in ranked), default=0)
     found = [to for rank, to in ranked if rank == best]
     if not best:

@@ -106,7 +106,7 @@ class Invites:
         call = Call(host, host.entropy.token(), party, number or dialled)
         call.record.number = number
         leg, content = self._accept(call, party, host.ringing.carrier_policy, (request, key, flow))
-        leg.credentials = host.trunks.credentials(carrier.name, carrier.kind)
+        leg.credentials = host.trunks.credentials_of_caller(carrier)
         try:
             self._begin(call, leg, content, decision, request)
         except (PeerError, MediaError, UsageError) as error:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Any, Final, Protocol
 
 from pbx.call.own_media import is_translated
@@ -328,7 +327,7 @@ class LegMedia:
             rtcp_mux=stream.rtcp_mux,
             may_send=stream.may_send,
             may_receive=stream.may_receive,
-            is_direct=stream.remote_rtp is not None and _is_same_host(stream.remote_rtp[0], self._source),
+            signalling=self._source,
             srtp=stream.srtp,
             clock_rates=stream.clock_rates,
             telephone_event=stream.telephone_event,
@@ -376,10 +375,6 @@ class LegMedia:
     def _close_all(self) -> None:
         for key in tuple(self._endpoints):
             self._close_one(key)
-
-
-def _is_same_host(one: str, other: str) -> bool:
-    return one == other or (":" in one and ":" in other and ip_address(one) == ip_address(other))
 
 
 def _sdp_of(message: Request | Response) -> bytes:

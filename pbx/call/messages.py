@@ -9,7 +9,6 @@ from pbx.call.ringing import Ringing, hop
 from pbx.call.routing import Router
 from pbx.errors import PeerError
 from pbx.rules.decision import Reject, Ring
-from pbx.sip.location import LocationService
 from pbx.sip.message import Request, Response
 from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
@@ -21,7 +20,6 @@ class MessagesHost(Protocol):
     """The exchange."""
 
     stack: SipStack
-    location: LocationService
     ringing: Ringing
 
     @property
@@ -40,7 +38,7 @@ def pass_message(host: MessagesHost, sender: Sender, request: Request, key: Tran
         raise PeerError(decision.status, decision.reason)
     if not isinstance(decision, Ring):
         raise PeerError(404, "Nobody Reads Messages There")
-    bindings = [b for name in decision.devices for b in host.location.bindings(name, host.stack.now)]
+    bindings = [b for name in decision.devices for b in host.ringing.places(name)]
     if not bindings:
         raise PeerError(480, "Temporarily Unavailable")
     waiting = len(bindings)

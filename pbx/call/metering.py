@@ -1,6 +1,6 @@
 """The legs that an extension pays for are counted, and end when its usage limit is reached (product §3)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -11,7 +11,7 @@ from pbx.errors import PbxError
 from pbx.office.snapshot import Office
 from pbx.office.usage_limit import UsageLimit
 from pbx.rules.facts import Used
-from pbx.rules.usage import month_of, rate_of
+from pbx.rules.usage import month_of, price_of, rate_of
 
 NO_LIMIT: Final = UsageLimit()
 
@@ -21,6 +21,8 @@ class MeteringHost(Protocol):
 
     office: Office
 
+    @property
+    def calls(self) -> Mapping[str, Any]: ...
     def order(self, order: Any) -> None: ...
     def hurt(self, what: str, error: PbxError) -> None: ...
     def time(self) -> float: ...
@@ -46,6 +48,23 @@ class Metering:
     def used(self, key: str) -> Used:
         """What an extension has used of this month."""
         return self.ledger.used(key, self.month, self._host.time())
+
+    def bound(self, key: str) -> Used:
+        """The same, with the least that the numbers cost which ring for it now.
+
+        Else many calls at once would each find the same money, and all be answered.
+        """
+        used = self.used(key)
+        if self._limit_of(key).kind != "amount":
+            return used  # time is shared by the millisecond, and costs nothing before it has passed
+        ringing = (
+            leg.outside.number
+            for call in self._host.calls.values()
+            for leg in call.legs
+            if leg.outside is not None and leg.is_calling
+        )
+        rates = [rate_of(self._host.office, each.number) for each in ringing if each.payer == key]
+        return Used(sum((price_of(rate, 1) for rate in rates), used.amount), used.seconds)
 
     def answered(self, call_id: str, leg: Leg, began_s: float) -> None:
         """A number outside has answered; it counts in the month in which its call began, `began_s` ago."""

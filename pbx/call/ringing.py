@@ -103,7 +103,7 @@ class Ringing:
         legs = [
             (self._phone_leg(call, hunt, binding, sender), binding, sender)
             for sender in senders
-            for binding in self._location.bindings(sender.device.username, self._stack.now)
+            for binding in self.places(sender.device.username)
             if binding.flow.is_secure or not sender.device.tls
         ]
         failed = ""  # not the error itself: its traceback would keep this frame, and that the error
@@ -164,6 +164,22 @@ class Ringing:
             self._trunks.answered(leg.outside.way, response, kind)
 
     # --- phones --------------------------------------------------------------------------------------------
+
+    def places(self, username: str) -> list[Binding]:
+        """Where a device can be called.
+
+        A Contact or Path that leads to a carrier, for which the phone is not, would let who registers it call
+        any number there in the name of the office, whatever the rules say.
+        """
+        found = []
+        for binding in self._location.bindings(username, self._stack.now):
+            address = hop(binding).peer[0]
+            if address != binding.flow.peer[0] and self._trunks.are_at(address):
+                text = "{user} does not ring at {contact}: a trunk or gateway is at {address}"
+                self._host.note(text, user=username, contact=binding.contact, address=address)
+            else:
+                found.append(binding)
+        return found
 
     def _senders(self, usernames: Iterable[str]) -> Iterator[Sender]:
         for username in usernames:

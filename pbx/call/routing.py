@@ -14,7 +14,7 @@ from pbx.rules.features import PERSONAL
 from pbx.rules.hot_desk import caller_of, extension_of, is_logged_out
 from pbx.rules.inbound import decide_inbound, decide_number
 from pbx.rules.no_answer import decide_no_answer
-from pbx.rules.outbound import decide_outside
+from pbx.rules.outbound import decide_opened, decide_outside
 from pbx.rules.redirect import decide_redirect
 
 
@@ -50,6 +50,10 @@ class Router:
     def dialled(self, party: Party, dialled: str) -> DialDecision:
         """What becomes of what a phone or a gateway dials."""
         return decide_dialled(self._office(), self._world, caller(party), dialled)
+
+    def opened(self, asked: AskPasscode) -> Ring | Reject:
+        """What becomes of a call whose passcode was given."""
+        return decide_opened(self._office(), self._world, asked)
 
     def called(self, party: Party, key: str) -> Decision:
         """What becomes of a call from anybody to a key."""

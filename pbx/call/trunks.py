@@ -1,6 +1,7 @@
 """All trunks and gateways: where calls can go, and which requests come from them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from pbx.call.carrier import Carrier, Resolve
@@ -96,11 +97,23 @@ class Trunks:
         return carrier.flows if carrier is not None else ()
 
     def credentials(self, name: str, kind: Kind = "trunk") -> Credentials | None:
-        """For `Leg.credentials`: new ones for each leg."""
+        """For `Leg.credentials`: new ones for each leg that we call by."""
         carrier = self._carriers.get((kind, name))
         if carrier is None or not carrier.to.username:
             return None
         return Credentials(carrier.to.username, carrier.to.password)
+
+    def credentials_of_caller(self, to: TrunkSender) -> Credentials | None:
+        """The same for a leg that came from there.
+
+        By UDP its INVITE may be forged and its Contact a stranger's, who would challenge our BYE and guess
+        the password from its answer: only the carrier's own places are answered.
+        """
+        carrier = self._carriers.get((to.kind, to.name))
+        if carrier is None or not carrier.to.username:
+            return None
+        own = partial(self.sends, to.name)
+        return Credentials(carrier.to.username, carrier.to.password, own)
 
     def is_full(self, name: str, calls: int) -> bool:
         """Whether a trunk with so many calls in progress, in and out, takes no other."""
@@ -142,6 +155,10 @@ class Trunks:
             for (_, each), carrier in self._carriers.items()
             if each == name
         )
+
+    def are_at(self, address: str) -> bool:
+        """Whether a trunk or gateway is at an address: there the office is believed without a password."""
+        return any(carrier.source.has(address) for carrier in self._carriers.values())
 
     def uses(self, flow: Flow) -> bool:
         """Whether a carrier reaches us by this connection."""

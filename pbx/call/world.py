@@ -67,7 +67,7 @@ class CurrentWorld:
             self._turns[group] = self._turns.get(group, 0) + 1
 
     def used(self, key: str) -> Used:
-        return self._metering.used(key)
+        return self._metering.bound(key)
 
     def is_locked(self, subject: str) -> bool:
         return self._locks.is_locked(subject, self._stack.now)
@@ -91,7 +91,7 @@ class CurrentWorld:
             busy={key: self.calls(key) for key in keys},
             idle={key: self.idle_since(key) for key in keys},
             turns=dict(self._turns),
-            usage={key: self.used(key) for key in keys},
+            usage={key: self._metering.used(key) for key in keys},
             locked=frozenset(filter(self.is_locked, [f"passcode {key}" for key in keys])),
             approved=self.approved,
             chance=self.chance,

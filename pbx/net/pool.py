@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final, Protocol
 
 from twisted.internet import error
@@ -14,6 +15,7 @@ from twisted.python.failure import Failure
 from pbx.net.driver import Scheduler
 from pbx.net.stream import Refused, State, StreamConnection, StreamLimits
 from pbx.net.tls_layer import TlsFactory
+from pbx.sip.attempts import network_of
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
@@ -21,6 +23,9 @@ from pbx.sip.parser import MalformedMessageError
 log: Final = Logger()
 
 Key = tuple[str, tuple[str, int], str]  # transport, peer, name that the server must prove
+
+MOST_ASKED: Final = 10  # connections, whether anybody has a use for them, before a new one is refused
+FULL_S: Final = 60.0  # between two lines in the log that say so
 
 
 class Connector(Protocol):
@@ -79,7 +84,8 @@ class StreamPool:
         self._connectors: dict[StreamConnection, Connector] = {}
         self._all: dict[StreamConnection, None] = {}  # in the order of their birth
         self._per_address: Counter[str] = Counter()
-        self._addresses: dict[StreamConnection, str] = {}  # of accepted ones
+        self._addresses: dict[StreamConnection, str] = {}  # of accepted ones, as `network_of` has them
+        self._told_full = -inf
         self._is_stopping = False
         self._emptied: Deferred[None] | None = None
 
@@ -126,6 +132,7 @@ class StreamPool:
 
     def make_accepted(self, transport_name: str, host: str) -> StreamConnection | Refused:
         """A protocol for a connection that `host` opened."""
+        host = network_of(host)
         if self._is_stopping or not self._has_room(host):
             return Refused()
         connection = StreamConnection(self, transport_name)
@@ -140,19 +147,36 @@ class StreamPool:
                 log.debug("{host} has too many connections", host=host)
                 return False
         elif len(self._addresses) >= self.limits.connections and not self._evict():
-            log.warn("no connection accepted from {host}: {count} are open", host=host, count=len(self._all))
+            if self.clock.seconds() - self._told_full >= FULL_S:
+                self._told_full = self.clock.seconds()
+                log.warn(
+                    "no connection accepted from {host}: {count} are open", host=host, count=len(self._all)
+                )
             return False
         return True
 
     def _evict(self, host: str = "") -> bool:
-        """End the oldest connection that has not said anything yet (of `host`): is there one less now?"""
+        """End the oldest connection (of `host`) that has said nothing yet, else one on which nothing lives.
+
+        Returns:
+            There is one less now.
+        """
         silent = (each for each, of in self._addresses.items() if not each.is_proven and host in ("", of))
-        stranger = next(silent, None)
+        stranger = next(silent, None) or self._unused(host)
         if stranger is None:
             return False
         stranger.abort("its place is needed")
         self._forget_accepted(stranger)  # its end may be told later
         return True
+
+    def _unused(self, host: str) -> StreamConnection | None:
+        """One of the oldest on which nothing lives: anybody gets an answer, and could stay for that."""
+        oldest = [each for each, of in self._addresses.items() if host in ("", of)][:MOST_ASKED]
+        for connection in oldest:
+            if not self.keeps(connection):
+                return connection
+            self._addresses[connection] = self._addresses.pop(connection)  # others are asked the next time
+        return None
 
     # What connections report
 

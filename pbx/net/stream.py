@@ -41,7 +41,7 @@ class StreamLimits:
     """How much a peer may ask of us. All times are seconds."""
 
     connections: int = 4000  # accepted ones, of everybody
-    per_address: int = 1000  # accepted ones, of one source address: an office behind NAT is one
+    per_address: int = 1000  # accepted ones, of one source address or IPv6 /64: an office behind NAT is one
     connect_s: float = 5.0
     handshake_s: float = 10.0
     first_message_s: float = 30.0  # from accept to the first whole message

@@ -1,16 +1,17 @@
 """Who the peer of an endpoint is: which source address its stream is taken from.
 
-Three ranks of sources:
+Ranks of sources:
 
 - EXACT: the address and port SDP announced;
 - HOST: another port of the announced host (a phone that sends from another socket);
-- OTHER: any other address (a phone behind NAT).
+- SIGNALLING: the host that the peer signals from (a phone behind NAT);
+- OTHER: any other address (a phone whose NAT has several).
 
 The first source that sends valid RTP is the peer. After that only a source of better rank takes its place:
-a stranger that came first is dispelled by the announced peer, and the peer that came first by nobody. HOST
-and OTHER count for symmetric peers only, OTHER not for direct ones (see Remote). `relatch` opens the choice
-again: the known source keeps the stream if it goes on sending; when it says nothing for RELATCH_GRACE_S, the
-next source of any rank gets it.
+a stranger that came first is dispelled by the announced peer, and the peer that came first by nobody. All but
+EXACT count for symmetric peers only. Who signals from the announced host has no NAT before it: there is no
+OTHER then. `relatch` opens the choice again: the known source keeps the stream if it goes on sending; when it
+says nothing for RELATCH_GRACE_S, the next source of any rank gets it.
 """
 
 from enum import IntEnum
@@ -29,8 +30,9 @@ class Rank(IntEnum):
 
     EXACT = 0
     HOST = 1
-    OTHER = 2
-    NONE = 3
+    SIGNALLING = 2
+    OTHER = 3
+    NONE = 4
 
 
 def normalize(address: Address) -> Address | None:
@@ -52,12 +54,12 @@ def _compressed(host: str) -> str | None:
 class Latch:
     """One endpoint's choice of source."""
 
-    __slots__ = ("_loose_since", "announced", "is_direct", "is_symmetric", "rank", "source")
+    __slots__ = ("_loose_since", "announced", "is_symmetric", "rank", "signalling", "source")
 
     def __init__(self) -> None:
         self.announced: Address | None = None
         self.is_symmetric = False
-        self.is_direct = False
+        self.signalling: str | None = None
         self.source: Address | None = None
         self.rank = Rank.NONE
         self._loose_since: float | None = None
@@ -79,13 +81,17 @@ class Latch:
         is_symmetric: bool,
         relatch: bool,
         now: float,
-        is_direct: bool = False,
+        signalling: str = "",
     ) -> None:
-        """SDP told the peer's address. One that changed ends the choice made before, in any case."""
+        """SDP told the peer's address. One that changed ends the choice made before, in any case.
+
+        Args:
+            signalling: the host that the peer signals from, "" = not known.
+        """
         announced = announced and normalize(announced)
         moved = announced is not None and announced != self.announced and self.announced is not None
         self.announced = announced or self.announced
-        self.is_symmetric, self.is_direct = is_symmetric, is_direct
+        self.is_symmetric, self.signalling = is_symmetric, _compressed(signalling)
         if moved:
             self.source, self.rank, self._loose_since = None, Rank.NONE, None
         elif self.source is not None:
@@ -121,6 +127,9 @@ class Latch:
             return Rank.EXACT
         if not self.is_symmetric:
             return Rank.NONE
-        if self.announced is not None and source[0] == self.announced[0]:
+        announced = self.announced[0] if self.announced is not None else None
+        if source[0] == announced:
             return Rank.HOST
-        return Rank.NONE if self.is_direct else Rank.OTHER
+        if source[0] == self.signalling:
+            return Rank.SIGNALLING
+        return Rank.NONE if announced is not None and announced == self.signalling else Rank.OTHER

@@ -17,7 +17,8 @@ class Remote:
         may_send: RTP may go to the peer; RTCP goes in any case.
         may_receive: the peer's RTP is passed on; otherwise it is counted and dropped.
         symmetric: take the stream from where it comes, when that is another source than announced (NAT).
-        is_direct: the peer signals from the announced host, so no NAT is between: its media comes from there.
+        signalling: the host that the peer signals from, "" = not known. Behind NAT media comes from there,
+            most likely; where it is the announced host no NAT is between, and media comes from nowhere else.
         srtp: keys of SAVP and SAVPF lines.
         relatch: forget a learnt source, should another be heard.
         clock_rates: (payload type, RTP clock in Hz) of all formats agreed on; empty: any type is valid.
@@ -35,7 +36,7 @@ class Remote:
     may_send: bool = True
     may_receive: bool = True
     symmetric: bool = True
-    is_direct: bool = False
+    signalling: str = ""
     srtp: SrtpKeys | None = None
     relatch: bool = False
     clock_rates: tuple[tuple[int, int], ...] = ()

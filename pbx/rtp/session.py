@@ -98,7 +98,7 @@ class RtpSession:
         self.latch.announce(
             remote.rtp,
             is_symmetric=remote.symmetric,
-            is_direct=remote.is_direct,
+            signalling=remote.signalling,
             relatch=remote.relatch,
             now=now,
         )

@@ -138,6 +138,14 @@ def dial(
     return AskPasscode(payer.key, payer.passcode_hash, ring, asks, remarks)
 
 
+def decide_opened(office: Office, world: World, asked: AskPasscode) -> Ring | Reject:
+    """What becomes of a call whose passcode was given: meanwhile others may have used up its limit."""
+    (leg,) = asked.then.outside
+    payer = office.extension(leg.payer)
+    outcome = usage_limit(OutsideCall(office, world, payer, None, None, leg.number, None))
+    return outcome if isinstance(outcome, Reject) else asked.then
+
+
 def pass_on(
     office: Office, world: World, extension: Extension, number: str, original: Caller | None, cause: str
 ) -> tuple[Outside | Reject, tuple[str, ...]]:

@@ -58,6 +58,10 @@ class AttemptLimiter:
         if self._accounts:
             self._accounts.pop((network_of(address), username), None)
 
+    def is_over(self, address: str, now: float) -> bool:
+        """Whether so many mistakes came from an address, of whatever accounts."""
+        return bool(self._networks) and self._is_over(self._networks.get(network_of(address)), now)
+
     def is_refused(self, address: str, username: str | None, now: float, is_registered: bool) -> bool:
         """Whether a request is to be refused unheard.
 

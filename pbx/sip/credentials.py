@@ -1,9 +1,10 @@
 """Our credentials at a server: which challenges they answer, and when they give up (RFC 3261 §22)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from pbx.sip.digest import ALGORITHMS, Challenge, answer, read_challenges
+from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
 
 # Status -> the header with its challenges, and the one that answers (RFC 3261 §22.2, §22.3).
@@ -21,13 +22,19 @@ class Credentials:
 
     One object for all requests of one Call-ID, of a dialog or a registration: each then carries at once
     what the last one was asked for (§22.3).
+
+    Args:
+        is_server: whether what is sent there may carry them, and challenges from there are answered.
     """
 
-    __slots__ = ("_known", "_password", "username")
+    __slots__ = ("_known", "_password", "is_server", "username")
 
-    def __init__(self, username: str, password: str) -> None:
+    def __init__(
+        self, username: str, password: str, is_server: Callable[[Flow], bool] = lambda _flow: True
+    ) -> None:
         self.username = username
         self._password = password
+        self.is_server = is_server
         # header, realm -> the last challenge, and how often its nonce was used
         self._known: dict[tuple[str, str], tuple[Challenge, int]] = {}
 

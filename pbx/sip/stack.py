@@ -156,6 +156,8 @@ class SipStack:
             dialog: the request is inside it: what is sent with credentials takes its next number (§22.2).
             give_up_s: how long each of `flow` and `alternatives` may be silent, if timer B or F is not less.
         """
+        if credentials is not None and not credentials.is_server(flow):
+            credentials = None
         client = ClientRequest(request, flow, handler, alternatives, owner, credentials, dialog, give_up_s)
         if credentials is not None:
             credentials.authorize(request, self.entropy.token())

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -19,7 +20,10 @@ from pbx.call.questions import (
 from pbx.office.gateway import Gateway
 from pbx.office.incoming import Forward, Incoming
 from pbx.office.number import Number
+from pbx.office.outbound_rule import AllowedCountry, OutboundRule
+from pbx.office.rate import Rate
 from pbx.office.room import Room
+from pbx.office.trunk import Trunk
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
 from tests.call.test_hot_desk_calls import begin as begin_at_a_desk
@@ -69,6 +73,29 @@ def test_two_legs_that_are_paid_for_in_one_call_are_cut_together():
     assert {bye.call_id for bye in carrier.all("BYE")} == {first["call_id"], second["call_id"]}
 
 
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+@pytest.mark.parametrize("place", ["Contact", "Path"])
+def test_a_phone_that_registers_at_a_carrier_calls_nobody_there(place, method):
+    _world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    there = f"<sip:+19005551234@{CARRIER}>"
+    headers = {"Contact": there} if place == "Contact" else {"Path": f"<sip:{CARRIER};lr>", "Contact": there}
+    bob.register(**headers)
+    if method == "INVITE":
+        ann.invite("101")
+    else:
+        ann.send_authenticated(lambda: ann.request("MESSAGE", f"sip:101@{DOMAIN}", call_id="text"))
+    assert bob.last(method)  # at his other contact
+    assert not carrier.all(method)
+
+
+def test_a_phone_rings_at_its_contact_also_where_it_did_not_register_from():
+    world, _, _, (ann, bob) = start(make_office(), "100", "101")
+    desk = world.phone("102", 5103, host="192.0.2.77")
+    bob.register(Contact="<sip:101@192.0.2.77:5103>")
+    ann.invite("101")
+    assert desk.last("INVITE")
+
+
 @pytest.mark.parametrize("dialled", ["999", "31234567"])
 def test_a_call_to_outside_is_not_picked_up(dialled):
     _world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
@@ -90,6 +117,35 @@ def test_nobody_picks_up_a_call_at_a_desk_where_nobody_is_logged_in():
     desk.invite("**102")
     assert desk.statuses()[-1] != 200
     assert not bob.all("CANCEL")
+
+
+def test_many_calls_at_once_cost_no_more_than_the_limit():
+    """Each of them would find the same money, and pay for its connection when all are answered together."""
+    office = limited(kind="amount", amount=Decimal("1.00"))
+    office = replace(office, rates=(Rate("+65", Decimal("0.10"), connection=Decimal("0.30")),))
+    world, carrier, _, (ann,) = start(office, "100")
+    for number in range(10):
+        ann.invite(f"3123{4000 + number}")
+    for invite in carrier.all("INVITE"):
+        carrier.respond(invite, 200, carrier.sdp(), tag=invite.call_id)
+    assert len(carrier.all("INVITE")) == 2
+    assert world.exchange.metering.used("100").amount == Decimal("0.80")
+
+
+def test_a_limit_that_others_used_up_meanwhile_is_not_passed_by_a_passcode():
+    rule = OutboundRule("standard", ("carrier",), countries=(AllowedCountry("SG", passcode=True),))
+    office = change(limited(kind="amount", amount=Decimal("1.00")), "100", passcode_hash="hash")
+    office = replace(office, outbound_rules=(rule,))
+    world, carrier, _, (ann,) = start(office, "100")
+    endpoints = []
+    for number in range(4):
+        ann.invite(f"3123{4000 + number}")
+        ann.ack()
+        endpoints.append(world.playing.endpoint)
+    for endpoint in endpoints:
+        world.press("4321#", endpoint)
+    assert len(carrier.all("INVITE")) == 1
+    assert not world.bugs
 
 
 def test_outside_nobody_learns_of_our_extensions_by_a_transfer():
@@ -332,3 +388,17 @@ def test_calls_that_go_round_in_circles_come_to_an_end():
     assert stranger.statuses()[-1] == 482
     assert not world.exchange.calls
     assert sum(len(mirror.all("INVITE")) for mirror in mirrors) < 10
+
+
+@pytest.mark.parametrize(("host", "is_answered"), [(CARRIER, True), ("203.0.113.66", False)])
+def test_a_trunks_password_answers_nobody_but_the_trunk(host, is_answered):
+    """An INVITE by UDP may be forged: who is named in its Contact gets the BYE, and challenges it."""
+    trunk = Trunk("carrier", f"sip:{CARRIER}", "acme", "secret", register=False, addresses=(CARRIER,))
+    world, carrier, _, (ann,) = start(make_office(trunks=(trunk,)), "100")
+    there = Carrier(world, "there", 5066, host=host)
+    world.phones[there.address] = there
+    carrier.call(OURS, Contact=f"<sip:there@{host}:5066>")
+    ann.answer()
+    world.wait(40.0)  # no ACK comes
+    there.respond(there.last("BYE"), 407, Proxy_Authenticate='Digest realm="acme", nonce="n"')
+    assert ("Proxy-Authorization" in there.last("BYE").headers) is is_answered

@@ -50,6 +50,27 @@ def test_too_many_wrong_passwords_are_named_to_the_phone_and_once_in_the_log(wor
     assert len([note for note in world.notes if "is refused" in note]) == 1
 
 
+def test_a_stranger_behind_the_same_nat_does_not_silence_a_phone(world):
+    phone, other = world.phone("101"), stranger(world, "101", 5301)
+    other.password = "a guess"
+    assert [try_to_register(other).status for _ in range(4)] == [401, 401, 401, 403]
+    phone.invite("100")
+    assert 403 not in phone.statuses()
+    assert try_to_register(phone).status == 200
+    other.password = ""
+    assert try_to_register(other).status == 403  # guessing is over, also when he is right and the phone was
+
+
+def test_who_guesses_user_names_behind_the_nat_of_a_phone_does_not_fill_the_log(world):
+    world.phone("101")
+    other = stranger(world)
+    for number in range(200):
+        other.username = f"guess-{number}"
+        assert try_to_register(other).status == 401
+    assert len([note for note in world.notes if "guess" in note]) == 3
+    assert "further wrong passwords from 192.0.2.9 are not told one by one" in world.notes
+
+
 def test_where_a_phone_is_registered_only_the_account_is_named(world):
     world.phone("101")
     phone = stranger(world)

@@ -40,6 +40,27 @@ def test_a_right_one_counts_anew():
     assert fail(locks, 5) == [True] * 5
 
 
+def test_who_has_a_code_of_his_own_guesses_no_longer_at_those_of_others():
+    """At a hot desk every member's PIN is right: four guesses, one's own PIN, four guesses …"""
+    locks, subject = Locks(), "hot desk 200"
+    tries = 0
+    for now in range(60):
+        for _ in range(FAILURES - 1):
+            tries += locks.begin(subject, 10.0 * now, is_shared=True)
+        if locks.begin(subject, 10.0 * now, is_shared=True):
+            locks.right(subject, is_shared=True)
+    assert tries <= FAILURES
+
+
+def test_mistakes_at_a_hot_desk_are_forgotten_in_time():
+    locks, subject = Locks(), "hot desk 200"
+    for day in range(20):
+        assert locks.begin(subject, 86400.0 * day, is_shared=True)
+        assert locks.begin(subject, 86400.0 * day + 10.0, is_shared=True)
+        locks.right(subject, is_shared=True)
+    assert not locks.is_locked(subject, 86400.0 * 19 + 10.0)
+
+
 def test_many_calls_at_once_have_no_more_tries_than_one():
     locks = Locks()
     assert sum(fail(locks, 100)) == FAILURES

@@ -245,6 +245,7 @@ class Phone:
     ) -> None:
         self.world = world
         self.username = username
+        self.password = ""  # that of the test office
         self.address = (host, port)
         self.flow = Flow(transport, self.address, SERVER, accepted=transport != "UDP")
         self.takes_tcp = transport == "TCP"
@@ -337,13 +338,13 @@ class Phone:
         again = make()
         chosen = choose_challenge(challenge.headers.get_all("WWW-Authenticate"))
         assert chosen is not None
-        ha1 = make_ha1(self.username, DOMAIN, f"secret-{self.username}")
+        ha1 = make_ha1(self.username, DOMAIN, self.password or f"secret-{self.username}")
         value = answer(chosen, self.username, ha1, again.method, again.uri, nc=1, cnonce="cnonce")
         again.headers.set("Authorization", value)
         self.send(again)
         return again
 
-    def register(self, expires: int = 3600) -> None:
+    def register(self, expires: int = 3600, **headers: str) -> None:
         self.send_authenticated(
             lambda: self.request(
                 "REGISTER",
@@ -352,6 +353,7 @@ class Phone:
                 call_id=f"reg-{self.tag}",
                 Expires=str(expires),
                 User_Agent=self.user_agent,
+                **headers,
             )
         )
         assert self.statuses("REGISTER")[-1] == 200, self.summary()

@@ -169,11 +169,12 @@ def test_no_more_waits_for_a_connection_than_the_limit():
 
 
 def test_one_address_has_only_so_many_connections():
-    pool, _, _ = make_pool(StreamLimits(per_address=2))
+    pool, _, notes = make_pool(StreamLimits(per_address=2))
     first, _ = accept(pool, ("192.0.2.1", 1))
     second, _ = accept(pool, ("192.0.2.1", 2))
     for connection in (first, second):
         connection.dataReceived(MESSAGE)
+        notes.kept.add(connection.flow)
     refused = pool.make_accepted("TCP", "192.0.2.1")
     assert isinstance(refused, Refused)
     wire = Wire()
@@ -196,9 +197,10 @@ def test_a_phone_has_its_place_beside_those_of_its_address_that_say_nothing():
 
 
 def test_when_all_places_are_taken_the_oldest_that_said_nothing_goes():
-    pool, _, _ = make_pool(StreamLimits(connections=3))
+    pool, _, notes = make_pool(StreamLimits(connections=3))
     speaking, speaking_wire = accept(pool, ("192.0.2.1", 1))
     speaking.dataReceived(MESSAGE)
+    notes.kept |= {Flow("TCP", (f"192.0.2.{host}", 1), OURS, accepted=True) for host in (1, 4, 5)}
     _, oldest = accept(pool, ("192.0.2.2", 1))
     _, younger = accept(pool, ("192.0.2.3", 1))
     newest, _ = accept(pool, ("192.0.2.4", 1))
@@ -207,6 +209,32 @@ def test_when_all_places_are_taken_the_oldest_that_said_nothing_goes():
     accept(pool, ("192.0.2.5", 1))[0].dataReceived(MESSAGE)
     assert younger.is_aborted
     assert isinstance(pool.make_accepted("TCP", "192.0.2.6"), Refused)
+
+
+def test_who_only_asks_for_an_answer_keeps_no_phone_out():
+    """OPTIONS are answered to anybody: thousands of such connections must not take all places."""
+    pool, _, notes = make_pool(StreamLimits(connections=40))
+    wires = []
+    for number in range(40):
+        connection, wire = accept(pool, (f"192.0.2.{number}", 1))
+        connection.dataReceived(MESSAGE)
+        wires.append(wire)
+        if number < 30:
+            notes.kept.add(connection.flow)
+    # Ten are asked each time, those that were there first before the others.
+    made = [pool.make_accepted("TCP", "198.51.100.1") for _ in range(4)]
+    assert [isinstance(each, Refused) for each in made] == [True, True, True, False]
+    assert [number for number, wire in enumerate(wires) if wire.is_aborted] == [30]
+
+
+def test_an_ipv6_host_counts_once_whatever_addresses_it_takes():
+    pool, _, notes = make_pool(StreamLimits(per_address=2))
+    for number in (1, 2):
+        connection, _ = accept(pool, (f"2001:db8::{number}", 1))
+        connection.dataReceived(MESSAGE)
+        notes.kept.add(connection.flow)
+    assert isinstance(pool.make_accepted("TCP", "2001:db8::3"), Refused)
+    accept(pool, ("2001:db8:0:1::3", 1))
 
 
 def test_close_sends_what_waits_and_tells_the_end():

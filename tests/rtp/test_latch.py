@@ -19,7 +19,7 @@ def play(script):
             latch.announce(
                 address,
                 is_symmetric="strict" not in flags,
-                is_direct="direct" in flags,
+                signalling={"direct": ANNOUNCED[0], "nat": NAT[0]}.get(flags[0] if flags else "", ""),
                 relatch="relatch" in flags,
                 now=now,
             )
@@ -50,6 +50,29 @@ CASES = {
     "behind NAT the first source is the peer, and stays": (
         [(0, "announce", ANNOUNCED), (0, "packet", NAT), (9, "packet", STRANGER), (99, "packet", STRANGER)],
         [None, NAT, NAT, NAT],
+    ),
+    "who signals from behind NAT dispels a stranger that came first": (
+        [
+            (0, "announce", ANNOUNCED, "nat"),
+            (0, "packet", STRANGER),
+            (1, "packet", NAT),
+            (9, "packet", STRANGER),
+        ],
+        [None, STRANGER, NAT, NAT],
+    ),
+    "and gets its stream back after it was silent": (
+        [
+            (0, "announce", ANNOUNCED, "nat"),
+            (0, "packet", NAT),
+            (5, "announce", ANNOUNCED, "nat", "relatch"),
+            (5 + LATE, "packet", STRANGER),
+            (9, "packet", NAT),
+        ],
+        [None, NAT, NAT, STRANGER, NAT],
+    ),
+    "a NAT may have several addresses": (
+        [(0, "announce", ANNOUNCED, "nat"), (0, "packet", STRANGER), (9, "packet", STRANGER)],
+        [None, STRANGER, STRANGER],
     ),
     "a fixed peer keeps its stream against another port of its host": (
         [(0, "announce", ANNOUNCED), (0, "packet", ANNOUNCED), (99, "packet", SAME_HOST)],
