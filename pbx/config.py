@@ -4,6 +4,7 @@ Relative paths are relative to the folder of the file, or to the working directo
 """
 
 import ipaddress
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -303,7 +304,7 @@ def parse_config(
     text: str,
     filename: str,
     folder: Path,
-    is_file: Callable[[Path], bool] = Path.is_file,
+    is_file: Callable[[Path], bool] = os.path.isfile,  # False also where this user may not look
     is_program: Callable[[str], bool] = lambda name: shutil.which(name) is not None,
 ) -> Config:
     """The configuration that the text of a pbx.toml asks for.
