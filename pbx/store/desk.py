@@ -4,6 +4,7 @@ The reactor only leaves requests. What must not be lost (a finished message) is 
 a question is answered at once, with an error when the database is gone.
 """
 
+import errno
 import threading
 import time
 from collections import deque
@@ -293,7 +294,7 @@ class Desk:
         try:
             answer = request.work()
         except (PbxError, OSError) as error:
-            if isinstance(error, StoreError) and not isinstance(error, UnusableError):
+            if _passes(error):
                 if not self._is_gone:
                     self._is_gone = True
                     log.error("{what}: {error}", what=request.what, error=str(error))
@@ -357,6 +358,13 @@ class Desk:
     def _delete(self, message: Message) -> None:
         delete_message(self._data, self._voicemail, message)
         self._is_stale = True
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the same may work later: the database is away, or the disk full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+    return isinstance(error, StoreError) and not isinstance(error, UnusableError)
 
 
 def delete_message(data: Path, voicemail: Voicemail, message: Message) -> None:

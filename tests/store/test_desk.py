@@ -1,5 +1,6 @@
 """The desk's thread, with a database that can be taken away."""
 
+import errno
 import queue
 import threading
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pbx.errors import StoreError
 from pbx.store.desk import Desk
 from pbx.store.recordings import Recording
 from pbx.store.salvage import Salvaged
-from pbx.store.sound_files import part_of
+from pbx.store.sound_files import finish, part_of
 from pbx.store.store import open_store
 from pbx.store.voicemail import Counts, Mailbox, Message, Voicemail
 from tests.store.sounds import wav, write
@@ -276,4 +277,18 @@ def test_stopping_finishes_what_was_asked(place):
     place.desk.finish(MESSAGE)
     place.desk.stop(SOON)
     assert place.desk.waiting == 0
+    assert place.rows.messages() == [NEW]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE], ids=["a full disk", "too many open files"])
+def test_a_finished_message_waits_for_what_passes(place, monkeypatch, number):
+    failures = [OSError(number, "not now")] * 3
+
+    def fail_at_first(path):
+        if failures:
+            raise failures.pop()
+        return finish(path)
+
+    monkeypatch.setattr("pbx.store.desk.finish", fail_at_first)
+    assert place.message() == NEW
     assert place.rows.messages() == [NEW]
