@@ -38,7 +38,7 @@ MOST_FILES: Final = 1 << 20  # what a system that says "unlimited" gets
 
 
 def run(config: Config, verbose: bool = False, as_json: bool = False) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit code.
+    """Serve until SIGINT, SIGTERM or SIGHUP (its terminal is closed); returns the exit code.
 
     Raises:
         PbxError: it cannot even begin.
@@ -100,8 +100,9 @@ class _Run:
         return self._code
 
     def _start(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):  # over Twisted's, which end the reactor at once
-            signal.signal(number, lambda *_: self._reactor.callFromThread(self._stop))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # over Twisted's: they end it at once
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, lambda *_: self._reactor.callFromThread(self._stop))
         self._service.start_media().addCallback(lambda _: self._begin())
 
     def _begin(self) -> None:
