@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from twisted.logger import LogLevel, globalLogPublisher
 
 from pbx.errors import StoreError
 from pbx.store.desk import Desk
@@ -31,6 +32,7 @@ class FragileStore:
         self.failures = 0  # so many writes fail from now on
         self.hold = threading.Event()
         self.hold.set()
+        self.tries = threading.Semaphore(0)
 
     def reads(self):
         self._check()
@@ -44,6 +46,7 @@ class FragileStore:
         return self._store.writes()
 
     def _check(self):
+        self.tries.release()
         assert self.hold.wait(SOON)
         if self.is_gone:
             raise StoreError("database: gone")
@@ -102,6 +105,20 @@ def place(tmp_path):
     made = Place(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def complaints():
+    """What is logged as an error, as text."""
+    lines: list[str] = []
+
+    def observe(event):
+        if event["log_level"] is LogLevel.error:
+            lines.append(event["log_format"].format(**event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
 
 
 def test_a_message_is_made(place):
@@ -173,6 +190,18 @@ def test_a_finished_message_outlives_a_database_that_is_gone(place):
     place.store.is_gone = False
     assert place.until(lambda: answers) == [NEW]
     assert place.rows.messages() == [NEW]
+
+
+def test_a_database_that_stays_away_is_complained_of_once(place, complaints):
+    place.rest()
+    place.store.tries = threading.Semaphore(0)
+    place.store.is_gone = True
+    write(place.desk.begin(MESSAGE), wav(2.0, is_finished=False))
+    for _ in range(3):
+        assert place.store.tries.acquire(timeout=SOON)
+    place.store.is_gone = False
+    place.rest()
+    assert complaints == ["message a: database: gone; tried again until it works"]
 
 
 def test_what_is_kept_stays_in_order(place):
