@@ -58,9 +58,13 @@ def examine(config: Config, ask_network: AskNetwork | None = None) -> list[Findi
     database, office, mails = _database(config)
     status = _status(config)
     running = status is not None
+    trouble = (status or {}).get("trouble", "")
     if running and not has_database(config.database.url):
         database = Finding(False, "database", "its file is gone; the server waits for it to come back")
-    findings = [database, Finding(True, "server", "running" if running else "not running")]
+    findings = [
+        database,
+        Finding(not trouble, "server", trouble or ("running" if running else "not running")),
+    ]
     findings += _folder(config.server.data)
     findings += [] if running else _ports(config)
     addresses = _outside_addresses()
@@ -131,13 +135,13 @@ def _mails(outbox: Outbox) -> Mails:
 
 
 def _status(config: Config) -> Mapping[str, Any] | None:
-    """What the running server says of itself; None: there is none."""
+    """What the running server says of itself, or `trouble`, why it says nothing; None: there is none."""
     try:
         answer: Mapping[str, Any] = ask(config.server.data, "status")
     except ServerGoneError:
         return None
-    except PbxError:
-        return {}  # it listens, and is slow
+    except PbxError as error:
+        return {"trouble": str(error)}
     return answer
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from pbx.app.doctor import examine
 from pbx.config import parse_config
+from pbx.errors import PbxError
 from pbx.mail.facts import Trial
 from pbx.mail.letter import write_letter
 from pbx.mail.packing import make_row
@@ -187,6 +188,14 @@ def test_a_certificate_of_ones_own_that_a_renewal_has_taken_away(folder):
 def test_a_database_that_is_gone_while_the_server_runs(folder, monkeypatch):
     monkeypatch.setattr("pbx.app.doctor._status", lambda _: {})
     assert "its file is gone" in wrong(look(folder))["database"]
+
+
+def test_a_server_that_hangs(folder, monkeypatch):
+    def hang(*_):
+        raise PbxError("the server did not answer status within 10 s")
+
+    monkeypatch.setattr("pbx.app.doctor.ask", hang)
+    assert wrong(look(folder))["server"] == "the server did not answer status within 10 s"
 
 
 def test_tls_devices_of_a_server_without_tls(folder):
