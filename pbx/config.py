@@ -370,7 +370,7 @@ def _check_files(config: Config, is_file: Callable[[Path], bool]) -> Iterator[Fi
     }
     for key, path in files.items():
         if path is not None and not is_file(path):
-            yield Finding(key, f"no file {path}", 'the path of a PEM file, or ""')
+            yield Finding(key, f"no file {path}", 'the path of a PEM file that this user may read, or ""')
     if (sip.certificate is None) != (sip.private_key is None):
         missing = "private_key" if sip.private_key is None else "certificate"
         yield Finding(("sip", missing), '""', "certificate and private_key, both or neither")

@@ -34,6 +34,7 @@ DEMO: Final = "demo-office.toml"
 # Ended calls leave no reference cycles (tests/call/test_garbage.py), so the collector has next to nothing to
 # find; with the usual 700 it took a tenth of the time of all calls and stopped them for up to 40 ms.
 GC_THRESHOLD: Final = (50_000, 20, 100)
+NO_THREAD: Final = "can't start new thread"  # as Python says it
 MOST_FILES: Final = 1 << 20  # what a system that says "unlimited" gets
 
 
@@ -67,6 +68,10 @@ def run(config: Config, verbose: bool = False, as_json: bool = False) -> int:
             lines.begin()
             try:
                 return _Run(config, reactor, store, office, revision, demo, as_json).run()
+            except RuntimeError as error:
+                if str(error) != NO_THREAD:
+                    raise
+                raise PbxError(f"{NO_THREAD}: this user has too many processes (ulimit -u)") from error
             finally:
                 lines.flush()
         finally:

@@ -2,7 +2,9 @@
 
 import errno
 import queue
+import shutil
 import threading
+from collections import namedtuple
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from pbx.errors import StoreError
 from pbx.store.desk import Desk
 from pbx.store.recordings import Recording
 from pbx.store.salvage import Salvaged
-from pbx.store.sound_files import finish, part_of
+from pbx.store.sound_files import ROOM_BYTES, finish, part_of
 from pbx.store.store import open_store
 from pbx.store.voicemail import Counts, Mailbox, Message, Voicemail
 from tests.store.sounds import wav, write
@@ -292,6 +294,15 @@ def test_a_folder_that_cannot_be_made(place):
     (place.data / "voicemail").write_text("a file")
     with pytest.raises(StoreError, match="voicemail"):
         place.desk.begin(MESSAGE)
+
+
+def test_on_a_full_disk_nobody_speaks_in_vain(place, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, ROOM_BYTES - 1))
+    with pytest.raises(StoreError, match="No space left on device"):
+        place.desk.begin(MESSAGE)
+    with pytest.raises(StoreError, match="No space left on device"):
+        place.desk.begin_recording(CALL)
 
 
 def test_a_bug_does_not_end_the_thread(place, monkeypatch):
