@@ -4,6 +4,7 @@ Relative paths are relative to the folder of the file, or to the working directo
 """
 
 import ipaddress
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -303,7 +304,7 @@ def parse_config(
     text: str,
     filename: str,
     folder: Path,
-    is_file: Callable[[Path], bool] = Path.is_file,
+    is_file: Callable[[Path], bool] = os.path.isfile,  # False also where this user may not look
     is_program: Callable[[str], bool] = lambda name: shutil.which(name) is not None,
 ) -> Config:
     """The configuration that the text of a pbx.toml asks for.
@@ -369,7 +370,7 @@ def _check_files(config: Config, is_file: Callable[[Path], bool]) -> Iterator[Fi
     }
     for key, path in files.items():
         if path is not None and not is_file(path):
-            yield Finding(key, f"no file {path}", 'the path of a PEM file, or ""')
+            yield Finding(key, f"no file {path}", 'the path of a PEM file that this user may read, or ""')
     if (sip.certificate is None) != (sip.private_key is None):
         missing = "private_key" if sip.private_key is None else "certificate"
         yield Finding(("sip", missing), '""', "certificate and private_key, both or neither")

@@ -1,7 +1,10 @@
 """The commands, called as click calls them, each with a data folder of its own; `serve` has its own tests."""
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from datetime import datetime
 
 import pytest
@@ -310,3 +313,46 @@ def test_only_the_owner_can_read_what_a_command_makes(pbx):
     pbx.apply()
     assert stat.S_IMODE((pbx.folder / "data").stat().st_mode) == 0o700
     assert stat.S_IMODE((pbx.folder / "data" / "pbx.db").stat().st_mode) == 0o600
+
+
+# --- where the output goes ---------------------------------------------------------------------------------
+
+
+def shell(pbx, line: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """`pbx` of a shell's command line, with a stdout of its own."""
+    command = f"{sys.executable} -m pbx"
+    line = line.replace("pbx ", f"{command} --config {pbx.folder / 'pbx.toml'} ")
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+OUTPUTS = {
+    "a full disk, words": (
+        "pbx check > /dev/full",
+        "pbx: not all could be written: No space left on device\n",
+    ),
+    "a full disk, JSON": (
+        "pbx calls --json > /dev/full",
+        "pbx: not all could be written: No space left on device\n",
+    ),
+    "who reads has gone": ("pbx calls --json | true", ""),
+}
+
+
+@pytest.mark.parametrize(("line", "says"), OUTPUTS.values(), ids=OUTPUTS)
+def test_output_that_nobody_takes_is_one_line_and_no_success(pbx, line, says):
+    pbx.apply()
+    done = shell(pbx, line)
+    assert (done.returncode, done.stderr) == (1, says)
+
+
+def test_a_terminal_that_has_no_letters_for_a_name_is_shown_their_codes(pbx):
+    pbx.apply(OFFICE.replace('"Acme"', '"安"'))
+    done = shell(pbx, "pbx export", PYTHONIOENCODING="latin-1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'name = "\\u5b89"' in done.stdout

@@ -20,7 +20,7 @@ from pbx.config import Config, Listen, MailConfig
 from pbx.errors import PbxError
 from pbx.mail.server import parse_server
 from pbx.net.addresses import LocalAddresses, parse_ip
-from pbx.net.tls import CERTIFICATE_FILE
+from pbx.net.tls import CERTIFICATE_FILE, KEY_FILE, load_own
 from pbx.office.snapshot import Office
 from pbx.rtp.kernel.joins import forwards
 from pbx.rtp.kernel.table import HOW_TO_ALLOW, may_administer
@@ -58,7 +58,13 @@ def examine(config: Config, ask_network: AskNetwork | None = None) -> list[Findi
     database, office, mails = _database(config)
     status = _status(config)
     running = status is not None
-    findings = [database, Finding(True, "server", "running" if running else "not running")]
+    trouble = (status or {}).get("trouble", "")
+    if running and not has_database(config.database.url):
+        database = Finding(False, "database", "its file is gone; the server waits for it to come back")
+    findings = [
+        database,
+        Finding(not trouble, "server", trouble or ("running" if running else "not running")),
+    ]
     findings += _folder(config.server.data)
     findings += [] if running else _ports(config)
     addresses = _outside_addresses()
@@ -129,18 +135,18 @@ def _mails(outbox: Outbox) -> Mails:
 
 
 def _status(config: Config) -> Mapping[str, Any] | None:
-    """What the running server says of itself; None: there is none."""
+    """What the running server says of itself, or `trouble`, why it says nothing; None: there is none."""
     try:
         answer: Mapping[str, Any] = ask(config.server.data, "status")
     except ServerGoneError:
         return None
-    except PbxError:
-        return {}  # it listens, and is slow
+    except PbxError as error:
+        return {"trouble": str(error)}
     return answer
 
 
 def _folder(data: Path) -> Iterator[Finding]:
-    place = next(each for each in (data, *data.parents) if each.exists())
+    place = next(each for each in (data, *data.parents) if os.path.exists(each))
     if place == data and is_open_to_others(data):
         yield Finding(False, "server.data", f"others can look into {data}: chmod 700 {data}")
     if not os.access(place, os.W_OK | os.X_OK):
@@ -195,16 +201,23 @@ def _addresses(config: Config, outside: Sequence[str]) -> Finding:
 def _certificate(config: Config, outside: Sequence[str]) -> Finding:
     own = config.server.data / "certificates" / CERTIFICATE_FILE
     path = config.sip.certificate or own
-    if path == own and not own.exists():
-        return Finding(True, "certificate", "none yet: the first `pbx serve` makes a self-signed one")
+    key = own.with_name(KEY_FILE) if path == own else config.sip.private_key or path
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        certificate = load_own(path, key)[0][0]
+    except FileNotFoundError as error:
+        if path == own:
+            return Finding(True, "certificate", "none yet: the next `pbx serve` makes a self-signed one")
+        return Finding(False, "certificate", f"there is no file {error.filename}")
     except (OSError, ValueError) as error:
-        return Finding(False, "certificate", f"{path} cannot be read: {error}")
-    end = certificate.not_valid_after_utc
+        why = f"{error.filename} cannot be read: {error.strerror}" if isinstance(error, OSError) else error
+        return Finding(False, "certificate", str(why))
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     again = "delete it and start again to have a new one made" if path == own else "have it renewed"
     if end < datetime.now(UTC):
         return Finding(False, "certificate", f"{path} expired on {end:%Y-%m-%d}: {again}")
+    if begin > datetime.now(UTC):
+        says = f"{path} is valid from {begin:%Y-%m-%d} on only: is the clock of this machine right?"
+        return Finding(False, "certificate", says)
     if end < datetime.now(UTC) + EXPIRES_SOON:
         return Finding(False, "certificate", f"{path} expires on {end:%Y-%m-%d}: {again}")
     if path != own:

@@ -42,9 +42,13 @@ def take_folder(folder: Path) -> IO[str]:
         raise ConfigError(
             "server.data", str(folder), f"a server already runs with this data folder{which}"
         ) from error
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
+    try:
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+    except OSError as error:
+        os.close(handle)  # not `lock.close()`, which would write again
+        raise ConfigError("server.data", str(folder), f"cannot be written: {error.strerror}") from error
     return lock
 
 

@@ -34,11 +34,12 @@ DEMO: Final = "demo-office.toml"
 # Ended calls leave no reference cycles (tests/call/test_garbage.py), so the collector has next to nothing to
 # find; with the usual 700 it took a tenth of the time of all calls and stopped them for up to 40 ms.
 GC_THRESHOLD: Final = (50_000, 20, 100)
+NO_THREAD: Final = "can't start new thread"  # as Python says it
 MOST_FILES: Final = 1 << 20  # what a system that says "unlimited" gets
 
 
 def run(config: Config, verbose: bool = False, as_json: bool = False) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit code.
+    """Serve until SIGINT, SIGTERM or SIGHUP (its terminal is closed); returns the exit code.
 
     Raises:
         PbxError: it cannot even begin.
@@ -67,6 +68,10 @@ def run(config: Config, verbose: bool = False, as_json: bool = False) -> int:
             lines.begin()
             try:
                 return _Run(config, reactor, store, office, revision, demo, as_json).run()
+            except RuntimeError as error:
+                if str(error) != NO_THREAD:
+                    raise
+                raise PbxError(f"{NO_THREAD}: this user has too many processes (ulimit -u)") from error
             finally:
                 lines.flush()
         finally:
@@ -100,8 +105,9 @@ class _Run:
         return self._code
 
     def _start(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):  # over Twisted's, which end the reactor at once
-            signal.signal(number, lambda *_: self._reactor.callFromThread(self._stop))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # over Twisted's: they end it at once
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, lambda *_: self._reactor.callFromThread(self._stop))
         self._service.start_media().addCallback(lambda _: self._begin())
 
     def _begin(self) -> None:

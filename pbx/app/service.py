@@ -58,7 +58,7 @@ class Service:
         self.config = config
         self._reactor = reactor
         self._store = store
-        self._started = time.time()
+        self._started = reactor.seconds()
         entropy = SystemEntropy()
         self.addresses = LocalAddresses(reactor.seconds, known_as=self._names())
         networks = [str(network) for network in config.server.local_networks]
@@ -334,8 +334,8 @@ class Service:
 
     def _show_status(self, read: tuple[dict[str, str], str]) -> Any:
         paths, trouble = read
-        now, up_s = self._reactor.seconds(), time.time() - self._started
-        status = status_of(self.exchange, now, up_s, self.transports, paths)
+        now = self._reactor.seconds()
+        status = status_of(self.exchange, now, now - self._started, self.transports, paths)
         kernel = self._kernel
         if kernel is None:
             is_active, why = False, 'rtp.kernel is "off"'

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +80,8 @@ class Uploads:
                     os.fsync(file.fileno())
                 unfinished.replace(target)
             except OSError as error:
+                with suppress(OSError):
+                    unfinished.unlink(missing_ok=True)
                 raise UploadError(f"{target}: {error.strerror or error}") from None
 
 

@@ -215,7 +215,7 @@ class Booth:
         if number != self._number or call is None:
             return
         if isinstance(path, Unanswered):
-            self._go(Taken(0.0, path.why))
+            self._go(Taken(-1.0, path.why))
             return
 
         def done(seconds: float, why: str, kept: Any) -> None:

@@ -78,7 +78,10 @@ class Take:
 
 @immutable
 class Taken:
-    """What came of a recording: `why` is a key, or as in `media.orders.Recorded`; `kept` is what was kept."""
+    """What came of a recording: `seconds` and `why` are as in `media.orders.Recorded`, or `why` is a key.
+
+    `kept` is what was kept.
+    """
 
     seconds: float
     why: str

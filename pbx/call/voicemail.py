@@ -54,6 +54,9 @@ def take_message(phrases: Phrases, message: NewMessage, greeting: OfficePrompt) 
     yield Say(phrases.greeting(opened.greeting, greeting))
     yield Say(phrases.beep(), is_interruptible=False)
     taken: Taken = yield Take(message, min(MESSAGE_S, opened.room_s), SILENCE_S)
+    if taken.kept is None and taken.seconds < 0:  # a full disk, say
+        yield Say(phrases.say("call-try-later"))
+        return taken.why
     if taken.kept is None:
         yield Say(phrases.say("vm-too-short"))
         return NOT_LEFT
@@ -197,7 +200,7 @@ class _Visit:
             yield Say(phrases.beep(), is_interruptible=False)
             taken: Taken = yield Take(NewGreeting(self._mailbox), GREETING_S, SILENCE_S)
             if taken.kept is None:
-                yield Say(phrases.say("vm-greeting-too-short"))
+                yield Say(phrases.say("call-try-later" if taken.seconds < 0 else "vm-greeting-too-short"))
                 return None
             key = yield Gather(phrases.say("vm-greeting-menu"), most=1, end="")
             if key == "2":

@@ -250,7 +250,11 @@ class MediaControl:
             log.failure("media event {event} failed", event=event)
 
     def _spawn(self, number: int) -> None:
-        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        try:
+            ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        except OSError as error:  # too many open files
+            self._reactor.callLater(0, self._died, number, f"cannot be started: {error}")
+            return
         with theirs:
             mark = [] if self._mark is None else self._mark.of_worker(number).arguments()
             command = [*self._command, str(theirs.fileno()), str(self._silence_s), *mark]

@@ -84,6 +84,9 @@ class Crew:
             if worker.again is not None and worker.again <= now:
                 effects += self._revive(worker, now)
         if self._next_ping is not None and self._next_ping <= now:
+            if now - self._next_ping > PING_S:  # we were stopped ourselves: what they said is not read yet
+                for worker in self._workers:
+                    worker.heard = now
             self._next_ping = now + PING_S
             for worker in self._workers:
                 if worker.is_up:

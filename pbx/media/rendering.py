@@ -5,6 +5,7 @@ Nothing here blocks longer than to look at a file's date, and nothing imports nu
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -106,12 +107,13 @@ class Renderer:
 
         What cannot be made is logged. Fires when there is nothing left to do.
         """
+        reasons: Counter[str] = Counter()
         asked = [
-            self.render(prompt, is_urgent=False).addErrback(_log_failure)
+            self.render(prompt, is_urgent=False).addErrback(_count_failure, reasons)
             for prompt in dict.fromkeys(prompts)
             if prompt.parts
         ]
-        return DeferredList(asked).addCallback(lambda _: None)
+        return DeferredList(asked).addCallback(lambda _: _log_failures(reasons))
 
     def to_mp3(self, path: str) -> "Deferred[bytes]":
         """A sound file as MP3. Fails with SoundError when it cannot be read, else RenderError."""
@@ -195,12 +197,18 @@ class Renderer:
         return unknown
 
 
-def _log_failure(failure: Failure) -> None:
+def _count_failure(failure: Failure, reasons: Counter[str]) -> None:
     if not isinstance(failure.value, RenderError | SoundError):
         log.failure("rendering failed", failure)
         return
     if not isinstance(failure.value, StoppedError):
-        log.error("a prompt cannot be made: {why}", why=failure.getErrorMessage())
+        reasons[failure.getErrorMessage()] += 1
+
+
+def _log_failures(reasons: Counter[str]) -> None:
+    """A line for each reason: a full disk has the same one for hundreds of prompts."""
+    for why, count in reasons.items():
+        log.error("{count} prompts cannot be made: {why}", count=count, why=why)
 
 
 def _unless_error(answer: dict[str, Any]) -> dict[str, Any]:

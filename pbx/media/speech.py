@@ -168,7 +168,7 @@ def prune(cache: Path, now: float) -> None:
 
 def main(fd: int, cache: Path, limit_s: float, command: Sequence[str]) -> None:
     """The process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICE)
     resource.setrlimit(

@@ -181,7 +181,11 @@ class SpeechControl:
             job.done.errback(RenderError(f"the speech process died of it {job.deaths} times ({why})"))
 
     def _spawn(self) -> None:
-        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        try:
+            ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        except OSError as error:  # too many open files
+            self._cannot_start(error)
+            return
         with ours, theirs:
             command = [*self._program, str(theirs.fileno()), *self._arguments]
             try:
@@ -189,14 +193,17 @@ class SpeechControl:
                     command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
                 )
             except OSError as error:
-                log.error("speech process cannot be started: {error}", error=error)
-                self._reactor.callLater(0, self._not_started, str(error))
+                self._cannot_start(error)
                 return
             self._link = link = _Link(self)
             ours.setblocking(False)
             factory = Factory.forProtocol(lambda: link)
             self._reactor.adoptStreamConnection(ours.fileno(), AF_UNIX, factory)
         self._arm(START_S, self._kill, f"was not there after {START_S:g} s")
+
+    def _cannot_start(self, error: OSError) -> None:
+        log.error("speech process cannot be started: {error}", error=error)
+        self._reactor.callLater(0, self._not_started, str(error))
 
     def _not_started(self, why: str) -> None:
         self._blame(f"it cannot be started: {why}", was_ready=False)

@@ -304,7 +304,7 @@ def _endpoint_of(message: Message) -> str:
 
 def main(fd: int, silence_s: float, mark: Mark | None = None) -> None:
     """The process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)  # audio cannot wait; allowed to few, missed by few

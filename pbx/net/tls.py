@@ -99,7 +99,7 @@ def ensure_certificate(folder: Path, names: Callable[[], Iterable[str]], now: da
     """
     certificate, key = folder / CERTIFICATE_FILE, folder / KEY_FILE
     try:
-        _load_own(certificate, key)
+        load_own(certificate, key)
     except (OSError, ValueError):
         pass  # none yet, or half of one: made below
     else:
@@ -180,7 +180,7 @@ class ServerCertificate:
 
     def __init__(self, certificate: Path, key: Path) -> None:
         def load() -> tuple[SSL.Context, datetime]:
-            chain, private = _load_own(certificate, key)
+            chain, private = load_own(certificate, key)
             return _make_context(chain, private), chain[0].not_valid_after_utc
 
         try:
@@ -251,14 +251,17 @@ class TrustedServers:
         return root
 
 
-def _load_own(certificate: Path, key: Path) -> tuple[list[x509.Certificate], SigningKey]:
+def load_own(certificate: Path, key: Path) -> tuple[list[x509.Certificate], SigningKey]:
     """Our chain and its key.
 
     Raises:
         OSError: a file cannot be read.
         ValueError: it holds something else, or the key is another certificate's.
     """
-    chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+    try:
+        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"there is no certificate in {certificate}") from error
     try:
         private = serialization.load_pem_private_key(key.read_bytes(), password=None)
     except TypeError as error:

@@ -4,6 +4,7 @@ The reactor only leaves requests. What must not be lost (a finished message) is 
 a question is answered at once, with an error when the database is gone.
 """
 
+import errno
 import threading
 import time
 from collections import deque
@@ -71,6 +72,7 @@ class Desk:
         self._told: dict[str, Counts] = {}
         self._is_stale = True  # the core may not know what the mailboxes hold
         self._is_gone = False
+        self._is_told = False  # that it is gone
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="voicemail desk", daemon=True)
         self._thread.start()
@@ -273,6 +275,7 @@ class Desk:
                 self._carry_out(request)
             with log.failuresHandled("the voicemail desk failed"):
                 self._tell_changes()
+            self._is_told = self._is_told and self._is_gone
             if is_last and not self._requests:
                 if self._left:
                     log.error(
@@ -293,10 +296,8 @@ class Desk:
         try:
             answer = request.work()
         except (PbxError, OSError) as error:
-            if isinstance(error, StoreError) and not isinstance(error, UnusableError):
-                if not self._is_gone:
-                    self._is_gone = True
-                    log.error("{what}: {error}", what=request.what, error=str(error))
+            if _passes(error):
+                self._note_gone(request.what, error)
                 if request.is_kept:
                     self._left.append(request)
                     return
@@ -316,14 +317,20 @@ class Desk:
         try:
             counts = self._voicemail.counts()
         except StoreError as error:
-            log.error("the mailboxes: {error}", error=str(error))
-            self._is_stale = self._is_gone = True
+            self._note_gone("the mailboxes", error)
+            self._is_stale = True
             return
         told, self._told = self._told, counts
         for mailbox in sorted(counts.keys() | told.keys()):
             now = counts.get(mailbox, Counts())
             if now != told.get(mailbox, Counts()):
                 self._in_reactor(self._tell, mailbox, now)
+
+    def _note_gone(self, what: str, error: Exception) -> None:
+        self._is_gone = True
+        if not self._is_told:
+            self._is_told = True
+            log.error("{what}: {error}; tried again until it works", what=what, error=str(error))
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -357,6 +364,13 @@ class Desk:
     def _delete(self, message: Message) -> None:
         delete_message(self._data, self._voicemail, message)
         self._is_stale = True
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the same may work later: the database is away, or the disk full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+    return isinstance(error, StoreError) and not isinstance(error, UnusableError)
 
 
 def delete_message(data: Path, voicemail: Voicemail, message: Message) -> None:

@@ -4,8 +4,10 @@ A file is written as `NAME.wav.part`. When it is whole it goes to the disk (fsyn
 which is one step for the file system); so a file with its name is always whole.
 """
 
+import errno
 import os
 import re
+import shutil
 import struct
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ from pbx.errors import MediaError, UsageError
 
 PART: Final = ".part"
 SHORTEST_S: Final = 1.0  # what is shorter holds no words
+ROOM_BYTES: Final = 4 * 2**20  # two minutes at 16,000 Hz
 VOICEMAIL: Final = "voicemail"
 RECORDINGS: Final = "recordings"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -63,10 +66,16 @@ def part_of(path: Path) -> Path:
 
 
 def make_room(path: Path) -> None:
-    """Make the folder of a file, for its owner alone."""
+    """Make the folder of a file, for its owner alone.
+
+    Raises:
+        OSError: it cannot be made, or the disk has no room for the file: who speaks is to know it before.
+    """
     for folder in (*reversed(path.parent.parents), path.parent):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
+    if shutil.disk_usage(path.parent).free < ROOM_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def finish(path: Path) -> float:

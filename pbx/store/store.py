@@ -2,6 +2,7 @@
 once calls are taken, but by `writer` and by commands."""
 
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -30,7 +31,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+    SQLAlchemyError,
+    StatementError,
+)
 
 from pbx.errors import StoreError
 from pbx.office.snapshot import Office
@@ -217,6 +225,7 @@ def open_store(url: str, make: bool = True) -> Store:
         if is_sqlite:
             event.listen(engine, "connect", _tune_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
+            _watch_file(engine, Path(str(parsed.database)))
         with engine.execution_options(writing=True).begin() as connection:
             if (
                 connection.dialect.name == "postgresql"
@@ -233,7 +242,12 @@ def has_database(url: str) -> bool:
     """False when there is surely none: SQLite's file is not there."""
     with _failures(None):
         parsed = make_url(url)
-    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists()
+    if parsed.get_backend_name() != "sqlite":
+        return True
+    try:
+        return Path(str(parsed.database)).exists()
+    except PermissionError:  # opening it says so
+        return True
 
 
 def _make_private(path: Path, make: bool) -> None:
@@ -268,6 +282,32 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _watch_file(engine: Engine, path: Path) -> None:
+    """Leave a file that was removed or replaced: what is written to it is written for nobody."""
+
+    def look() -> tuple[int, int] | None:
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def insist(*_: Any) -> None:
+        if look() is None:  # SQLite would make a new one, with nothing in it
+            raise sqlite3.OperationalError("its file is gone")
+
+    def note(_connection: Any, record: Any) -> None:
+        record.info["file"] = look()
+
+    def compare(_connection: Any, record: Any, _proxy: Any) -> None:
+        if look() != record.info["file"]:
+            raise DisconnectionError  # the pool connects again
+
+    event.listen(engine, "do_connect", insist)
+    event.listen(engine, "connect", note)
+    event.listen(engine, "checkout", compare)
 
 
 def _begin_sqlite(connection: Connection) -> None:

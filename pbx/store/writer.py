@@ -71,6 +71,7 @@ class Writer:
         self._is_idle = False  # the thread waits for work
         self._stopping = False
         self._gone_since: float | None = None  # the database does not answer
+        self._is_unwritten = False  # what it answers does not count: it takes nothing (a full disk)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -194,8 +195,10 @@ class Writer:
             for lane, each in zip(self._lanes, rows, strict=True):
                 lane.write(each)
         except StoreError as error:
+            self._is_unwritten = True
             self._is_gone(error)
             return False
+        self._is_unwritten = False
         self._is_back()
         return True
 
@@ -271,7 +274,7 @@ class Writer:
             log.error("{error}; tried again until it works", error=str(error))
 
     def _is_back(self) -> None:
-        if self._gone_since is not None:
+        if self._gone_since is not None and not self._is_unwritten:
             gone_s = round(monotonic() - self._gone_since)
             log.warn(
                 "the database is back after {gone} s; {lost} call records are lost",

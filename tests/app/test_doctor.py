@@ -12,6 +12,7 @@ import pytest
 
 from pbx.app.doctor import examine
 from pbx.config import parse_config
+from pbx.errors import PbxError
 from pbx.mail.facts import Trial
 from pbx.mail.letter import write_letter
 from pbx.mail.packing import make_row
@@ -157,7 +158,44 @@ def test_the_certificate_that_the_server_made_itself(folder, names, days, ok, sa
 def test_a_certificate_that_is_none(folder):
     put_certificate(folder, (HERE,), timedelta(0))
     (folder / "data" / "certificates" / "sip.pem").write_text("what?")
-    assert "cannot be read" in wrong(look(folder))["certificate"]
+    assert "there is no certificate in" in wrong(look(folder))["certificate"]
+
+
+def test_a_certificate_whose_key_is_anothers(folder):
+    put_certificate(folder, (HERE,), timedelta(0))
+    _, key = make_self_signed(("other",), datetime.now(UTC))
+    (folder / "data" / "certificates" / "sip.key").write_bytes(key)
+    assert "is not the one of the certificate" in wrong(look(folder))["certificate"]
+
+
+def test_a_certificate_of_tomorrow(folder):
+    put_certificate(folder, (HERE,), timedelta(days=-3))
+    assert "is the clock of this machine right?" in wrong(look(folder))["certificate"]
+
+
+def test_a_certificate_of_ones_own_that_a_renewal_has_taken_away(folder):
+    put_certificate(folder, (HERE,), timedelta(0))
+    certificate, key = [
+        (folder / "data" / "certificates" / name).rename(folder / name) for name in ("sip.pem", "sip.key")
+    ]
+    text = PLAIN + f"certificate = '{certificate}'\nprivate_key = '{key}'\n"
+    config = parse_config(text, "pbx.toml", folder)
+    key.unlink()
+    found = {each.what: each for each in examine(config, nobody_asks)}["certificate"]
+    assert (found.ok, found.says) == (False, f"there is no file {key}")
+
+
+def test_a_database_that_is_gone_while_the_server_runs(folder, monkeypatch):
+    monkeypatch.setattr("pbx.app.doctor._status", lambda _: {})
+    assert "its file is gone" in wrong(look(folder))["database"]
+
+
+def test_a_server_that_hangs(folder, monkeypatch):
+    def hang(*_):
+        raise PbxError("the server did not answer status within 10 s")
+
+    monkeypatch.setattr("pbx.app.doctor.ask", hang)
+    assert wrong(look(folder))["server"] == "the server did not answer status within 10 s"
 
 
 def test_tls_devices_of_a_server_without_tls(folder):

@@ -279,7 +279,7 @@ def test_a_client_of_the_control_socket_that_says_nothing_or_nonsense_holds_nobo
 # --- its end -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_with_code_0_also_when_told_several_times(place, serve, number):
     server = serve().wait_up()
     workers = server.workers()

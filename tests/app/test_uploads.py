@@ -9,7 +9,10 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from pbx.app.uploads import Uploads
 from pbx.cli import main
+from pbx.office.uploads import UploadError
+from tests.support.full_disk import full_disk
 
 OFFICE = """\
 [[member]]
@@ -136,3 +139,14 @@ def test_a_path_cannot_lead_out_of_the_data_folder(pbx):
     (pbx.data / "prompts").mkdir(parents=True)
     said = pbx.apply("prompts/../../secret.mp3", code=2)
     assert "No such file" in said
+
+
+def test_on_a_full_disk_nothing_half_written_stays(tmp_path):
+    (tmp_path / "hello.mp3").write_bytes(SOUND)
+    uploads = Uploads(tmp_path / "data", tmp_path)
+    kept = uploads.take("hello.mp3")
+    with full_disk(), pytest.raises(UploadError, match=kept):
+        uploads.keep()
+    assert list((tmp_path / "data" / "prompts").iterdir()) == []
+    uploads.keep()
+    assert (tmp_path / "data" / kept).read_bytes() == SOUND

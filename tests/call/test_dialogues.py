@@ -103,6 +103,18 @@ def test_what_was_too_short_is_not_kept():
     assert result == NOT_LEFT
 
 
+def test_what_a_full_disk_does_not_take_is_not_blamed_on_the_caller():
+    result = play(
+        take_message(PHRASES, MESSAGE, OfficePrompt()),
+        OPEN,
+        (("say", "vm-greeting"), ""),
+        (("say", "beep"), ""),
+        (MESSAGE, Taken(-1.0, "No space left on device", None)),
+        (("say", "call-try-later"), ""),
+    )
+    assert result == "No space left on device"
+
+
 def test_a_full_mailbox_says_so_and_its_owner_is_told():
     result = play(
         take_message(PHRASES, MESSAGE, OfficePrompt()),

@@ -1,5 +1,6 @@
 """The core's side with real workers; each test has a reactor of its own, run until the expected happens."""
 
+import errno
 import os
 import signal
 import sys
@@ -240,6 +241,16 @@ def test_a_program_that_is_not_there_too(make_core):
     core = make_core(1, command=("/nonexistent/worker",))
     failed = core.wait_for(EndpointFailed, OpenEndpoint("a", "call", V4, free_pair()))
     assert "cannot be started" in failed.why
+
+
+def test_with_too_many_open_files_too(make_core, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(control, "socketpair", refuse)
+    core = make_core(1)
+    failed = core.wait_for(EndpointFailed, OpenEndpoint("a", "call", V4, free_pair()))
+    assert "Too many open files" in failed.why
 
 
 def test_what_was_ordered_closed_is_reported_before_the_end(make_core, phones):

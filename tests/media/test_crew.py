@@ -222,6 +222,14 @@ def test_workers_are_asked_how_they_are_and_killed_when_they_say_nothing():
     assert effects == [Kill(0), Tell(1, Ping())]
 
 
+def test_a_core_that_was_stopped_itself_blames_no_worker():
+    """What they have said meanwhile is read after its timers."""
+    made = crew()
+    made.expire(0.0)
+    for at in (HUNG_S + PING_S, HUNG_S + 2 * PING_S):
+        assert made.expire(at) == [Tell(0, Ping()), Tell(1, Ping())]
+
+
 class TestCallsOfTwoWorkersAreJoined:
     """As an attended transfer does: a and b were one call, c and d another."""
 

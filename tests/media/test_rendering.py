@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from twisted.internet.epollreactor import EPollReactor
+from twisted.logger import globalLogPublisher
 
 from pbx.media import rendering
 from pbx.media.prompt import (
@@ -129,6 +130,22 @@ def test_without_work_it_ends_and_comes_again(make_desk):
 def test_what_cannot_be(make_desk, parts, says):
     with pytest.raises(RenderError, match=says):
         make_desk().render(*parts)
+
+
+def test_what_cannot_be_made_ahead_is_a_line_for_each_reason(make_desk):
+    """As hundreds of prompts on a full disk."""
+    lines: list[str] = []
+
+    def observe(event):
+        lines.append(event["log_format"].format(**event))
+
+    desk = make_desk()
+    prompts = [Prompt((Silence(-1), Digits(digit))) for digit in "12"]
+    globalLogPublisher.addObserver(observe)
+    desk.wait(lambda: desk.renderer.render_ahead(prompts))
+    globalLogPublisher.removeObserver(observe)
+    ours = [line.partition(":")[0] for line in lines if "prompt" in line]
+    assert ours == ["2 prompts cannot be made"]
 
 
 def test_files_are_known_by_their_content(make_desk, tmp_path):

@@ -1,16 +1,20 @@
 """The desk's thread, with a database that can be taken away."""
 
+import errno
 import queue
+import shutil
 import threading
+from collections import namedtuple
 from dataclasses import replace
 
 import pytest
+from twisted.logger import LogLevel, globalLogPublisher
 
 from pbx.errors import StoreError
 from pbx.store.desk import Desk
 from pbx.store.recordings import Recording
 from pbx.store.salvage import Salvaged
-from pbx.store.sound_files import part_of
+from pbx.store.sound_files import ROOM_BYTES, finish, part_of
 from pbx.store.store import open_store
 from pbx.store.voicemail import Counts, Mailbox, Message, Voicemail
 from tests.store.sounds import wav, write
@@ -30,6 +34,7 @@ class FragileStore:
         self.failures = 0  # so many writes fail from now on
         self.hold = threading.Event()
         self.hold.set()
+        self.tries = threading.Semaphore(0)
 
     def reads(self):
         self._check()
@@ -43,6 +48,7 @@ class FragileStore:
         return self._store.writes()
 
     def _check(self):
+        self.tries.release()
         assert self.hold.wait(SOON)
         if self.is_gone:
             raise StoreError("database: gone")
@@ -101,6 +107,20 @@ def place(tmp_path):
     made = Place(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def complaints():
+    """What is logged as an error, as text."""
+    lines: list[str] = []
+
+    def observe(event):
+        if event["log_level"] is LogLevel.error:
+            lines.append(event["log_format"].format(**event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
 
 
 def test_a_message_is_made(place):
@@ -172,6 +192,18 @@ def test_a_finished_message_outlives_a_database_that_is_gone(place):
     place.store.is_gone = False
     assert place.until(lambda: answers) == [NEW]
     assert place.rows.messages() == [NEW]
+
+
+def test_a_database_that_stays_away_is_complained_of_once(place, complaints):
+    place.rest()
+    place.store.tries = threading.Semaphore(0)
+    place.store.is_gone = True
+    write(place.desk.begin(MESSAGE), wav(2.0, is_finished=False))
+    for _ in range(3):
+        assert place.store.tries.acquire(timeout=SOON)
+    place.store.is_gone = False
+    place.rest()
+    assert complaints == ["message a: database: gone; tried again until it works"]
 
 
 def test_what_is_kept_stays_in_order(place):
@@ -264,6 +296,15 @@ def test_a_folder_that_cannot_be_made(place):
         place.desk.begin(MESSAGE)
 
 
+def test_on_a_full_disk_nobody_speaks_in_vain(place, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, ROOM_BYTES - 1))
+    with pytest.raises(StoreError, match="No space left on device"):
+        place.desk.begin(MESSAGE)
+    with pytest.raises(StoreError, match="No space left on device"):
+        place.desk.begin_recording(CALL)
+
+
 def test_a_bug_does_not_end_the_thread(place, monkeypatch):
     monkeypatch.setattr(Voicemail, "mailbox", lambda self, key: 1 / 0)
     assert "log says why" in str(place.ask("mailbox", "100"))
@@ -276,4 +317,18 @@ def test_stopping_finishes_what_was_asked(place):
     place.desk.finish(MESSAGE)
     place.desk.stop(SOON)
     assert place.desk.waiting == 0
+    assert place.rows.messages() == [NEW]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE], ids=["a full disk", "too many open files"])
+def test_a_finished_message_waits_for_what_passes(place, monkeypatch, number):
+    failures = [OSError(number, "not now")] * 3
+
+    def fail_at_first(path):
+        if failures:
+            raise failures.pop()
+        return finish(path)
+
+    monkeypatch.setattr("pbx.store.desk.finish", fail_at_first)
+    assert place.message() == NEW
     assert place.rows.messages() == [NEW]

@@ -17,7 +17,7 @@ from pbx.store.migrate import migrate
 from pbx.store.outbox import Outbox
 from pbx.store.records import Records, Wanted
 from pbx.store.schema import metadata
-from pbx.store.store import ConflictError, UnusableError, open_store
+from pbx.store.store import ConflictError, UnusableError, has_database, open_store
 from tests.office.fakes import parse
 
 ROOT = Path(__file__).parents[2]
@@ -334,3 +334,40 @@ def test_a_database_that_is_busy_for_too_long_is_an_error(tmp_path, monkeypatch)
     assert store.save(make_office()) == 1
     store.close()
     other.close()
+
+
+def test_a_file_of_sqlite_that_is_gone_is_written_to_no_more_until_it_is_back(tmp_path):
+    """Rows in a file without a name would be rows for nobody."""
+    path, kept = tmp_path / "pbx.db", tmp_path / "kept.db"
+    store = open_store(f"sqlite:///{path}")
+    store.save(make_office())
+    path.rename(kept)
+    with pytest.raises(StoreError, match="its file is gone"):
+        store.save(make_office())
+    assert not path.exists()  # no new one is made
+    kept.rename(path)
+    assert store.save(make_office(), expected=1) == 2
+    store.close()
+
+
+def test_a_file_of_sqlite_that_another_one_replaces_is_left_for_that(tmp_path):
+    path, other = tmp_path / "pbx.db", tmp_path / "other.db"
+    store = open_store(f"sqlite:///{path}")
+    store.save(make_office())
+    second = open_store(f"sqlite:///{other}")
+    for _ in range(3):
+        second.save(make_office())
+    second.close()
+    for each in tmp_path.glob("pbx.db*"):
+        each.unlink()
+    other.rename(path)
+    assert store.revision() == 3
+    store.close()
+
+
+def test_a_database_that_this_user_may_not_look_for_may_be_there(monkeypatch):
+    def refuse(_path):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert has_database("sqlite:////root/pbx.db")

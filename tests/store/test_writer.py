@@ -1,5 +1,6 @@
 """The writer's thread, with a database whose failures the test decides."""
 
+import queue
 import threading
 
 import pytest
@@ -23,7 +24,7 @@ class FakeStore:
         self.records: list[str] = []
         self.office: Office | None = Office(realm="pbx.local")
         self.number = 1
-        self.gone = False
+        self.gone = self.is_full = False
         self.refused: set[str] = set()
         self.hold = threading.Event()
         self.hold.set()
@@ -37,6 +38,8 @@ class FakeStore:
 
     def add(self, rows):
         self._enter({row["id"] for row in rows})
+        if self.is_full:
+            raise StoreError("database: full")
         self.batches.append(len(rows))
         self.records += [row["id"] for row in rows]
 
@@ -149,6 +152,25 @@ def test_what_fails_is_tried_again_until_it_works_and_complained_of_once(store, 
     assert store.bindings == {"100": [{"contact": "new"}]}
     assert said == [
         "database: gone; tried again until it works",
+        "the database is back after 0 s; 0 call records are lost",
+    ]
+
+
+def test_a_full_disk_that_answers_questions_is_complained_of_once(store, said):
+    """The office can be read all the time."""
+    store.is_full = True
+    writer = make(store, retry_s=0.001, gather_s=0.0)
+    writer.write_record(row("call-1"))
+    answers: queue.Queue[object] = queue.Queue()
+    for _ in range(3):
+        assert store.tried.acquire(timeout=SOON)
+        writer.look(1, answers.put)
+        assert answers.get(timeout=SOON) is None
+    store.is_full = False
+    writer.stop()
+    assert store.records == ["call-1"]
+    assert said == [
+        "database: full; tried again until it works",
         "the database is back after 0 s; 0 call records are lost",
     ]
 
