@@ -452,7 +452,7 @@ class Leg:
             return
         dialog.check_order(request)
         if flow.is_reliable:  # the connection may be a new one; it is the way to the phone (RFC 5626 §5.3)
-            dialog.flow = flow
+            dialog.move(flow, dialog.behind_nat)
         method = request.method
         if method == "BYE":
             self._receive_bye(request, key)
