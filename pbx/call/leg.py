@@ -14,7 +14,7 @@ from pbx.errors import MediaError, PbxError, PeerError
 from pbx.immutable import immutable
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
-from pbx.sip.capabilities import ALLOW, SUPPORTED
+from pbx.sip.capabilities import ALLOW, SUPPORTED, WITHOUT_100REL
 from pbx.sip.client_request import ignore
 from pbx.sip.credentials import Credentials
 from pbx.sip.dialog import Dialog, contact_of
@@ -215,7 +215,7 @@ class Leg:
         if content is not None:
             lines["Content-Type"] = "application/sdp"
         else:
-            lines["Supported"] = SUPPORTED.replace("100rel, ", "")
+            lines["Supported"] = WITHOUT_100REL
         if request.headers.first.keys().isdisjoint(lines):
             request.headers.extend(lines.items())
         else:  # it calls once more
@@ -344,12 +344,7 @@ class Leg:
             self._renegotiation.note_peer(response)
         if dialog is not None and not uac.take_reliable(response, dialog):
             return
-        content = None
-        if response.body and self.media.is_offer_pending and self.state == CALLING:
-            try:
-                content = self.media.receive_answer(response)
-            except SdpError:  # early media only: the 2xx may say it better
-                content = None
+        content = self._sdp.take_early(response) if self.state == CALLING else None
         user.leg_progressed(self, response, content)
 
     def invite_answered(self, response: Response) -> None:
@@ -550,6 +545,7 @@ class Leg:
         last = self._attempt
         content = extended(last.content) if is_extended and last.content is not None else last.content
         self._dialogs.forget_early()
+        self._sdp = InviteSdp(self.media, self._renegotiation)
         self.media.rollback()
         headers = last.request.headers.copy()
         sent = self._uac.request if self._uac is not None else last.request
