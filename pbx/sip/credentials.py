@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from pbx.sip.digest import ALGORITHMS, Challenge, answer, read_challenges
+from pbx.sip.digest import ANSWERED, Challenge, answer, read_challenges
 from pbx.sip.message import Request, Response
 
 # Status -> the header with its challenges, and the one that answers (RFC 3261 §22.2, §22.3).
@@ -28,8 +28,8 @@ class Credentials:
     def __init__(self, username: str, password: str) -> None:
         self.username = username
         self._password = password
-        # header, realm -> the last challenge, and how often its nonce was used
-        self._known: dict[tuple[str, str], tuple[Challenge, int]] = {}
+        # header, realm -> the last challenge, how often its nonce was used, and with which cnonce
+        self._known: dict[tuple[str, str], tuple[Challenge, int, str]] = {}
 
     def __repr__(self) -> str:
         return f"<Credentials of {self.username}>"
@@ -59,7 +59,7 @@ class Credentials:
             return False
         for each in chosen:
             answered.add((answer_header, each.realm, each.nonce))
-            self._known[answer_header, each.realm] = (each, 0)
+            self._known[answer_header, each.realm] = (each, 0, "")
         return True
 
     def authorize(self, request: Request, cnonce: str) -> None:
@@ -67,8 +67,9 @@ class Credentials:
         headers = request.headers
         for _, name in HEADERS.values():
             headers.remove(name)
-        for (name, realm), (challenge, used) in self._known.items():
-            self._known[name, realm] = (challenge, used + 1)
+        for (name, realm), (challenge, used, first) in self._known.items():
+            word = first or cnonce
+            self._known[name, realm] = (challenge, used + 1, word)
             value = answer(
                 challenge,
                 self.username,
@@ -76,7 +77,7 @@ class Credentials:
                 request.method,
                 request.uri,
                 nc=used + 1,
-                cnonce=cnonce,
+                cnonce=word,
                 body=request.body,
             )
             headers.add(name, value)
@@ -87,6 +88,6 @@ def _best(challenges: Iterable[Challenge]) -> list[Challenge]:
     chosen: dict[str, Challenge] = {}
     for each in challenges:
         known = chosen.get(each.realm)
-        if known is None or ALGORITHMS.index(each.algorithm) < ALGORITHMS.index(known.algorithm):
+        if known is None or ANSWERED.index(each.algorithm) < ANSWERED.index(known.algorithm):
             chosen[each.realm] = each
     return list(chosen.values())
