@@ -219,8 +219,8 @@ class Exchange:
         if not self.is_stopping:  # registrations outlive the server, which closes the connections itself now
             self._unbound(self.location.flow_lost(flow), why)
             for leg in self._legs():
-                if leg.dialog is not None and leg.flow == flow:
-                    leg.dialog.is_cut = True
+                leg.cut(flow)
+            self.subscriptions.cut(flow)
         return self._take()
 
     def keeps(self, flow: Flow) -> bool:
@@ -541,14 +541,18 @@ class Exchange:
         Its connection may have been lost, or its NAT have given it another port (RFC 5626 §5.3).
         """
         bindings = self.location.bindings(username, self.stack.now)
-        gone = {way for _, way in before} - {each.flow for each in bindings}
         new = next((each for each in bindings if each.flow == flow), None)
-        for leg in self._legs() if new is not None else ():
-            dialog = leg.dialog
-            if dialog is None or new is None or leg.party.device != username:
+        if new is None:
+            return
+        live = {each.flow for each in bindings}
+        gone = {way for _, way in before if way not in live}
+        for leg in self._legs():
+            way = leg.way
+            if leg.party.device != username or way is None or way.peer[0] != flow.peer[0]:
                 continue
-            if (dialog.is_cut or dialog.flow in gone) and dialog.flow.peer[0] == flow.peer[0]:
-                dialog.move(flow, new.behind_nat)
+            if leg.is_cut or way in gone:
+                leg.move(flow, new.behind_nat)
+        self.subscriptions.follow(username, gone, flow, new.behind_nat)
 
     def _unbound(self, usernames: Iterable[str], why: str) -> None:
         for username in usernames:

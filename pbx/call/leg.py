@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from pbx.call.invite_sdp import InviteSdp
 from pbx.call.leg_dialogs import LegDialogs
 from pbx.call.leg_media import LegMedia
-from pbx.call.own_media import extended
+from pbx.call.own_media import modest
 from pbx.call.party import OutsideLeg, Party
 from pbx.call.renegotiation import Done, Renegotiation
 from pbx.errors import MediaError, PbxError, PeerError
@@ -96,6 +96,7 @@ class Leg:
         self.user: LegUser | None = user
         self.credentials: Credentials | None = None
         self.contact_user = ""
+        self.is_cut = False  # the connection to the phone is gone
         self._stack = stack
         self._renegotiation = Renegotiation(stack, self, media)
         self._uas: InviteUas | None = None  # the caller's INVITE, until its ACK
@@ -290,6 +291,26 @@ class Leg:
                 uac.acknowledge(self.dialog)
             self._send_bye()
 
+    def move(self, flow: Flow, behind_nat: bool) -> None:
+        """The phone is reached by another way from now on."""
+        if self._uac is not None and self.is_calling:
+            self._uac.move(flow, behind_nat)
+        self._dialogs.move(flow, behind_nat)
+        self.is_cut = False
+
+    def cut(self, flow: Flow) -> None:
+        """A connection is gone: if it was the way to the phone, that may come back by another one."""
+        if self.way == flow:
+            self.is_cut = True
+            self._dialogs.cut()
+
+    @property
+    def way(self) -> Flow | None:
+        """By which it is reached, before it has a dialog, too; None: it is not called yet."""
+        if self._uac is not None and self.is_calling:
+            return self._uac.flow
+        return self.dialog.flow if self.dialog is not None else None
+
     def reoffer(
         self, content: Content | None, done: Done, extra: Extra = (), *, persistent: bool = False
     ) -> None:
@@ -392,8 +413,8 @@ class Leg:
         ):
             self._has_toggled_srtp = True
             self._call_again(not self._renegotiation.srtp)
-        elif state == CALLING and response.status in (488, 606) and not has_rung and self._has_more_codecs():
-            self._call_again(self._renegotiation.srtp != self._has_toggled_srtp, is_extended=True)
+        elif state == CALLING and response.status in (488, 606) and not has_rung and self._can_be_modest():
+            self._call_again(self._renegotiation.srtp != self._has_toggled_srtp, is_modest=True)
         else:
             self._close()
             if user is not None and state == CALLING:
@@ -447,7 +468,7 @@ class Leg:
             return
         dialog.check_order(request)
         if flow.is_reliable:  # the connection may be a new one; it is the way to the phone (RFC 5626 §5.3)
-            dialog.move(flow, dialog.behind_nat)
+            self.move(flow, dialog.behind_nat)
         method = request.method
         if method == "BYE":
             self._receive_bye(request, key)
@@ -535,15 +556,15 @@ class Leg:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _has_more_codecs(self) -> bool:
-        """Something can be offered that was not: the PBX would translate."""
+    def _can_be_modest(self) -> bool:
+        """Something else can be offered: no video, or more codecs, which the PBX would translate."""
         content = self._attempt.content if self._attempt is not None else None
-        return content is not None and extended(content) is not content and extended(content) != content
+        return content is not None and modest(content) != content
 
-    def _call_again(self, srtp: bool, *, is_extended: bool = False) -> None:
+    def _call_again(self, srtp: bool, *, is_modest: bool = False) -> None:
         assert self._attempt is not None
         last = self._attempt
-        content = extended(last.content) if is_extended and last.content is not None else last.content
+        content = modest(last.content) if is_modest and last.content is not None else last.content
         self._dialogs.forget_early()
         self._sdp = InviteSdp(self.media, self._renegotiation)
         self.media.rollback()

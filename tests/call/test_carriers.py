@@ -199,6 +199,47 @@ def test_a_phone_whose_nat_gives_it_another_port_hears_that_its_call_is_over(wor
     world.assert_nothing_left()
 
 
+def test_a_phone_that_rings_and_registers_over_another_connection_is_cancelled_there(world, ann):
+    bob = world.phone("101", port=40001, transport="TCP")
+    ann.invite("101")
+    bob.ring()
+    reconnect(world, bob, 40002)
+    bob.register()
+    ann.cancel()
+    assert bob.summary()[-1] == "CANCEL"
+    bob.respond(bob.last("CANCEL"), 200)
+    bob.respond(bob.last("INVITE"), 487)
+    world.assert_nothing_left()
+
+
+def test_a_phone_that_rings_and_registers_over_another_connection_answers_there(world, ann):
+    bob = world.phone("101", port=40001, transport="TCP")
+    ann.invite("101")
+    bob.ring()
+    reconnect(world, bob, 40002)
+    bob.register()
+    bob.answer()
+    ann.ack()
+    assert bob.summary()[-1] == "ACK"
+    hang_up(world, ann, bob)
+
+
+# --- video that a carrier does not even refuse by port 0 ---------------------------------------------------
+
+
+def test_who_takes_no_video_is_asked_for_audio_alone_at_last():
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    ann.invite("31234567", ann.sdp() + "m=video 40002 RTP/AVP 97\r\na=rtpmap:97 H264/90000\r\n")
+    for _ in range(2):  # without SRTP and with it
+        assert b"m=video" in carrier.last("INVITE").body
+        carrier.respond(carrier.last("INVITE"), 488)
+    assert b"m=video" not in carrier.last("INVITE").body
+    carrier.answer(sdp())
+    assert b"m=video 0 " in ann.last(200).body
+    ann.ack()
+    hang_up(world, ann, carrier)
+
+
 # --- nobody to pass it on to -------------------------------------------------------------------------------
 
 UNPASSED = {
