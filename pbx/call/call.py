@@ -12,7 +12,7 @@ from pbx.call.dialogue import Dialogue
 from pbx.call.effects import CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
 from pbx.call.identity import introduce
-from pbx.call.info import digit_of, pass_on
+from pbx.call.info import digit_of, pass_on, refuse
 from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, Leg
 from pbx.call.mediation import Mediation, answer_by_pbx
@@ -601,7 +601,7 @@ class Call:
                 stack.respond(request, key, 200)
                 return
         if other is None:
-            stack.respond(request, key, 481)
+            refuse(stack, request, key)
             return
         pass_on(stack, other, request, key)
 

@@ -1,6 +1,6 @@
 """The exchange: SIP stack, registrar and all calls as one machine. Steps in, effects out."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
@@ -218,15 +218,16 @@ class Exchange:
         self.stack.flow_lost(flow, why, now)
         if not self.is_stopping:  # registrations outlive the server, which closes the connections itself now
             self._unbound(self.location.flow_lost(flow), why)
+            for leg in self._legs():
+                leg.cut(flow)
+            self.subscriptions.cut(flow)
         return self._take()
 
     def keeps(self, flow: Flow) -> bool:
         """A registration or a call lives on this connection."""
         if self.location.by_flow(flow) or self.subscriptions.uses(flow) or self.trunks.uses(flow):
             return True
-        return any(
-            leg.dialog is not None and leg.flow == flow for call in self.calls.values() for leg in call.legs
-        )
+        return any(leg.dialog is not None and leg.flow == flow for leg in self._legs())
 
     def start(self, now: float) -> list[Any]:
         """The sockets are open: register with the carriers."""
@@ -424,7 +425,10 @@ class Exchange:
         result = self._registrar.register(request, username, flow, self.stack.now)
         self.stack.respond(request, key, result.status, result.reason, extra=result.headers)
         if result.changed:
-            self.stack.out.append(SaveBindings(username, self._places(username) != before))
+            places = self._places(username)
+            self.stack.out.append(SaveBindings(username, places != before))
+            if places != before:
+                self._follow(username, before, flow)
         if self.tracer.is_on:
             self.tracer.registered(request.call_id, sender.extension.key, username, self.stack.now)
         self.qualifier.watch(username)
@@ -527,6 +531,28 @@ class Exchange:
     def _places(self, username: str) -> set[tuple[str, Flow]]:
         """Where a device can be reached."""
         return {(each.contact, each.flow) for each in self.location.bindings(username, self.stack.now)}
+
+    def _legs(self) -> Iterator[Leg]:
+        return (leg for call in self.calls.values() for leg in call.legs)
+
+    def _follow(self, username: str, before: Set[tuple[str, Flow]], flow: Flow) -> None:
+        """A phone has registered by another way than before: that leads to it in its calls, too.
+
+        Its connection may have been lost, or its NAT have given it another port (RFC 5626 §5.3).
+        """
+        bindings = self.location.bindings(username, self.stack.now)
+        new = next((each for each in bindings if each.flow == flow), None)
+        if new is None:
+            return
+        live = {each.flow for each in bindings}
+        gone = {way for _, way in before if way not in live}
+        for leg in self._legs():
+            way = leg.way
+            if leg.party.device != username or way is None or way.peer[0] != flow.peer[0]:
+                continue
+            if leg.is_cut or way in gone:
+                leg.move(flow, new.behind_nat)
+        self.subscriptions.follow(username, gone, flow, new.behind_nat)
 
     def _unbound(self, usernames: Iterable[str], why: str) -> None:
         for username in usernames:

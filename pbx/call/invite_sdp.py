@@ -1,6 +1,7 @@
 """Offer and answer in the INVITE that opens a dialog: its 183, 2xx and PRACK (RFC 3261 §13, RFC 3262 §5)."""
 
-from pbx.call.leg_media import LegMedia
+from pbx.call.leg_dialogs import MOST_FORKS
+from pbx.call.leg_media import LegMedia, has_sdp
 from pbx.call.renegotiation import Renegotiation
 from pbx.errors import MediaError, PeerError
 from pbx.sdp.content import Content
@@ -11,12 +12,14 @@ from pbx.sip.message import Request, Response
 class InviteSdp:
     """Which body goes where. The INVITE itself is the leg's."""
 
-    __slots__ = ("_early_answer", "_media", "_renegotiation", "is_offer_in_2xx")
+    __slots__ = ("_answers", "_early_answer", "_heard", "_media", "_renegotiation", "is_offer_in_2xx")
 
     def __init__(self, media: LegMedia, renegotiation: Renegotiation) -> None:
         self.is_offer_in_2xx = False  # of ours: the ACK brings the answer
         self._media, self._renegotiation = media, renegotiation
         self._early_answer = b""
+        self._answers: dict[str, Response] = {}  # the callee's early ones: each fork has its own, by To tag
+        self._heard = ""  # the tag of the fork whose answer is in force
 
     def make_early(self, content: Content, *, is_reliable: bool) -> bytes:
         """The body of a provisional response to the caller, with its answer; empty: not now."""
@@ -47,6 +50,26 @@ class InviteSdp:
         body, self._early_answer = self._early_answer, b""
         return body
 
+    def take_early(self, response: Response) -> Content | None:
+        """The content of the callee's provisional response, if it changes what is heard.
+
+        Of one fork only the first counts (RFC 3261 §13.2.1); of several, who has spoken up last.
+        """
+        tag, media = response.to.tag or "", self._media
+        if not response.body or tag in self._answers or len(self._answers) >= MOST_FORKS:
+            return None
+        try:
+            if media.is_offer_pending:
+                content = media.receive_answer(response)
+            elif media.may_revise and self._answers:
+                content = media.revise_answer(response)
+            else:
+                return None
+        except SdpError:  # early media only: the 2xx may say it better
+            return None
+        self._answers[tag], self._heard = response, tag
+        return content
+
     def take_final(self, invite: Request, response: Response) -> Content | None:
         """The content of the callee's 2xx: an offer when our `invite` had none, else a new answer.
 
@@ -60,7 +83,11 @@ class InviteSdp:
             raise SdpError("the offer is missing in the answer to an INVITE without one")
         if media.is_offer_pending:
             return media.receive_answer(response)
-        return media.revise_answer(response) if response.body else None
+        tag = response.to.tag or ""
+        said = response if has_sdp(response) or tag == self._heard else self._answers.get(tag)
+        if said is None or not has_sdp(said) or not media.may_revise:
+            return None  # it came before, in a reliable response
+        return media.revise_answer(said)
 
     def repeat_to_prack(self, prack: Request) -> bytes:
         """The answer to an offer in a PRACK; empty when it cannot be taken, ours being on its way, say.

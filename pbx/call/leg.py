@@ -7,14 +7,14 @@ from typing import Final, Protocol
 from pbx.call.invite_sdp import InviteSdp
 from pbx.call.leg_dialogs import LegDialogs
 from pbx.call.leg_media import LegMedia
-from pbx.call.own_media import extended
+from pbx.call.own_media import modest
 from pbx.call.party import OutsideLeg, Party
 from pbx.call.renegotiation import Done, Renegotiation
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.immutable import immutable
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
-from pbx.sip.capabilities import ALLOW, SUPPORTED
+from pbx.sip.capabilities import ALLOW, SUPPORTED, WITHOUT_100REL
 from pbx.sip.client_request import ignore
 from pbx.sip.credentials import Credentials
 from pbx.sip.dialog import Dialog, contact_of
@@ -96,6 +96,7 @@ class Leg:
         self.user: LegUser | None = user
         self.credentials: Credentials | None = None
         self.contact_user = ""
+        self.is_cut = False  # the connection to the phone is gone
         self._stack = stack
         self._renegotiation = Renegotiation(stack, self, media)
         self._uas: InviteUas | None = None  # the caller's INVITE, until its ACK
@@ -215,7 +216,7 @@ class Leg:
         if content is not None:
             lines["Content-Type"] = "application/sdp"
         else:
-            lines["Supported"] = SUPPORTED.replace("100rel, ", "")
+            lines["Supported"] = WITHOUT_100REL
         if request.headers.first.keys().isdisjoint(lines):
             request.headers.extend(lines.items())
         else:  # it calls once more
@@ -290,6 +291,26 @@ class Leg:
                 uac.acknowledge(self.dialog)
             self._send_bye()
 
+    def move(self, flow: Flow, behind_nat: bool) -> None:
+        """The phone is reached by another way from now on."""
+        if self._uac is not None and self.is_calling:
+            self._uac.move(flow, behind_nat)
+        self._dialogs.move(flow, behind_nat)
+        self.is_cut = False
+
+    def cut(self, flow: Flow) -> None:
+        """A connection is gone: if it was the way to the phone, that may come back by another one."""
+        if self.way == flow:
+            self.is_cut = True
+            self._dialogs.cut()
+
+    @property
+    def way(self) -> Flow | None:
+        """By which it is reached, before it has a dialog, too; None: it is not called yet."""
+        if self._uac is not None and self.is_calling:
+            return self._uac.flow
+        return self.dialog.flow if self.dialog is not None else None
+
     def reoffer(
         self, content: Content | None, done: Done, extra: Extra = (), *, persistent: bool = False
     ) -> None:
@@ -344,12 +365,7 @@ class Leg:
             self._renegotiation.note_peer(response)
         if dialog is not None and not uac.take_reliable(response, dialog):
             return
-        content = None
-        if response.body and self.media.is_offer_pending and self.state == CALLING:
-            try:
-                content = self.media.receive_answer(response)
-            except SdpError:  # early media only: the 2xx may say it better
-                content = None
+        content = self._sdp.take_early(response) if self.state == CALLING else None
         user.leg_progressed(self, response, content)
 
     def invite_answered(self, response: Response) -> None:
@@ -397,8 +413,8 @@ class Leg:
         ):
             self._has_toggled_srtp = True
             self._call_again(not self._renegotiation.srtp)
-        elif state == CALLING and response.status in (488, 606) and not has_rung and self._has_more_codecs():
-            self._call_again(self._renegotiation.srtp != self._has_toggled_srtp, is_extended=True)
+        elif state == CALLING and response.status in (488, 606) and not has_rung and self._can_be_modest():
+            self._call_again(self._renegotiation.srtp != self._has_toggled_srtp, is_modest=True)
         else:
             self._close()
             if user is not None and state == CALLING:
@@ -452,7 +468,7 @@ class Leg:
             return
         dialog.check_order(request)
         if flow.is_reliable:  # the connection may be a new one; it is the way to the phone (RFC 5626 §5.3)
-            dialog.flow = flow
+            self.move(flow, dialog.behind_nat)
         method = request.method
         if method == "BYE":
             self._receive_bye(request, key)
@@ -540,16 +556,17 @@ class Leg:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _has_more_codecs(self) -> bool:
-        """Something can be offered that was not: the PBX would translate."""
+    def _can_be_modest(self) -> bool:
+        """Something else can be offered: no video, or more codecs, which the PBX would translate."""
         content = self._attempt.content if self._attempt is not None else None
-        return content is not None and extended(content) is not content and extended(content) != content
+        return content is not None and modest(content) != content
 
-    def _call_again(self, srtp: bool, *, is_extended: bool = False) -> None:
+    def _call_again(self, srtp: bool, *, is_modest: bool = False) -> None:
         assert self._attempt is not None
         last = self._attempt
-        content = extended(last.content) if is_extended and last.content is not None else last.content
+        content = modest(last.content) if is_modest and last.content is not None else last.content
         self._dialogs.forget_early()
+        self._sdp = InviteSdp(self.media, self._renegotiation)
         self.media.rollback()
         headers = last.request.headers.copy()
         sent = self._uac.request if self._uac is not None else last.request

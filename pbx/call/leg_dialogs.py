@@ -3,6 +3,7 @@
 from typing import Final
 
 from pbx.sip.dialog import Dialog
+from pbx.sip.flow import Flow
 from pbx.sip.message import Response
 from pbx.sip.stack import SipStack
 from pbx.sip.stack_user import DialogUser
@@ -56,6 +57,16 @@ class LegDialogs:
             return early
         self.register(confirmed, leg)
         return confirmed
+
+    def move(self, flow: Flow, behind_nat: bool) -> None:
+        """The peer is reached by another way from now on."""
+        for dialog in self._all:
+            dialog.move(flow, behind_nat)
+
+    def cut(self) -> None:
+        """The connection to the peer is gone."""
+        for dialog in self._all:
+            dialog.is_cut = True
 
     def forget_early(self) -> None:
         """The early dialogs are over."""

@@ -95,6 +95,11 @@ class LegMedia:
         return self.side.state == "offer received"
 
     @property
+    def may_revise(self) -> bool:
+        """The last exchange was our offer and its answer, of which there may be another one."""
+        return self.side.may_revise
+
+    @property
     def is_refresh(self) -> bool:
         """The pending offer says what the peer said last: only the session is refreshed."""
         return self._offered_before is not None and self._offered_before == self.side.remote_content
@@ -375,6 +380,11 @@ class LegMedia:
     def _close_all(self) -> None:
         for key in tuple(self._endpoints):
             self._close_one(key)
+
+
+def has_sdp(message: Request | Response) -> bool:
+    """Whether its body is a session description, or has one among its parts."""
+    return extract_sdp(message.headers.get("Content-Type") or "application/sdp", message.body) is not None
 
 
 def _sdp_of(message: Request | Response) -> bytes:

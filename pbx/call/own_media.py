@@ -51,6 +51,14 @@ def extended(content: Content) -> Content:
 
 
 @lru_cache(256)
+def modest(content: Content) -> Content:
+    """Audio alone, with every codec that the PBX can translate, for who has taken nothing else; the same for
+    what has no audio."""
+    lines = tuple([line for line in content.lines if line.kind == "audio"])
+    return extended(Content(lines, content.bandwidths)) if lines else content
+
+
+@lru_cache(256)
 def translated(content: Content, offered: Content) -> Content:
     """An answer for who made the offer: `content`, but our own codecs where it has none in common with it.
 

@@ -9,6 +9,7 @@ from pbx.call.session_refresh import SessionRefresh
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
+from pbx.sip.capabilities import WITHOUT_100REL
 from pbx.sip.credentials import Credentials
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
@@ -328,7 +329,10 @@ class Renegotiation:
     # --- what the re-INVITEs report ------------------------------------------------------------------------
 
     def invite_progressed(self, response: Response) -> None:
-        """A provisional response means nothing here."""
+        """A provisional response means nothing here, but a reliable one waits for its PRACK."""
+        uac, dialog = self._uac, self._leg.dialog
+        if uac is not None and dialog is not None:
+            uac.take_reliable(response, dialog)
 
     def invite_answered(self, response: Response) -> None:
         """The 2xx to our re-INVITE."""
@@ -454,6 +458,7 @@ class Renegotiation:
         dialog = self._leg.dialog
         assert dialog is not None  # a leg that is up has one
         request = self._leg.make_request("INVITE", (*self.refresh.timer.request_headers(), *extra), body)
+        request.headers.set("Supported", WITHOUT_100REL)  # what is said early is of no use here
         if body:
             request.headers.set("Content-Type", "application/sdp")
         self._stack.timers.set((self, "re-INVITE"), self._stack.now + REINVITE_S)

@@ -1,7 +1,7 @@
 """Keeping one session alive (RFC 4028): refreshed in time by us, or found dead when the peer stops."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from pbx.errors import PbxError
 from pbx.sip.headers import Extra
@@ -11,6 +11,7 @@ from pbx.sip.stack import SipStack
 
 BUSY_S = 5.0  # another offer is on its way
 REFUSED_S = 10.0
+NOT_NOW: Final = (422, 491, 500, 503)  # an UPDATE may be taken later
 
 
 class RefreshHost(Protocol):
@@ -102,14 +103,14 @@ class SessionRefresh:
         elif response.status in (408, 481):
             host.lose(f"session refresh answered {response.status}")
             return
-        elif response.status in (405, 501):
-            host.allows -= {"UPDATE"}
-            self._refresh(host)
-            return
-        else:
+        elif response.status in NOT_NOW:
             if response.status == 422:
                 self.timer.take_too_small(response)
             self._later(BUSY_S)
+        else:  # whatever its Allow says: some refuse an UPDATE without an offer, with 403 or 488, say
+            host.allows -= {"UPDATE"}
+            self._refresh(host)
+            return
         host.idle()
 
     def _reinvited(self, status: int) -> None:

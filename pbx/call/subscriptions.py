@@ -1,7 +1,7 @@
 """All subscriptions (RFC 6665): which are taken, how many, and how fast they are told."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Final, TypeVar
 
 from pbx.call.authentication import Gatekeeper, Sender
@@ -69,7 +69,7 @@ class Subscriptions:
         seconds = granted(request)
         if not request.contacts:
             raise PeerError(400, "Missing Contact")
-        self._make_room(sender, package, resource, request)
+        self._make_room(sender, package, resource, request, flow)
         self.watched[package.name] += 1
         tag = self.stack.entropy.token()
         made = Subscription(self, package, resource, sender, request, flow, tag)
@@ -93,7 +93,19 @@ class Subscriptions:
 
     def uses(self, flow: Flow) -> bool:
         """Whether a subscription came by this connection."""
-        return any(each.dialog.flow == flow for made in self._by_device.values() for each in made)
+        return any(each.dialog.flow == flow for each in self._all())
+
+    def cut(self, flow: Flow) -> None:
+        """A connection is gone."""
+        for each in self._all():
+            each.dialog.is_cut = each.dialog.is_cut or each.dialog.flow == flow
+
+    def follow(self, username: str, gone: Set[Flow], flow: Flow, behind_nat: bool) -> None:
+        """A phone has come by another way, and those in `gone` lead to it no more."""
+        for each in self._by_device.get(username, ()):
+            dialog = each.dialog
+            if (dialog.is_cut or dialog.flow in gone) and dialog.flow.peer[0] == flow.peer[0]:
+                dialog.move(flow, behind_nat)
 
     def swap_office(self) -> None:
         """The office has changed: end what is not for the subscriber any more."""
@@ -147,12 +159,24 @@ class Subscriptions:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _make_room(self, sender: Sender, package: Package, resource: str, request: Request) -> None:
-        """A phone that starts anew has forgotten its subscription: the new one takes its place."""
+    def _all(self) -> Iterator[Subscription]:
+        return (each for made in self._by_device.values() for each in made)
+
+    def _make_room(
+        self, sender: Sender, package: Package, resource: str, request: Request, flow: Flow
+    ) -> None:
+        """A phone that starts anew has forgotten its subscription: the new one takes its place.
+
+        Over another connection its Contact may have another port.
+        """
         made = self._by_device.get(sender.device.username, [])
         contact = request.contacts[0].uri.render()
         for each in tuple(made):
-            if (each.package, each.resource, each.dialog.target) == (package, resource, contact):
+            dialog = each.dialog
+            is_again = dialog.is_cut and dialog.flow.peer[0] == flow.peer[0]
+            if (each.package, each.resource) == (package, resource) and (
+                is_again or dialog.target == contact
+            ):
                 each.drop()
         if len(self._by_device.get(sender.device.username, ())) >= MOST:
             raise PeerError(403, f"More Than {MOST} Subscriptions")

@@ -193,6 +193,11 @@ class SdpSide:
         self.state = STABLE
         return content
 
+    @property
+    def may_revise(self) -> bool:
+        """The last exchange was our offer and its answer."""
+        return self.state == STABLE and self._answer_body is not None and self.remote_content is not None
+
     def revise_answer(self, body: bytes) -> Content:
         """Take a later answer to the same offer: some gateways say other things in the 200 than in the 183.
 

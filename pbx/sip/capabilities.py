@@ -13,6 +13,7 @@ ALLOW: Final = (
 METHODS: Final = frozenset(ALLOW.split(", "))
 RECOGNISED: Final = METHODS | {"PUBLISH"}
 SUPPORTED: Final = "100rel, replaces, timer, norefersub, outbound, path"
+WITHOUT_100REL: Final = SUPPORTED.replace("100rel, ", "")
 OPTION_TAGS: Final = frozenset((*SUPPORTED.split(", "), "histinfo", "from-change"))
 
 

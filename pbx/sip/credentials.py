@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from pbx.sip.digest import ALGORITHMS, Challenge, answer, read_challenges
+from pbx.sip.digest import ANSWERED, Challenge, answer, read_challenges
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
 
@@ -35,8 +35,8 @@ class Credentials:
         self.username = username
         self._password = password
         self.is_server = is_server
-        # header, realm -> the last challenge, and how often its nonce was used
-        self._known: dict[tuple[str, str], tuple[Challenge, int]] = {}
+        # header, realm -> the last challenge, how often its nonce was used, and with which cnonce
+        self._known: dict[tuple[str, str], tuple[Challenge, int, str]] = {}
 
     def __repr__(self) -> str:
         return f"<Credentials of {self.username}>"
@@ -66,7 +66,7 @@ class Credentials:
             return False
         for each in chosen:
             answered.add((answer_header, each.realm, each.nonce))
-            self._known[answer_header, each.realm] = (each, 0)
+            self._known[answer_header, each.realm] = (each, 0, "")
         return True
 
     def authorize(self, request: Request, cnonce: str) -> None:
@@ -74,8 +74,9 @@ class Credentials:
         headers = request.headers
         for _, name in HEADERS.values():
             headers.remove(name)
-        for (name, realm), (challenge, used) in self._known.items():
-            self._known[name, realm] = (challenge, used + 1)
+        for (name, realm), (challenge, used, first) in self._known.items():
+            word = first or cnonce
+            self._known[name, realm] = (challenge, used + 1, word)
             value = answer(
                 challenge,
                 self.username,
@@ -83,7 +84,7 @@ class Credentials:
                 request.method,
                 request.uri,
                 nc=used + 1,
-                cnonce=cnonce,
+                cnonce=word,
                 body=request.body,
             )
             headers.add(name, value)
@@ -94,6 +95,6 @@ def _best(challenges: Iterable[Challenge]) -> list[Challenge]:
     chosen: dict[str, Challenge] = {}
     for each in challenges:
         known = chosen.get(each.realm)
-        if known is None or ALGORITHMS.index(each.algorithm) < ALGORITHMS.index(known.algorithm):
+        if known is None or ANSWERED.index(each.algorithm) < ANSWERED.index(known.algorithm):
             chosen[each.realm] = each
     return list(chosen.values())

@@ -23,10 +23,15 @@ class DialogId(NamedTuple):
 
 
 def is_behind_nat(request: Request, flow: Flow) -> bool:
-    """True when the sender's Via names another address than it sent from (RFC 3581)."""
+    """True when the sender's Via names another address than it sent from (RFC 3581).
+
+    Another port alone says so only of UDP, and of who asks where he was seen: some phones (Cisco) send from
+    another port than they listen at, and do not ask.
+    """
     via = request.via
-    default = 5061 if flow.transport == "TLS" else 5060
-    return via.host != flow.peer[0] or (via.port or default) != flow.peer[1]
+    if via.host != flow.peer[0] or flow.is_reliable or "rport" not in via.params:
+        return via.host != flow.peer[0]
+    return (via.port or 5060) != flow.peer[1]
 
 
 @lru_cache(maxsize=2048)  # the same few phones, time and again
@@ -57,6 +62,19 @@ def hop_to(uri: str, flow: Flow, behind_nat: bool) -> Flow:
     return flow
 
 
+def reopened(uri: str, flow: Flow) -> Flow:
+    """The way to `uri`, whose owner had opened a connection that is gone: a new one, where it can be."""
+    parsed = parse_uri(uri)
+    if not isinstance(parsed, SipUri):
+        return flow
+    try:
+        ip_address(parsed.host)
+    except ValueError:
+        return flow
+    port = parsed.port or (5061 if flow.is_secure else 5060)
+    return Flow(flow.transport, (parsed.host, port), (flow.local[0], 0))
+
+
 def next_hop(route_set: Sequence[str], target: str) -> str:
     """The URI that a request is sent to: the first Route's, else its target (RFC 3261 §8.1.2)."""
     return _uri_of(route_set[0]) if route_set else target
@@ -78,6 +96,7 @@ class Dialog:
     behind_nat: bool
     local_seq: int
     remote_seq: int | None = None
+    is_cut: bool = False  # the connection of `flow` is gone
 
     @classmethod
     def of_uas(cls, request: Request, local_tag: str, flow: Flow) -> "Dialog":
@@ -137,8 +156,11 @@ class Dialog:
         """Take over the Contact of a target refresh (§12.2.1.2, §12.2.2); a request also shows the way."""
         self.target = contact_of(message) or self.target
         if flow is not None and isinstance(message, Request):
-            self.flow = flow
-            self.behind_nat = is_behind_nat(message, flow)
+            self.move(flow, is_behind_nat(message, flow))
+
+    def move(self, flow: Flow, behind_nat: bool) -> None:
+        """The peer is reached by another way from now on."""
+        self.flow, self.behind_nat, self.is_cut = flow, behind_nat, False
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -148,7 +170,10 @@ class Dialog:
 
     def hop(self) -> Flow:
         """Where the next request of this dialog goes."""
-        return hop_to(next_hop(self.route_set, self.target), self.flow, self.behind_nat)
+        uri = next_hop(self.route_set, self.target)
+        if self.is_cut and self.flow.accepted and not self.behind_nat:
+            return reopened(uri, self.flow)
+        return hop_to(uri, self.flow, self.behind_nat)
 
     def _way(self) -> tuple[str, tuple[str, ...]]:
         if not self.route_set:

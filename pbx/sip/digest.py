@@ -39,6 +39,9 @@ _ANY = _credentials_pattern(
 )
 
 ALGORITHMS: Final = ("SHA-256", "MD5")  # RFC 8760 §2.3: the one that is liked best comes first
+# RFC 7616 §3.4.2: those whose A1 holds the nonces of the session's beginning; as a client only.
+SESSION: Final = {"MD5-SESS": "MD5-sess", "SHA-256-SESS": "SHA-256-sess"}
+ANSWERED: Final = ("SHA-256", "SHA-256-SESS", "MD5", "MD5-SESS")  # by a client, the strongest first
 QUALITIES: Final = ("auth", "auth-int")  # of protection, as a client chooses them
 LONGEST_VALUE: Final = 4096  # characters of one Authorization value that are looked at
 MOST_VALUES: Final = 8  # Authorization lines of one request that are looked at
@@ -297,12 +300,13 @@ def _read_challenge(value: str) -> Challenge | None:
         return None
     offered = [option.strip().lower() for option in _bare(params.get("qop", "")).split(",")]
     known = [qop for qop in QUALITIES if qop in offered]
-    if _algorithm(params) not in ALGORITHMS or ("qop" in params and not known):
+    algorithm = _algorithm(params)
+    if algorithm not in ANSWERED or (not known and ("qop" in params or algorithm in SESSION)):
         return None
     return Challenge(
         realm=unquote(params["realm"]),
         nonce=_bare(params["nonce"]),
-        algorithm=_algorithm(params),
+        algorithm=algorithm,
         qop=known[0] if known else "",
         opaque=_bare(params["opaque"]) if "opaque" in params else None,
         is_stale=_bare(params.get("stale", "")).lower() == "true",
@@ -330,24 +334,27 @@ def answer(
         method: of the request.
         uri: its Request-URI.
         nc: how many requests this nonce has been used for, this one included: 1 and up.
-        cnonce: an unpredictable word.
+        cnonce: an unpredictable word; where `algorithm` is one of SESSION, the same as long as the nonce is.
         body: of the request: qop=auth-int covers it (§3.4.3).
     """
     ha1 = make_ha1(username, challenge.realm, secret) if isinstance(secret, str) else secret
-    is_md5 = challenge.algorithm == "MD5"
+    is_md5 = challenge.algorithm.startswith("MD5")
 
     def digest(data: bytes) -> str:
         return (_md5 if is_md5 else sha256)(data).hexdigest()
 
     a2 = f"{method}:{uri}:{digest(body)}" if challenge.qop == "auth-int" else f"{method}:{uri}"
     nonce = f"{challenge.nonce}:{nc:08x}:{cnonce}:{challenge.qop}" if challenge.qop else challenge.nonce
-    text = f"{ha1.md5 if is_md5 else ha1.sha256}:{nonce}:{digest(_octets(a2))}"
+    h_a1 = ha1.md5 if is_md5 else ha1.sha256
+    if challenge.algorithm in SESSION:
+        h_a1 = digest(_octets(f"{h_a1}:{challenge.nonce}:{cnonce}"))
+    text = f"{h_a1}:{nonce}:{digest(_octets(a2))}"
     parts = [
         f"Digest username={quote(username)}, realm={quote(challenge.realm)}",
         f'nonce="{challenge.nonce}", uri="{uri}", response="{digest(_octets(text))}"',
     ]
     if challenge.names_algorithm:
-        parts.append(f"algorithm={challenge.algorithm}")
+        parts.append(f"algorithm={SESSION.get(challenge.algorithm, challenge.algorithm)}")
     if challenge.qop:
         parts.append(f'cnonce="{cnonce}", qop={challenge.qop}, nc={nc:08x}')
     if challenge.opaque is not None:

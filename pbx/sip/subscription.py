@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from pbx.sip.client_request import ignore
 from pbx.sip.message import REASONS, Request, Response
 
 EXPIRES: Final = 180  # seconds
@@ -43,7 +42,11 @@ class ReferSubscription:
             ("Content-Type", "message/sipfrag;version=2.0"),
         )
         line = f"SIP/2.0 {status} {reason or REASONS.get(status, 'Unknown')}\r\n"
-        leg.send(leg.make_request("NOTIFY", extra, line.encode()), ignore)
+        leg.send(leg.make_request("NOTIFY", extra, line.encode()), self._answered)
+
+    def _answered(self, response: Response) -> None:
+        if response.status == 481:  # RFC 6665 §4.2.2: it is forgotten there
+            self.stop()
 
     def stop(self) -> None:
         """The transferor is gone: nobody is told."""

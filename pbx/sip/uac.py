@@ -83,6 +83,10 @@ class InviteUac:
         """The way the request went in the end."""
         return self._client.flow
 
+    def move(self, flow: Flow, behind_nat: bool) -> None:
+        """The callee is reached by another way from now on."""
+        self._client.flow, self._behind_nat = flow, behind_nat
+
     @property
     def is_waiting_for_ack(self) -> bool:
         """The 2xx has come and the ACK has not gone."""

@@ -9,8 +9,9 @@ from pbx.call.mailbox_lamps import render_summary
 from pbx.call.subscription import TRANSITIONS, Input, State
 from pbx.call.subscriptions import MOST
 from pbx.office.snapshot import Office
+from pbx.sip.flow import Flow
 from pbx.sip.message import make_response
-from tests.call.world import DOMAIN, Phone, World, make_extension, make_office
+from tests.call.world import DOMAIN, SERVER, Phone, World, make_extension, make_office
 
 MWI = "message-summary"
 
@@ -164,6 +165,33 @@ def test_a_phone_that_starts_anew_takes_its_own_place(world, ann):
     assert [counts for _, counts in ann.told].count("1/0") == 1
     world.wait(700)
     world.assert_nothing_left()
+
+
+def reconnect(world, phone, port):
+    """A phone loses its connection and comes by another one."""
+    world.perform(world.exchange.flow_lost(phone.flow, "the connection broke", world.now))
+    phone.address = (phone.address[0], port)
+    phone.flow = Flow("TCP", phone.address, SERVER, accepted=True)
+    phone.contact = f"<sip:100@{phone.address[0]}:{port};transport=tcp>"
+    world.phones[phone.address] = phone
+
+
+def test_a_phone_that_comes_back_over_another_connection_is_told_there(world):
+    ann = world.phone("100", port=40001, kind=Watcher, transport="TCP")
+    ann.subscribe()
+    reconnect(world, ann, 40002)
+    ann.register()
+    world.wait(5)
+    change(world, 3)
+    assert [counts for _, counts in ann.told] == ["0/0", "3/0"]
+
+
+def test_a_phone_that_starts_anew_over_other_connections_takes_its_own_place(world):
+    ann = world.phone("100", port=40001, kind=Watcher, transport="TCP")
+    for port in range(40002, 40004 + MOST):
+        assert ann.subscribe().status == 200
+        reconnect(world, ann, port)
+    assert len(world.exchange.subscriptions) == 1
 
 
 # --- notifies ---------------------------------------------------------------------------------------------

@@ -61,6 +61,18 @@ def test_a_refer_that_cannot_be_followed(world, ann, bob, refer_to, status):
     hang_up(world, ann, bob)
 
 
+def test_a_transferor_that_has_forgotten_its_refer_is_told_nothing_more(world, ann, bob, eve):
+    talk(world, ann, bob)
+    bob.send(bob.in_dialog("REFER", Refer_To="<sip:102@pbx.local>"))
+    bob.respond(bob.last("NOTIFY"), 481)
+    eve.ring()
+    eve.answer()
+    assert len(bob.all("NOTIFY")) == 1
+    ann.respond(ann.last("INVITE"), 200, ann.sdp(5))
+    bob.bye()
+    hang_up(world, ann, eve)
+
+
 def test_a_second_refer_during_the_first_is_491(world, ann, bob, eve):
     talk(world, ann, bob)
     refer(bob, "102")

@@ -1,5 +1,7 @@
 """Digest on our own requests: what is answered, once for each nonce, and what is not (RFC 3261 §22)."""
 
+from hashlib import md5, sha256
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +82,29 @@ def test_the_strongest_algorithm_of_a_realm_whatever_comes_first():
     credentials.authorize(request, "c")
     (value,) = request.headers.get_all("Authorization")
     assert parse_auth(value)[1]["algorithm"] == "SHA-256"
+
+
+@pytest.mark.parametrize("algorithm", ["MD5-sess", "SHA-256-sess"])
+def test_a_session_keeps_the_cnonce_of_its_beginning(algorithm):
+    hashed = md5 if algorithm == "MD5-sess" else sha256
+
+    def digest(text):
+        return hashed(text.encode()).hexdigest()
+
+    credentials = Credentials("acme", "secret")
+    assert credentials.take(challenge("a", algorithm=algorithm), set())
+    for nc in ("00000001", "00000002"):
+        request = make_request()
+        credentials.authorize(request, f"c{nc}")
+        said = parse_auth(request.headers.get("Authorization"))[1]
+        a1 = f"{digest(f'acme:{REALM}:secret')}:a:c00000001"  # RFC 7616 §3.4.2
+        a2 = digest(f"{request.method}:{request.uri}")
+        assert (said["algorithm"], said["nc"], said["cnonce"]) == (algorithm, nc, "c00000001")
+        assert said["response"] == digest(f"{digest(a1)}:a:{nc}:c00000001:auth:{a2}")
+
+
+def test_a_session_needs_a_cnonce_and_so_a_qop():
+    assert not Credentials("acme", "secret").take(challenge("a", algorithm="MD5-sess", qop=""), set())
 
 
 def test_integrity_covers_the_body():

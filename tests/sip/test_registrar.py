@@ -379,6 +379,21 @@ def test_a_phone_behind_nat_is_known_by_where_it_came_from():
     assert bench.location.is_registered_from("203.0.113.9")
 
 
+def test_who_sends_from_another_port_than_he_listens_at_is_behind_no_nat():
+    bench = Bench()
+    cisco = Flow("UDP", ("192.0.2.9", 51234), ("192.0.2.1", 5060))
+    bench.send("<sip:a@192.0.2.9:5060>", flow=cisco, via="SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK1")
+    (binding,) = bench.location.bindings("100", 0.0)
+    assert not binding.behind_nat
+
+
+def test_a_connection_comes_from_any_port():
+    bench = Bench()
+    bench.send("<sip:a@192.0.2.9>", flow=TCP, via=f"SIP/2.0/TCP {TCP.peer[0]}:5060;rport;branch=z9hG4bK1")
+    (binding,) = bench.location.bindings("100", 0.0)
+    assert not binding.behind_nat
+
+
 def test_a_phone_that_moved_is_reached_by_its_new_flow():
     bench = Bench()
     bench.send(A)
