@@ -72,7 +72,8 @@ def make_card(
 def show_card(card: Card, out: TextIO) -> None:
     """Print it; with a QR code of the first account where a person looks at it."""
     lines = ["", f"{card.name or 'The office'} is on the air.", ""]
-    lines.append(f"  Server address for phones   {' or '.join(card.servers) or 'none: no transport is on'}")
+    none = "none: this machine has no address" if card.ports else "none: no transport is on"
+    lines.append(f"  Server address for phones   {' or '.join(card.servers) or none}")
     if card.loopback_only and card.servers:
         lines.append("                              (only phones on this machine reach that)")
     lines.append(f"  SIP domain                  {card.domain}, or that address")

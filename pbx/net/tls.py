@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -181,7 +181,14 @@ class ServerCertificate:
     def __init__(self, certificate: Path, key: Path) -> None:
         def load() -> tuple[SSL.Context, datetime]:
             chain, private = load_own(certificate, key)
-            return _make_context(chain, private), chain[0].not_valid_after_utc
+            end = chain[0].not_valid_after_utc
+            if end < datetime.now(UTC):
+                log.warn(
+                    "{path} expired on {day}: phones that check it refuse",
+                    path=str(certificate),
+                    day=end.date(),
+                )
+            return _make_context(chain, private), end
 
         try:
             self._current = Watched((certificate, key), load)

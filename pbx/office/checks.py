@@ -1,7 +1,7 @@
 """What must hold between the parts of an office: references lead somewhere, nothing is there twice."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Final
 
 from pbx.office.branch import Dates
@@ -31,6 +31,7 @@ class Facts:
     office: Office
     references: list[tuple[Path, str, str]]
     given: frozenset[Path]
+    _known: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def names(self, kind: str) -> list[str]:
         """All that a reference to such a thing may say."""
@@ -46,6 +47,12 @@ class Facts:
             "line": [each.name for each in office.lines],
             "voicemail": [each.key for each in office.extensions],
         }[kind]
+
+    def known(self, kind: str) -> frozenset[str]:
+        """The same, put together once: a big office has thousands of references."""
+        if kind not in self._known:
+            self._known[kind] = frozenset(self.names(kind))
+        return self._known[kind]
 
 
 Check = Callable[[Facts], Iterator[Finding]]
@@ -65,14 +72,14 @@ def references(facts: Facts) -> Iterator[Finding]:
                 path, name, "a block of this line", [block.name for block in line.blocks] if line else []
             )
         else:
-            yield from _missing(path, name, _a(kind), facts.names(kind))
+            yield from _missing(path, name, _a(kind), facts.known(kind))
 
 
 def destinations(facts: Facts) -> Iterator[Finding]:
     for at, number in enumerate(facts.office.numbers):
         kind, key = number.target
         if kind in ("extension", "group", "line", "room", "voicemail"):
-            yield from _missing(("number", at, "destination"), key, _a(kind), facts.names(kind), f"{kind}:")
+            yield from _missing(("number", at, "destination"), key, _a(kind), facts.known(kind), f"{kind}:")
 
 
 def vip_keys(facts: Facts) -> Iterator[Finding]:
@@ -80,7 +87,7 @@ def vip_keys(facts: Facts) -> Iterator[Finding]:
         for index, vip in enumerate(extension.incoming.forward.vip):
             if vip.isdigit():
                 path = ("extension", at, "incoming", "forward", "vip", index)
-                yield from _missing(path, vip, _a("extension"), facts.names("extension"))
+                yield from _missing(path, vip, _a("extension"), facts.known("extension"))
 
 
 def keys_are_unique(facts: Facts) -> Iterator[Finding]:
@@ -173,7 +180,7 @@ def devices(facts: Facts) -> Iterator[Finding]:
         yield from _twice(kinds, "at most one device of each kind for an extension")
     keys = {*facts.names("extension"), *facts.names("group"), *facts.names("room")}
     for path, extension, device in everyone:
-        if device.username in keys - {extension.key}:
+        if device.username in keys and device.username != extension.key:
             allowed = "a username that is no other extension's, group's or room's key"
             yield Finding((*path, "username"), show(device.username), allowed)
 
@@ -290,7 +297,7 @@ def _transfer_targets(facts: Facts, path: Path, block: Transfer) -> Iterator[Fin
     for index, target in enumerate(block.to):
         kind, colon, key = target.partition(":")
         if colon and kind in ("extension", "group"):
-            yield from _missing((*path, "to", index), key, _a(kind), facts.names(kind), f"{kind}:")
+            yield from _missing((*path, "to", index), key, _a(kind), facts.known(kind), f"{kind}:")
 
 
 def prompts(facts: Facts) -> Iterator[Finding]:
@@ -335,10 +342,10 @@ CHECKS: Final[tuple[Check, ...]] = (
 )
 
 
-def _missing(path: Path, name: str, what: str, known: Iterable[str], before: str = "") -> Iterator[Finding]:
-    names = sorted({each for each in known if each})
-    if not name or name in names:
+def _missing(path: Path, name: str, what: str, known: Collection[str], before: str = "") -> Iterator[Finding]:
+    if not name or name in known:
         return
+    names = sorted({each for each in known if each})
     listed = ", ".join(names[:MAX_LISTED]) + (", …" if len(names) > MAX_LISTED else "")
     near = None if name.lstrip("+").isdigit() else nearest(name, names)
     allowed = f"{what} ({listed})" if names else f"{what}; there is none"

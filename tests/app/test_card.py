@@ -72,6 +72,19 @@ def full(tmp_path):
     return make_card(config, listening, addresses(*MACHINE), OFFICE, passwords)
 
 
+NOWHERE = {
+    "no transport": ([], "none: no transport is on\n"),
+    "no address": ([Listening("UDP", "::", 5060)], "none: this machine has no address\n"),
+}
+
+
+@pytest.mark.parametrize(("listening", "says"), NOWHERE.values(), ids=NOWHERE)
+def test_why_no_phone_can_reach_it(tmp_path, listening, says):
+    out = io.StringIO()
+    show_card(make_card(parse_config("", "pbx.toml", tmp_path), listening, addresses(), OFFICE, {}), out)
+    assert f"Server address for phones   {says}" in out.getvalue()
+
+
 def test_the_whole_card(full):
     out = io.StringIO()
     show_card(full, out)

@@ -119,6 +119,15 @@ def test_files_that_cannot_be_used_are_a_clear_error(tmp_path, pair, other, spoi
     assert caught.value.key == key
 
 
+@pytest.mark.parametrize(("age", "levels"), [(0, []), (3654, ["warn"])], ids=["valid", "expired"])
+def test_an_expired_certificate_is_used_and_complained_of(tmp_path, age, levels):
+    """A call by a phone that does not check it is better than none."""
+    paths = write(tmp_path, make_self_signed(["pbx.local"], datetime.now(UTC) - timedelta(days=age)))
+    with capturedLogs() as logs:
+        ServerCertificate(*paths)
+    assert [each["log_level"].name for each in logs] == levels
+
+
 def test_certificate_and_key_may_be_one_file(tmp_path, pair):
     both = tmp_path / "both.pem"
     both.write_bytes(pair[1] + pair[0])
