@@ -295,6 +295,8 @@ class Leg:
         """The phone is reached by another way from now on."""
         if self._uac is not None and self.is_calling:
             self._uac.move(flow, behind_nat)
+        if self._uas is not None:
+            self._uas.move(flow)
         self._dialogs.move(flow, behind_nat)
         self.is_cut = False
 
@@ -468,7 +470,8 @@ class Leg:
             return
         dialog.check_order(request)
         if flow.is_reliable:  # the connection may be a new one; it is the way to the phone (RFC 5626 §5.3)
-            self.move(flow, dialog.behind_nat)
+            dialog.move(flow, dialog.behind_nat)
+            self.is_cut = False
         method = request.method
         if method == "BYE":
             self._receive_bye(request, key)

@@ -84,8 +84,9 @@ class InviteUac:
         return self._client.flow
 
     def move(self, flow: Flow, behind_nat: bool) -> None:
-        """The callee is reached by another way from now on."""
-        self._client.flow, self._behind_nat = flow, behind_nat
+        """The callee is reached by another way from now on; a CANCEL by no other transport (§9.1)."""
+        if flow.transport == self.flow.transport:
+            self._client.flow, self._behind_nat = flow, behind_nat
 
     @property
     def is_waiting_for_ack(self) -> bool:

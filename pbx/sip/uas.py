@@ -97,6 +97,12 @@ class InviteUas:
         self._owner = None
         self._last_2xx = None
 
+    def move(self, flow: Flow) -> None:
+        """The caller is reached by another way from now on; not by another transport (§18.2.2)."""
+        if flow.transport == self._flow.transport:
+            self._flow = flow
+            self._stack.layer.move(self._key, flow)
+
     # --- from the caller -----------------------------------------------------------------------------------
 
     def receive_ack(self, ack: Request) -> bool:

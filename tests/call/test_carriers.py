@@ -224,6 +224,19 @@ def test_a_phone_that_rings_and_registers_over_another_connection_answers_there(
     hang_up(world, ann, bob)
 
 
+def test_a_caller_that_registers_over_another_connection_hears_there_that_somebody_answers(world):
+    ann = world.phone("100", port=40001, transport="TCP")
+    bob = world.phone("101")
+    ann.invite("101")
+    bob.ring()
+    reconnect(world, ann, 40002)
+    ann.register()
+    bob.answer()
+    assert ann.statuses()[-1] == 200
+    ann.ack()
+    hang_up(world, ann, bob)
+
+
 # --- video that a carrier does not even refuse by port 0 ---------------------------------------------------
 
 

@@ -146,6 +146,12 @@ class TransactionLayer:
                 effects += self._settle(server, server.transport_failed(why, now))
         return effects
 
+    def move(self, key: TransactionKey, flow: Flow) -> None:
+        """What is answered to the request of `key` goes by `flow` from now on: its sender came by that."""
+        server = self._servers.get(key)
+        if server is not None:
+            server.flow = flow
+
     def _receive_response(self, response: Response, now: float) -> list[Effect]:
         key = client_key(response)
         client = self._clients.get(key)
