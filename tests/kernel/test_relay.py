@@ -22,8 +22,8 @@ from pbx.media.orders import (
 from pbx.rtp.kernel.conntrack import Flow, pack_join
 from pbx.rtp.kernel.joins import remove_entries
 from pbx.rtp.kernel.link import Link
-from pbx.rtp.session import FIRST
 from pbx.rtp.rtcp import Report
+from pbx.rtp.session import FIRST
 from tests.kernel.office import PBX, PBX6, PORTS, X6, Y6, Conversation, X, Y
 from tests.support.rtp_phone import PATIENCE_S, rtp
 
