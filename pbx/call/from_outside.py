@@ -69,9 +69,12 @@ class Source:
     servers: Set[Peer]
     networks: Sequence[IPv4Network | IPv6Network] = ()
 
-    def has(self, address: str) -> bool:
-        """Whether an address is one of its server's, or one that it lists."""
-        return self._is_server(address) or self._is_listed(address)
+    def has(self, peer: Peer) -> bool:
+        """Whether this place is its server's, or one that it lists; on loopback ports tell programs apart."""
+        address = peer[0]
+        if peer in self.servers:
+            return True
+        return not _parsed(address).is_loopback and (self._is_server(address) or self._is_listed(address))
 
     def rank(self, flow: Flow, *, is_device: bool, is_shared: bool) -> int:
         """How surely a request that came by `flow` is from here: 0 = it is not, 3 = without a doubt.

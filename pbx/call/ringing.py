@@ -173,10 +173,10 @@ class Ringing:
         """
         found = []
         for binding in self._location.bindings(username, self._stack.now):
-            address = hop(binding).peer[0]
-            if address != binding.flow.peer[0] and self._trunks.are_at(address):
+            there = hop(binding).peer
+            if there[0] != binding.flow.peer[0] and self._trunks.are_at(there):
                 text = "{user} does not ring at {contact}: a trunk or gateway is at {address}"
-                self._host.note(text, user=username, contact=binding.contact, address=address)
+                self._host.note(text, user=username, contact=binding.contact, address=there[0])
             else:
                 found.append(binding)
         return found

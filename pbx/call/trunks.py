@@ -156,9 +156,9 @@ class Trunks:
             if each == name
         )
 
-    def are_at(self, address: str) -> bool:
-        """Whether a trunk or gateway is at an address: there the office is believed without a password."""
-        return any(carrier.source.has(address) for carrier in self._carriers.values())
+    def are_at(self, peer: tuple[str, int]) -> bool:
+        """Whether a trunk or gateway is at a place: there the office is believed without a password."""
+        return any(carrier.source.has(peer) for carrier in self._carriers.values())
 
     def uses(self, flow: Flow) -> bool:
         """Whether a carrier reaches us by this connection."""
