@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -171,8 +172,8 @@ class StreamPool:
 
     def _unused(self, host: str) -> StreamConnection | None:
         """One of the oldest on which nothing lives: anybody gets an answer, and could stay for that."""
-        oldest = [each for each, of in self._addresses.items() if host in ("", of)][:MOST_ASKED]
-        for connection in oldest:
+        mine = (each for each, of in self._addresses.items() if host in ("", of))
+        for connection in list(islice(mine, MOST_ASKED)):
             if not self.keeps(connection):
                 return connection
             self._addresses[connection] = self._addresses.pop(connection)  # others are asked the next time
