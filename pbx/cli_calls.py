@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from pbx.app.command import command, opened
+from pbx.app.command import command, opened_up_to_date
 from pbx.config import Config
 from pbx.errors import PbxError
 from pbx.office.settings import Settings
@@ -57,7 +57,7 @@ def calls(
         write_json,
     )
 
-    with opened(config, make=False) as store:
+    with opened_up_to_date(config) as store:
         settings = _settings(store)
         zone = ZoneInfo(settings.timezone)
         wanted = Wanted(
@@ -92,7 +92,7 @@ def show(config: Config, as_json: bool, call_id: str, ladder: bool, pcap: Path |
     from pbx.app.calls import as_json as as_document  # noqa: PLC0415
     from pbx.app.calls import describe  # noqa: PLC0415
 
-    with opened(config, make=False) as store:
+    with opened_up_to_date(config) as store:
         zone = ZoneInfo(_settings(store).timezone)
         row = Records(store).find(call_id)
         messages = Traces(store).read(row["id"])
@@ -113,7 +113,7 @@ def show(config: Config, as_json: bool, call_id: str, ladder: bool, pcap: Path |
 @command
 def registrations(config: Config, as_json: bool, key: str, pcap: Path | None) -> None:
     """Draw the REGISTERs of the last 24 hours of the phones of extension KEY, if it has debug on."""
-    with opened(config, make=False) as store:
+    with opened_up_to_date(config) as store:
         messages = Traces(store).read(f"register {key}")
     _show_trace(messages, as_json, pcap, f"registrations of {key}")
 

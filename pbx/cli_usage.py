@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from pbx.app.client import ServerGoneError, ask
-from pbx.app.command import NoOfficeError, command, opened
+from pbx.app.command import NoOfficeError, command, opened_up_to_date
 from pbx.config import Config
 from pbx.errors import PbxError
 from pbx.office.snapshot import Office
@@ -30,7 +30,7 @@ def usage(config: Config, as_json: bool, month: str | None) -> None:
 
     if month is not None and not MONTH.fullmatch(month):
         raise PbxError(f"{month!r} is no month: allowed is a year and a month, such as 2026-10")
-    with opened(config, make=False) as store:
+    with opened_up_to_date(config) as store:
         office = _office(store)
         shown = month or this_month(office, datetime.now(UTC))
         listed = standings(office, Usage(store), shown)
@@ -48,7 +48,7 @@ def reset(config: Config, as_json: bool, key: str) -> None:
     """Let extension KEY begin this month anew; what was topped up stays."""
     from pbx.app.used import limited, this_month  # noqa: PLC0415
 
-    with opened(config, make=False) as store:
+    with opened_up_to_date(config) as store:
         office = _office(store)
         limited(office, key)
         month = this_month(office, datetime.now(UTC))
@@ -66,7 +66,7 @@ def topup(config: Config, as_json: bool, key: str, amount: str | None, minutes: 
     """Let extension KEY use so much more in this month."""
     from pbx.app.used import limited, read_top_up, this_month  # noqa: PLC0415
 
-    with opened(config, make=False) as store:
+    with opened_up_to_date(config) as store:
         office = _office(store)
         more = read_top_up(limited(office, key).usage_limit, amount, minutes)
         month = this_month(office, datetime.now(UTC))

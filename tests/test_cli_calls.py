@@ -3,13 +3,17 @@
 import csv
 import io
 import json
+import socket
+import threading
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 
 from pbx.app.calls import parse_moment, parse_party
 from pbx.call.effects import CallRecord, LegRecord
+from pbx.cli import main
 from pbx.errors import PbxError
 from pbx.rtp.statistics import EndpointStats
 from pbx.store.records import Records
@@ -120,6 +124,36 @@ def test_json_holds_everything(pbx):
     quality = call["legs"][0]["quality"]["1"]
     assert (quality["in"]["packets"], quality["in"]["loss"]) == (1000, 0.01)
     assert (quality["in"]["mos"], quality["out"]["mos"]) == (4.33, 4.41)
+
+
+WARNED = {
+    "it has written them": ({"ok": True}, None),
+    "it cannot write": ({"ok": False}, "cannot write: its newest calls are missing"),
+    "it is confused": ({"error": "no command"}, "the newest calls may be missing here: no command"),
+}
+
+
+@pytest.mark.parametrize(("answer", "warning"), WARNED.values(), ids=WARNED)
+def test_a_running_server_writes_its_newest_calls_first(pbx, answer, warning):
+    asked = []
+
+    def be_server(listening):
+        connection, _ = listening.accept()
+        with connection:
+            asked.append(json.loads(connection.makefile("rb").readline())["cmd"])
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(pbx.folder / "data" / "control.sock"))
+        listening.listen()
+        server = threading.Thread(target=be_server, args=(listening,))
+        server.start()
+        done = CliRunner().invoke(main, ["calls", "--csv", "--config", str(pbx.folder / "pbx.toml")])
+        server.join()
+    assert asked == ["flush"]
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 5
+    assert done.stderr == "" if warning is None else warning in done.stderr
 
 
 def test_csv(pbx):

@@ -79,6 +79,20 @@ def load_office(config: Config) -> Office:
     return office
 
 
+@contextmanager
+def opened_up_to_date(config: Config) -> Iterator[Store]:
+    """The database with all that a running server knows of calls until now."""
+    try:
+        if not ask(config.server.data, "flush"):
+            click.echo("the running server cannot write: its newest calls are missing here", err=True)
+    except ServerGoneError:
+        pass  # one that ended has written all
+    except PbxError as error:
+        click.echo(f"the newest calls may be missing here: {error}", err=True)
+    with opened(config, make=False) as store:
+        yield store
+
+
 def tell_server(config: Config) -> str:
     """Have a running server act on the change at once; what became of that, in words."""
     try:

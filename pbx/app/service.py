@@ -323,6 +323,7 @@ class Service:
         return {
             "status": self._status,
             "reload": self._reload,
+            "flush": self._flush,
             "voicemail": self.mailboxes.refresh,
             "mail": self.mailer.try_now,
             "usage": self._usage.reload,
@@ -345,6 +346,12 @@ class Service:
 
     def _reload(self) -> "Deferred[Any]":
         return self._watch.look().addCallback(self._with_caller_ids)
+
+    def _flush(self) -> "Deferred[bool]":
+        """Call records and charges that wait for others are written; False: the database takes nothing."""
+        flushed: Deferred[bool] = Deferred()
+        self._writer.flush(lambda done: self._reactor.callFromThread(flushed.callback, done))
+        return flushed
 
     def _with_caller_ids(self, revision: int) -> "Deferred[Any]":
         return self._load_caller_ids().addCallback(lambda _: {"revision": revision})

@@ -32,6 +32,7 @@ TIDY_MORE_S: Final = 1.0  # between batches: others want to write, too
 Row = Mapping[str, Any]
 Answer = tuple[Office, int] | StoreError | None
 Then = Callable[[Answer], None]
+Flushed = Callable[[bool], None]
 
 
 class Writer:
@@ -67,6 +68,7 @@ class Writer:
         self._beat_at = 0.0
         self._tidy_at = monotonic() + tidy_s
         self._questions: list[tuple[int, Then]] = []
+        self._flushes: list[Flushed] = []
         self._has_urgent = False  # among the bindings
         self._is_idle = False  # the thread waits for work
         self._stopping = False
@@ -118,6 +120,16 @@ class Writer:
             self._questions.append((known, then))
             self._changed.notify()
 
+    def flush(self, then: Flushed) -> None:
+        """Write at once what waits for others.
+
+        Args:
+            then: is called, in the writer's thread, with whether all that was handed in until now is written.
+        """
+        with self._changed:
+            self._flushes.append(then)
+            self._changed.notify()
+
     @property
     def waiting(self) -> int:
         """How many devices' bindings and call records are still to be written."""
@@ -146,12 +158,16 @@ class Writer:
                 bindings = self._take_bindings()
                 rows = [lane.take(len(lane) if lane is self._charges else BATCH) for lane in self._lanes]
                 questions, self._questions = self._questions, []
-                is_last = self._stopping and not self._count()
+                flushes, self._flushes = self._flushes, []
+                has_all = not self._count()
+                is_last = self._stopping and has_all
             done = True
             with log.failuresHandled("the writer failed"):  # a bug; what caused it is dropped
                 done = self._write(bindings, rows)
             with log.failuresHandled("the writer failed"):
                 self._answer(questions)
+            with log.failuresHandled("the writer failed"):
+                self._tell_flushed(flushes, done, has_all)
             with log.failuresHandled("the writer failed"):
                 self._do_chores()
             if (not done or is_last) and self._end(bindings, rows, done):
@@ -164,10 +180,13 @@ class Writer:
             self._changed.notify()
 
     def _has_work(self) -> bool:
-        return bool(self._bindings or self._questions or self._stopping or any(self._lanes))
+        return bool(self._bindings or self._has_asked() or self._stopping or any(self._lanes))
 
     def _is_urgent(self) -> bool:
-        return self._has_urgent or bool(self._questions or self._stopping or len(self._records) >= BATCH)
+        return self._has_urgent or self._has_asked() or self._stopping or len(self._records) >= BATCH
+
+    def _has_asked(self) -> bool:
+        return bool(self._questions or self._flushes)
 
     def _count(self) -> int:
         return len(self._bindings) + sum(map(len, self._lanes))
@@ -255,6 +274,15 @@ class Writer:
                 self._is_back()
             then(answer)
 
+    def _tell_flushed(self, flushes: Sequence[Flushed], done: bool, has_all: bool) -> None:
+        """Who asks while more waits than one batch takes is told after the last one."""
+        if done and not has_all:
+            with self._changed:
+                self._flushes[:0] = flushes
+            return
+        for then in flushes:
+            then(done)
+
     def _end(self, bindings: dict[str, Sequence[Row]], rows: list[list[Any]], done: bool) -> bool:
         """Whether the thread is over; if not, after a failure, what is left goes back and time passes."""
         with self._changed:
@@ -265,7 +293,7 @@ class Writer:
                 if not done:
                     log.error("{count} changes could not be written", count=self._count())
                 return True
-            self._changed.wait_for(lambda: self._stopping or bool(self._questions), self._retry_s)
+            self._changed.wait_for(lambda: self._stopping or self._has_asked(), self._retry_s)
             return False
 
     def _is_gone(self, error: StoreError) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from pbx.app.client import ask
 from pbx.store.store import open_store
 from tests.app.serving import START_S, Place, Server
 
@@ -255,6 +256,11 @@ def test_what_is_applied_from_elsewhere_is_in_force_within_seconds(place, serve)
     server.stop()
 
 
+def test_it_writes_what_waits_when_it_is_asked(place, serve):
+    serve().wait_up()
+    assert ask(place.data, "flush") is True
+
+
 def test_an_office_for_another_domain_does_not_come_in(place, serve):
     server = serve().wait_up()
     place.change("[server]", '[server]\ndomain = "other.example"')
@@ -271,7 +277,7 @@ def test_a_client_of_the_control_socket_that_says_nothing_or_nonsense_holds_nobo
         silent.connect(str(place.data / "control.sock"))
         rude.connect(str(place.data / "control.sock"))
         rude.sendall(b'{"cmd": ["status"]}\n')
-        assert b"allowed: explain, mail, reload, status" in rude.recv(4096)
+        assert b"allowed: explain, flush, mail, reload, status" in rude.recv(4096)
         assert place.status()["calls"] == []
     server.stop()
 

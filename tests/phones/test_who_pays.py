@@ -170,7 +170,7 @@ def test_a_transfer_outside_is_paid_by_who_transfers(
     hear_each_other((bob, call), (world, reached))
     hang_up((bob, call), (world, reached))
     assert dialled(invites(world)[-1]) == FAR
-    [record] = wait_calls(server, "--caller", BOB, "--limit", "1")
+    [record] = wait_calls(server, "--caller", BOB)
     assert payers(record) == [ANN]
     assert Decimal(next(leg["cost"] for leg in record["legs"] if leg["trunk"])) > 0
 
@@ -193,7 +193,7 @@ def test_who_forwards_pays(server: PbxServer, shop: Workshop, world: PjsuaPhone,
     assert f"sip:{OTHER}@" in invite.header("Diversion")
     assert f"sip:{OTHER}@" in invite.header("History-Info")
     records = wait_calls(server, "--extension", AWAY, count=2)
-    assert [payers(each)[-1] for each in records[:2]] == [AWAY, AWAY]
+    assert [payers(each)[-1] for each in records] == [AWAY, AWAY]
 
 
 def test_a_gateway_has_all_calls_of_its_extension(
@@ -235,6 +235,6 @@ def test_a_hot_desk_makes_one_call_for_a_pin(server: PbxServer, shop: Workshop, 
     assert dialled(invites(world)[-1]) == "995"
     assert f"sip:{OF_DESK}@" in invites(world)[-1].header("From")
     hang_up((desk, call), (world, reached))
-    [record] = wait_calls(server, "--callee", FAR, "--limit", "1")
+    [record] = wait_calls(server, "--callee", FAR)
     assert (record["member"], record["caller_device"]) == ("owner@acme.example", DESK)
     assert payers(record) == [ANN]

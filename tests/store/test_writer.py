@@ -124,6 +124,42 @@ def test_what_is_urgent_takes_along_what_waits_for_others(store):
     assert len(store.bindings) == 2 * BATCH + 1
 
 
+def test_who_asks_for_it_finds_all_that_waited_for_others_written(store):
+    writer = make(store, gather_s=NEVER)
+    for number in range(BATCH - 1):
+        writer.write_record(row(f"call-{number}"))
+        writer.write_usage(opened(f"leg-{number}"))
+    written = queue.Queue()
+    writer.flush(lambda done: written.put((done, len(store.records))))
+    assert written.get(timeout=SOON) == (True, 2 * (BATCH - 1))
+    writer.stop()
+
+
+def test_more_than_a_batch_is_flushed_whole(store):
+    store.hold.clear()
+    writer = make(store)
+    writer.write_record(row("busy with this"))
+    assert store.tried.acquire(timeout=SOON)
+    for number in range(3 * BATCH):
+        writer.write_record(row(f"call-{number}"))
+    written = queue.Queue()
+    writer.flush(lambda done: written.put((done, len(store.records))))
+    store.hold.set()
+    assert written.get(timeout=SOON) == (True, 3 * BATCH + 1)
+    writer.stop()
+
+
+def test_a_database_that_is_gone_tells_who_flushes(store):
+    store.gone = True
+    writer = make(store, gather_s=NEVER, retry_s=NEVER)
+    writer.write_record(row("call-1"))
+    written = queue.Queue()
+    for _ in range(2):  # the second one, while the thread waits to try again
+        writer.flush(written.put)
+        assert written.get(timeout=SOON) is False
+    writer.stop()
+
+
 def test_only_the_newest_bindings_of_a_device_wait(store):
     store.hold.clear()
     writer = make(store)

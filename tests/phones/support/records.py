@@ -16,10 +16,11 @@ def calls(server: PbxServer, *words: str) -> list[Row]:
 
 
 def wait_calls(server: PbxServer, *words: str, count: int = 1) -> list[Row]:
-    """The same, as soon as there are so many."""
+    """Those that began in this test, as soon as there are so many."""
 
     def find() -> list[Row]:
-        return found if len(found := calls(server, *words)) >= count else []
+        found = [each for each in calls(server, *words) if each["started_at"] >= server.marked_at]
+        return found if len(found) >= count else []
 
     return wait_until(f"{count} calls {' '.join(words)} are recorded", find, poll=0.3)
 

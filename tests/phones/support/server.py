@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,7 @@ class PbxServer:
         self._rtp_ports = rtp_ports
         self._program: Program | None = None
         self._mark = 0
+        self.marked_at = 0.0  # seconds since 1970
         self._examined = 0
 
     @property
@@ -190,7 +192,7 @@ class PbxServer:
 
     def mark(self) -> None:
         """A test begins here."""
-        self._mark = len(self.log_text())
+        self._mark, self.marked_at = len(self.log_text()), time.time()
 
     def log_text(self) -> str:
         return self.log_path.read_text("utf-8", "replace") if self.log_path.exists() else ""
