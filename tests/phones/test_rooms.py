@@ -117,28 +117,32 @@ def test_a_call_in_the_group_is_picked_up(server: PbxServer, shop: Workshop):
     hang_up((caller, call), (colleague, picked))
 
 
-def recorded(server: PbxServer, caller: Phone, callee: Phone, seconds: float) -> tuple[Path | None, bool]:
-    """Let two talk so long; the file of their call, if it was recorded, and whether both were told so."""
+def recorded(server: PbxServer, caller: Phone, callee: Phone, seconds: float, is_told: bool) -> Path | None:
+    """Let two talk so long, and wait until both are told that they are recorded, or hear that they are not.
+
+    Returns the file of their call, if it was recorded.
+    """
     before = set(recordings(server))
     call, answered = connect(caller, callee)
     told = PHRASES.say("record-announcement")
     caller.ear(call).wait_tone(callee.tone, seconds)
     callee.ear(answered).wait_tone(caller.tone, seconds)
-    are_told = all(
-        matches(server, phone, its, told) > 0.5 for phone, its in ((caller, call), (callee, answered))
-    )
+    for phone, its in ((caller, call), (callee, answered)):
+        if is_told:
+            wait_heard(server, phone, its, told)
+        else:
+            assert matches(server, phone, its, told) < 0.5
     is_going = bool(list((server.folder / "data/recordings").rglob("*.part")))
     hang_up((caller, call), (callee, answered))
     if is_going:
         wait_until("the recording is kept", lambda: set(recordings(server)) - before)
     new = set(recordings(server)) - before
-    return (new.pop() if new else None), are_told
+    return new.pop() if new else None
 
 
 def test_calls_are_recorded_as_the_extensions_want_it(server: PbxServer, shop: Workshop):
     out, into, both = (phone_of(shop, server, key) for key in (OUTBOUND, INBOUND, ALL))
-    path, are_told = recorded(server, out, into, 2.5)
-    assert are_told
+    path = recorded(server, out, into, 2.5, is_told=True)
     assert path is not None
     samples, rate = soundfile.read(path, dtype="int16")
     assert samples.shape[1] == 2
@@ -146,7 +150,6 @@ def test_calls_are_recorded_as_the_extensions_want_it(server: PbxServer, shop: W
         assert judge_tone(channel, rate, own.tone).share > 0.5  # torn, if this machine is busy
         assert judge_tone(channel, rate, own.tone).seconds > 1.0
         assert judge_tone(channel, rate, other.tone).seconds == 0.0
-    assert recorded(server, into, out, 0.5) == (None, False)
+    assert recorded(server, into, out, 0.5, is_told=False) is None
     for caller, callee in ((both, out), (into, both)):
-        path, _ = recorded(server, caller, callee, 0.5)
-        assert path is not None
+        assert recorded(server, caller, callee, 0.5, is_told=True) is not None
