@@ -252,8 +252,8 @@ def _granted(response: Response, contact: str, asked_s: int) -> float:
     except PeerError:
         contacts = []
     ours = [each for each in contacts if each.uri.render() == contact] or contacts
-    values = [value for each in ours if (value := each.param("expires"))] or [response.headers.get("Expires")]
-    return max(_read(value, float(asked_s)) for value in values)
+    of_all = _read(response.headers.get("Expires"), float(asked_s))
+    return max((_read(each.param("expires"), of_all) for each in ours), default=of_all)
 
 
 def _seconds(response: Response, name: str) -> float:
