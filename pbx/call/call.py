@@ -512,8 +512,11 @@ class Call:
     def leg_reoffered(self, leg: Leg, content: Content | None) -> None:
         """One side renegotiates."""
         other, hunt = self.peer_of(leg), self.hunt
-        if self.booth is not None and self.booth.leg is leg:
+        waits = other is None and leg.is_up and hunt is not None and hunt.origin is leg
+        if waits or (self.booth is not None and self.booth.leg is leg):
             answer_by_pbx(self, leg, content)
+            if waits and hunt is not None and hunt.early is not None:
+                self.join(leg, hunt.early)
             return
         if other is None and hunt is not None and hunt.origin is leg and len(hunt.legs) == 1:
             other = hunt.legs[0]

@@ -263,6 +263,17 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
         y.reoffer(with_direction(known), y_answered, introduce(x.party, y.party, domain), persistent=True)
 
 
+def hear(call: TransferCall, origin: Leg, leg: Leg) -> None:
+    """Let a leg that is up hear the early media of who rings for it, in place of our ringing tone.
+
+    It is not renegotiated with: the PBX translates, where that is needed, until somebody answers.
+    """
+    call.leave_booth()
+    call.playing.stop(origin)
+    origin.media.part()
+    call.join(origin, leg)
+
+
 def _refer_to(call: TransferCall, request: Request) -> SipUri:
     values = request.headers.get_all("Refer-To")
     if len(values) != 1:
