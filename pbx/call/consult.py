@@ -53,7 +53,7 @@ class Consultation:
             self.back()
             return
         call.tell(f"{self.transferor.party.key} transfers {self.waiting.party.key} by keys to {key}")
-        decision = call.host.router.dialled(self.transferor.party, key)
+        decision = call.router.dialled(self.transferor.party, key)
         call.explain(decision)
         if isinstance(decision, AskPasscode):
             ask_passcode(call, self.transferor, decision, self._go_on, partial(self._fail, 403))

@@ -449,7 +449,7 @@ class Exchange:
 
     # --- what a call asks for ------------------------------------------------------------------------------
 
-    def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | Reject | None:
+    def redirect(self, router: Router, hunt: Hunt, leg: Leg, response: Response) -> Ring | Reject | None:
         """Whom a 3xx of a phone names, if he has not been tried in this hunt, or why he is not rung."""
         refusal = None
         for contact in response.contacts:
@@ -458,7 +458,7 @@ class Exchange:
             if not user or user in hunt.tried or leg.party.is_outside or not self.is_here(uri):
                 continue
             is_forwarded = hunt.key not in ("", leg.party.key) or leg in hunt.sent_on
-            decision = self.router.redirected(leg.party, hunt.origin.party, user, is_forwarded=is_forwarded)
+            decision = router.redirected(leg.party, hunt.origin.party, user, is_forwarded=is_forwarded)
             if isinstance(decision, Ring):
                 hunt.tried.add(user)
                 return decision

@@ -61,7 +61,7 @@ class Outcome:
         call.playing.ringing(origin)
 
     def _is_heard(self, hunt: Hunt) -> bool:
-        """Whether early media is passed on to a leg that is up: by one media worker, while it does not wait."""
+        """Whether early media is passed on to a leg that is up: by one media worker, unless it waits."""
         transfer = self._call.transfer
         is_adopted = transfer is not None and transfer.is_adopted
         return hunt.origin.state == UP and not hunt.is_recall and not is_adopted
@@ -139,7 +139,7 @@ class Outcome:
     def redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
         """A phone sent a 3xx: its extension forwards (product §2)."""
         call = self._call
-        decision = call.host.redirect(hunt, leg, response)
+        decision = call.host.redirect(call.router, hunt, leg, response)
         if decision is None:
             return False
         call.explain(decision)

@@ -129,7 +129,7 @@ class Transfer:
     def _blind(self, key: str, request: Request) -> None:
         call = self._call
         assert call is not None
-        decision = call.host.router.transferred(self.transferor.party, self.transferee.party, key)
+        decision = call.router.transferred(self.transferor.party, self.transferee.party, key)
         call.explain(decision)
         if isinstance(decision, Reject):
             status, why = decision.status, decision.why
