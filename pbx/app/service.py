@@ -131,7 +131,7 @@ class Service:
             self.mailer,
             lambda: self.exchange.office,
             self.exchange.metering.ledger,
-            lambda: self.exchange.metering.month,
+            self.exchange.metering.month,
             self._driver.run,
         )
         self._control = ControlServer(config.server.data / "control.sock", self._commands())

@@ -22,6 +22,7 @@ from pbx.call.party import Party
 from pbx.call.playing import Playing
 from pbx.call.questions import NewMessage
 from pbx.call.recording import CallRecording
+from pbx.call.routing import Router
 from pbx.call.transfer import Transfer
 from pbx.errors import MediaError, PbxError, PeerError
 from pbx.media.orders import Played, Record, SendDigit
@@ -232,6 +233,11 @@ class Call:
         self.wait(None)
         if self.record.answered_s is None and not self.is_over:
             self.record.state, self.record.answered_s = "answered", self.age_s
+
+    @property
+    def router(self) -> Router:
+        """The rules' answers for this call, and for what it causes later on."""
+        return self.host.router.since(self.age_s)
 
     @property
     def age_s(self) -> float:
@@ -512,8 +518,11 @@ class Call:
     def leg_reoffered(self, leg: Leg, content: Content | None) -> None:
         """One side renegotiates."""
         other, hunt = self.peer_of(leg), self.hunt
-        if self.booth is not None and self.booth.leg is leg:
+        waits = other is None and leg.is_up and hunt is not None and hunt.origin is leg
+        if waits or (self.booth is not None and self.booth.leg is leg):
             answer_by_pbx(self, leg, content)
+            if waits and hunt is not None and hunt.early is not None:
+                self.join(leg, hunt.early)
             return
         if other is None and hunt is not None and hunt.origin is leg and len(hunt.legs) == 1:
             other = hunt.legs[0]

@@ -13,7 +13,7 @@ from pbx.call.dialogue import Dialogue, Gather, Say
 from pbx.call.failure import tone_of
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
-from pbx.call.transfer import TransferCall, bridge
+from pbx.call.transfer import TransferCall, bridge, hear
 from pbx.rules.decision import AskPasscode, DialDecision, Reject, Ring
 
 DIALLED_DIGITS: Final = 20
@@ -53,7 +53,7 @@ class Consultation:
             self.back()
             return
         call.tell(f"{self.transferor.party.key} transfers {self.waiting.party.key} by keys to {key}")
-        decision = call.host.router.dialled(self.transferor.party, key)
+        decision = call.router.dialled(self.transferor.party, key)
         call.explain(decision)
         if isinstance(decision, AskPasscode):
             ask_passcode(call, self.transferor, decision, self._go_on, partial(self._fail, 403))
@@ -137,8 +137,11 @@ class Consultation:
         if hunt is None:
             call.end("the transferor hung up")
             return
-        hunt.origin, hunt.early, hunt.is_adopted = self.waiting, None, True
+        hunt.origin, hunt.is_adopted = self.waiting, True
         call.talk = None
+        if hunt.early is not None:
+            hear(call, self.waiting, hunt.early)
+            return
         self.waiting.media.part()
         call.host.services.ring_back(call, self.waiting)
 

@@ -17,6 +17,7 @@ from pbx.call.own_media import own_offer
 from pbx.call.party import Party
 from pbx.call.playing import Playing
 from pbx.call.ringing import RingingCall
+from pbx.call.routing import Router
 from pbx.errors import MediaError, NoPortError
 from pbx.rules.decision import (
     AskPasscode,
@@ -55,6 +56,8 @@ class DialledCall(RingingCall, Protocol):
     def transfer(self) -> object | None: ...
     @property
     def age_s(self) -> float: ...
+    @property
+    def router(self) -> Router: ...
     def begin_hunt(self, origin: Leg, decision: Ring) -> Hunt: ...
     def become(self, leg: Leg, party: Party) -> None: ...
     def drop_all_but(self, *kept: Leg) -> None: ...
@@ -145,7 +148,7 @@ def _decide_no_answer(call: DialledCall, origin: Leg, status: int, why: str) -> 
     key = call.record.callee_key
     if not key or status in LOOPS:
         return None
-    decision = call.host.router.no_answer(origin.party, key, status, why)
+    decision = call.router.no_answer(origin.party, key, status, why)
     call.explain(decision)
     if isinstance(decision, Reject) and decision.is_noted:
         call.missed()
@@ -157,7 +160,7 @@ def _decide_no_answer(call: DialledCall, origin: Leg, status: int, why: str) -> 
 
 def dial(call: DialledCall, leg: Leg, dialled: str) -> None:
     """A leg that is up wants to talk with somebody."""
-    decision = call.host.router.dialled(leg.party, dialled)
+    decision = call.router.dialled(leg.party, dialled)
     call.explain(decision)
     carry_out(call, leg, decision)
 
@@ -176,7 +179,7 @@ def carry_out(call: DialledCall, leg: Leg, decision: DialDecision) -> None:
 
 def recall(call: DialledCall, leg: Leg, key: str) -> None:
     """Ring `key` for a leg that waits with its music, and waits on when nobody answers."""
-    decision = call.host.router.called(leg.party, key)
+    decision = call.router.called(leg.party, key)
     if isinstance(decision, Ring) and call.hunt is None:
         call.explain(decision)
         hunt = call.begin_hunt(leg, decision)
@@ -193,7 +196,7 @@ def goes_on(
     """
     decision: Decision | None = None
     if key and status not in LOOPS:
-        decision = call.host.router.no_answer(leg.party, key, status, why)
+        decision = call.router.no_answer(leg.party, key, status, why)
     if not isinstance(decision, (Ring, TakeMessage)):
         return False
     call.explain(decision)
@@ -317,7 +320,7 @@ def ask_passcode(
     def done(is_right: bool) -> None:
         if is_right:
             call.tell(f"the passcode of {decision.key} was given")
-            then(call.host.router.opened(decision))
+            then(call.router.opened(decision))
             return
         call.tell(f"the passcode of {decision.key} was not given")
         refused()
@@ -333,7 +336,7 @@ def _open_with_pin(call: DialledCall, leg: Leg, decision: AskPin) -> None:
             call.tell("no member's PIN was given")
             call.end("no PIN was given", 403, FORBIDDEN)
             return
-        call.become(leg, call.host.router.visitor(leg.party, member))
+        call.become(leg, call.router.visitor(leg.party, member))
         call.record.member = member
         call.tell(f"{member} gave his PIN: the call is that of {leg.party.key}")
         dial(call, leg, decision.dialled)

@@ -51,6 +51,7 @@ from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
 from pbx.rules.decision import Reject, Ring
+from pbx.rules.number import is_dialled_here
 from pbx.rules.still_world import StillWorld
 from pbx.sdp.offer_answer import SrtpPolicy
 from pbx.sip.attempts import AttemptLimiter
@@ -68,7 +69,7 @@ from pbx.sip.stack import SipStack
 from pbx.sip.stateless import Beginning
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.timers import Timers
-from pbx.sip.uri import SipUri
+from pbx.sip.uri import OpaqueUri, SipUri, host_of, user_of
 
 _soonest: Final = attrgetter("soonest")
 
@@ -373,7 +374,7 @@ class Exchange:
 
     def challenge(self, request: Request, flow: Flow) -> Refusal | None:
         """From the stack."""
-        if not self._is_for_us(request) or request.headers.first.get("Max-Forwards") == "0":
+        if not self.is_here(request.parsed_uri) or request.headers.first.get("Max-Forwards") == "0":
             return None
         if request.method == "INVITE" and self.trunks.recognise(request, flow) is not None:
             return None
@@ -382,7 +383,7 @@ class Exchange:
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """From the stack."""
         method = request.method
-        if not self._is_for_us(request):
+        if not self.is_here(request.parsed_uri):
             why = "{method} for {uri} from {peer} refused: neither the domain nor an address of this server"
             fields = {"method": method, "uri": request.uri, "peer": f"{flow.peer[0]}:{flow.peer[1]}"}
             self.stack.out.append(Note("debug", why, fields))
@@ -411,9 +412,13 @@ class Exchange:
         host = host.lower().rstrip(".")
         return host == self.domain or self._is_host_ours(host)
 
-    def _is_for_us(self, request: Request) -> bool:
-        uri = request.parsed_uri
-        return isinstance(uri, SipUri) and self.is_ours(uri.host)
+    def is_here(self, uri: SipUri | OpaqueUri) -> bool:
+        """Whether whom a URI names is to be called here; a tel: URI may say among which numbers it is."""
+        host = host_of(uri)
+        if isinstance(uri, SipUri) or (host and not host.startswith("+")):
+            return self.is_ours(host)
+        is_local = is_dialled_here(self.office, host) or self.admission.is_emergency(user_of(uri))
+        return uri.scheme == "tel" and is_local
 
     def _is_for_help(self, request: Request) -> bool:
         return request.method == "INVITE" and self.admission.is_emergency(called_user(request))
@@ -444,21 +449,18 @@ class Exchange:
 
     # --- what a call asks for ------------------------------------------------------------------------------
 
-    def redirect(self, hunt: Hunt, leg: Leg, response: Response) -> Ring | Reject | None:
+    def redirect(self, router: Router, hunt: Hunt, leg: Leg, response: Response) -> Ring | Reject | None:
         """Whom a 3xx of a phone names, if he has not been tried in this hunt, or why he is not rung."""
         refusal = None
         for contact in response.contacts:
             uri = contact.uri
-            if not isinstance(uri, SipUri) or not uri.user or uri.user in hunt.tried or leg.party.is_outside:
-                continue
-            if not self.is_ours(uri.host):
+            user = user_of(uri)
+            if not user or user in hunt.tried or leg.party.is_outside or not self.is_here(uri):
                 continue
             is_forwarded = hunt.key not in ("", leg.party.key) or leg in hunt.sent_on
-            decision = self.router.redirected(
-                leg.party, hunt.origin.party, uri.user, is_forwarded=is_forwarded
-            )
+            decision = router.redirected(leg.party, hunt.origin.party, user, is_forwarded=is_forwarded)
             if isinstance(decision, Ring):
-                hunt.tried.add(uri.user)
+                hunt.tried.add(user)
                 return decision
             refusal = decision
         return refusal

@@ -19,7 +19,7 @@ from pbx.office.trunk import Trunk
 from pbx.sip.fields import NameAddr, parse_name_addrs
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request
-from pbx.sip.uri import OpaqueUri, SipUri
+from pbx.sip.uri import OpaqueUri, SipUri, host_of, user_of
 
 NOBODY: Final = frozenset({"anonymous", "restricted", "unavailable", "unknown", "private", ""})
 LONGEST: Final = 64  # a number or a name that somebody outside gives himself
@@ -144,19 +144,22 @@ def called_number(request: Request, to: Trunk | Gateway) -> list[str]:
     In the Request-URI many carriers put the account that registered; the number is in To then, or in
     P-Called-Party-ID (RFC 7315 §4.2). A number of digits alone is also tried as one that lacks its "+".
     """
-    texts = [_number_in(request.parsed_uri), _number_in(request.to.uri)]
-    texts += [_number_in(each.uri) for each in _name_addrs(request, "P-Called-Party-ID")]
+    uris = [request.parsed_uri, request.to.uri]
+    uris += [each.uri for each in _name_addrs(request, "P-Called-Party-ID")]
+    texts = [text for uri in uris for text in (_number_in(uri), _in_full(uri))]
     found = [text for text in texts if text and text != to.username]
     return list(dict.fromkeys([*found, *(f"+{text}" for text in found if text.isascii() and text.isdigit())]))
 
 
 def calling_number(request: Request) -> Calling:
     """Who calls, of a request from a trunk: by P-Asserted-Identity (RFC 3325 §9.1), else by From."""
-    asserted = next(iter(_name_addrs(request, "P-Asserted-Identity")), None)
+    # Of a sip: and a tel: URI (RFC 3325 §9.1) the one that is a number.
+    identities = _name_addrs(request, "P-Asserted-Identity")
+    asserted = min(identities, key=lambda each: not _in_full(each.uri).lstrip("+").isdigit(), default=None)
     shown = request.from_
-    from_ = _number_in(shown.uri)
+    from_ = _in_full(shown.uri)
     is_anonymous = from_.lower() in NOBODY
-    number = _number_in(asserted.uri) if asserted is not None else from_
+    number = _in_full(asserted.uri) if asserted is not None else from_
     if number.lower() in NOBODY or len(number) > LONGEST or not number.isprintable():
         return Calling("", "", True)
     name = (asserted.display if asserted is not None else "") or ("" if is_anonymous else shown.display)
@@ -179,11 +182,13 @@ def _claims_device(request: Request, office: Office, is_ours: Callable[[str], bo
 
 def _number_in(uri: SipUri | OpaqueUri) -> str:
     """The user of a SIP URI, the number of a tel URI, without parameters (RFC 3966 §3); "" for none."""
-    if isinstance(uri, SipUri):
-        if uri.host.lower() == ANONYMOUS_HOST:
-            return ""
-        return (uri.user or "").partition(";")[0]
-    return uri.rest.partition(";")[0] if uri.scheme == "tel" else ""
+    return "" if host_of(uri).lower() == ANONYMOUS_HOST else user_of(uri).partition(";")[0]
+
+
+def _in_full(uri: SipUri | OpaqueUri) -> str:
+    """The same, with the first digits of the numbers among which a local one belongs (RFC 3966 §5.1.5)."""
+    number, context = _number_in(uri), host_of(uri)
+    return context + number if number and context.startswith("+") and number[0] != "+" else number
 
 
 def _name_addrs(request: Request, name: str) -> list[NameAddr]:

@@ -33,6 +33,10 @@ class HuntUser(Protocol):
     """Who wants to know, for the call behind it."""
 
     def progressed(self, hunt: "Hunt", leg: Leg, response: Response, content: Content | None) -> None: ...
+    def fell_silent(self, hunt: "Hunt") -> None:
+        """Whose early media was passed on is gone."""
+        ...
+
     def answered(self, hunt: "Hunt", leg: Leg, content: Content | None) -> None: ...
     def failed(self, hunt: "Hunt", status: int, response: Response | None) -> None: ...
     def redirected(self, hunt: "Hunt", leg: Leg, response: Response) -> bool:
@@ -109,7 +113,7 @@ class Hunt:
             return
         self.legs.remove(leg)
         if self.early is leg:
-            self.early = None
+            self._fall_silent(user)
         if 300 <= response.status < 400 and user.redirected(self, leg, response):
             return
         if leg.outside is not None and user.passed(self, leg, response):
@@ -124,6 +128,8 @@ class Hunt:
         """A ringing leg is gone without a word."""
         if leg in self.legs:
             self.legs.remove(leg)
+            if self.early is leg and self.user is not None:
+                self._fall_silent(self.user)
             if not self.legs:
                 self.fail()
 
@@ -133,6 +139,8 @@ class Hunt:
         self._cancel(())
         if user is None:
             return
+        if self.early is not None:
+            self._fall_silent(user)
         best = best_response(self._refusals) if status is None else None
         self.why_not = why or self._in_words(best)
         if best is None:
@@ -142,6 +150,10 @@ class Hunt:
         if 300 <= mapped < 400:
             mapped = 480
         user.failed(self, mapped, best if mapped == best.status else None)
+
+    def _fall_silent(self, user: HuntUser) -> None:
+        self.early = None
+        user.fell_silent(self)
 
     def _in_words(self, best: Response | None) -> str:
         if best is not None and best.reason != UNREACHABLE:

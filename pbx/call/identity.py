@@ -4,7 +4,7 @@ from typing import Final
 
 from pbx.call.party import Party
 from pbx.sip.message import Request
-from pbx.sip.uri import SipUri, escape_user
+from pbx.sip.uri import SipUri, escape_user, user_of
 
 ANONYMOUS_HOST: Final = "anonymous.invalid"  # RFC 3323 §4.1.1.3
 ANONYMOUS: Final = f'"Anonymous" <sip:anonymous@{ANONYMOUS_HOST}>'
@@ -17,9 +17,8 @@ Extra = tuple[tuple[str, str], ...]
 
 
 def called_user(request: Request) -> str:
-    """Whom a request is for: the user of its Request-URI, "" = nobody."""
-    uri = request.parsed_uri
-    return (uri.user or "") if isinstance(uri, SipUri) else ""
+    """Whom a request is for: the user or number in its Request-URI, "" = nobody."""
+    return user_of(request.parsed_uri)
 
 
 def wants_privacy(request: Request) -> bool:

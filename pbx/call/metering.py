@@ -40,21 +40,21 @@ class Metering:
         self._host, self._calendar = host, calendar
         self._legs: dict[str, Leg] = {}
 
-    @property
-    def month(self) -> str:
-        """Of a call that begins now."""
-        return month_of(self._calendar(), self._host.office.settings.timezone)
+    def month(self, began_s: float = 0.0) -> str:
+        """Of a call that began so many seconds ago."""
+        began = self._calendar() - timedelta(seconds=began_s)
+        return month_of(began, self._host.office.settings.timezone)
 
-    def used(self, key: str) -> Used:
-        """What an extension has used of this month."""
-        return self.ledger.used(key, self.month, self._host.time())
+    def used(self, key: str, began_s: float = 0.0) -> Used:
+        """What an extension has used of the month in which a call began, so many seconds ago."""
+        return self.ledger.used(key, self.month(began_s), self._host.time())
 
-    def bound(self, key: str) -> Used:
+    def bound(self, key: str, began_s: float = 0.0) -> Used:
         """The same, with the least that the numbers cost which ring for it now.
 
         Else many calls at once would each find the same money, and all be answered.
         """
-        used = self.used(key)
+        used = self.used(key, began_s)
         if self._limit_of(key).kind != "amount":
             return used  # time is shared by the millisecond, and costs nothing before it has passed
         ringing = (
@@ -75,8 +75,7 @@ class Metering:
         leg.account = f"{call_id}.{leg.name}"
         self._legs[leg.account] = leg
         rate = rate_of(self._host.office, number)
-        began = self._calendar() - timedelta(seconds=began_s)
-        month = month_of(began, self._host.office.settings.timezone)
+        month = self.month(began_s)
         self.ledger.open(leg.account, outside.payer, month, number, rate, now)
         self._host.order(OpenUsage(leg.account, call_id, outside.payer, month, number, rate, now))
 

@@ -6,7 +6,7 @@ from pbx.call.dialling import caller_unanswered, fail, goes_on, offer_for, ring_
 from pbx.call.hunt import Hunt
 from pbx.call.leg import CALLING, UP, Leg
 from pbx.call.own_media import translated
-from pbx.call.transfer import TransferCall, bridge
+from pbx.call.transfer import TransferCall, bridge, hear
 from pbx.errors import MediaError, PeerError
 from pbx.rules.decision import Reject
 from pbx.sdp.content import Content, with_direction
@@ -38,9 +38,33 @@ class Outcome:
             origin.progress(status, reason, content, identity)
             if content is not None:
                 call.join(origin, leg)
-        elif call.transfer is not None:
+            return
+        if call.transfer is not None:
             call.transfer.progressed(response.status, response.reason)
-            call.playing.ringing(origin)
+        if hunt.early is None or not self._is_heard(hunt):
+            if call.transfer is not None:
+                call.playing.ringing(origin)
+        elif content is not None:
+            hear(call, origin, leg)
+
+    def fell_silent(self, hunt: Hunt) -> None:
+        """Who hears the early media of a phone that is gone hears ours again, and whom he talks with."""
+        call, origin = self._call, hunt.origin
+        if not self._is_heard(hunt):
+            return
+        origin.media.part()
+        if call.transfer is None:
+            call.host.services.ring_back(call, origin)
+            return
+        if call.talk is not None:
+            call.join(*call.talk)
+        call.playing.ringing(origin)
+
+    def _is_heard(self, hunt: Hunt) -> bool:
+        """Whether early media is passed on to a leg that is up: by one media worker, unless it waits."""
+        transfer = self._call.transfer
+        is_adopted = transfer is not None and transfer.is_adopted
+        return hunt.origin.state == UP and not hunt.is_recall and not is_adopted
 
     def answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None:
         """A phone answered."""
@@ -115,7 +139,7 @@ class Outcome:
     def redirected(self, hunt: Hunt, leg: Leg, response: Response) -> bool:
         """A phone sent a 3xx: its extension forwards (product §2)."""
         call = self._call
-        decision = call.host.redirect(hunt, leg, response)
+        decision = call.host.redirect(call.router, hunt, leg, response)
         if decision is None:
             return False
         call.explain(decision)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pbx.call.authentication import Sender
 from pbx.call.leg import Leg
 from pbx.call.party import Party
+from pbx.call.world import CurrentWorld
 from pbx.office.snapshot import Office
 from pbx.rules.decision import AskPasscode, AskPin, Decision, DialDecision, Reject, Ring, Serve
 from pbx.rules.dialled import decide_dialled, own_number, without_code
-from pbx.rules.facts import Caller, World
+from pbx.rules.facts import Caller
 from pbx.rules.features import PERSONAL
 from pbx.rules.hot_desk import caller_of, extension_of, is_logged_out
 from pbx.rules.inbound import decide_inbound, decide_number
@@ -21,8 +22,12 @@ from pbx.rules.redirect import decide_redirect
 class Router:
     """What becomes of a call, now."""
 
-    def __init__(self, office: Callable[[], Office], world: World) -> None:
+    def __init__(self, office: Callable[[], Office], world: CurrentWorld) -> None:
         self._office, self._world = office, world
+
+    def since(self, began_s: float) -> "Router":
+        """The same for a call that began so many seconds ago."""
+        return Router(self._office, self._world.since(began_s))
 
     def party(self, sender: Sender, *, is_private: bool = False) -> Party:
         """Who is behind a phone: its extension, or that of the member who is logged in there."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Final, TypeVar
 
 from pbx.call.authentication import Gatekeeper, Sender
+from pbx.call.identity import called_user
 from pbx.call.subscription import Package, Subscription, granted
 from pbx.errors import PbxError, PeerError
 from pbx.office.device import Device
@@ -15,7 +16,6 @@ from pbx.sip.message import Request
 from pbx.sip.refusal import Refusal
 from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
-from pbx.sip.uri import SipUri
 
 K = TypeVar("K")
 
@@ -62,8 +62,7 @@ class Subscriptions:
         package = self._packages.get(parse_event(value).package) if value is not None else None
         if package is None:
             raise Refusal(489, "Bad Event", self._allowed)
-        uri = request.parsed_uri
-        resource = package.resource_for(sender, (uri.user or "") if isinstance(uri, SipUri) else "")
+        resource = package.resource_for(sender, called_user(request))
         if not _accepts(request, package.content_type):
             raise PeerError(406, "Not Acceptable")
         seconds = granted(request)

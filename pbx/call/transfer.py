@@ -15,7 +15,7 @@ from pbx.sip.headers import Extra
 from pbx.sip.message import Request
 from pbx.sip.subscription import ReferSubscription, Unsubscribed
 from pbx.sip.transaction.key import TransactionKey
-from pbx.sip.uri import SipUri
+from pbx.sip.uri import OpaqueUri, SipUri, user_of
 
 ADOPTED_S: Final = 30.0  # a phone that rang for somebody else first rings this much longer
 
@@ -58,11 +58,11 @@ class Transfer:
         Raises:
             PeerError: it cannot be understood, or not now.
         """
-        uri = _refer_to(request)
+        uri = _refer_to(call, request)
         if leg.party.is_outside:  # it would be at our expense
             raise PeerError(403, "Forbidden")
         replaces = uri.headers.get("Replaces")
-        if replaces is None and not call.host.is_ours(uri.host):
+        if replaces is None and not call.host.is_here(uri):
             raise PeerError(404, "Not Served Here")
         peer = call.peer_of(leg)
         is_busy = call.hunt is not None or call.transfer is not None or call.consult is not None
@@ -129,7 +129,7 @@ class Transfer:
     def _blind(self, key: str, request: Request) -> None:
         call = self._call
         assert call is not None
-        decision = call.host.router.transferred(self.transferor.party, self.transferee.party, key)
+        decision = call.router.transferred(self.transferor.party, self.transferee.party, key)
         call.explain(decision)
         if isinstance(decision, Reject):
             status, why = decision.status, decision.why
@@ -263,13 +263,28 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
         y.reoffer(with_direction(known), y_answered, introduce(x.party, y.party, domain), persistent=True)
 
 
-def _refer_to(request: Request) -> SipUri:
+def hear(call: TransferCall, origin: Leg, leg: Leg) -> None:
+    """Let a leg that is up hear the early media of who rings for it, in place of our ringing tone.
+
+    It is not renegotiated with: the PBX translates, where that is needed, until somebody answers.
+    """
+    call.leave_booth()
+    call.playing.stop(origin)
+    origin.media.part()
+    call.join(origin, leg)
+
+
+def _refer_to(call: TransferCall, request: Request) -> SipUri:
     values = request.headers.get_all("Refer-To")
     if len(values) != 1:
         raise PeerError(400, "Exactly One Refer-To Is Needed")
     uri = parse_name_addr(values[0]).uri
-    if not isinstance(uri, SipUri):
-        raise PeerError(416, "Unsupported URI Scheme")
+    if isinstance(uri, OpaqueUri):
+        if uri.scheme != "tel":
+            raise PeerError(416, "Unsupported URI Scheme")
+        if not call.host.is_here(uri):
+            raise PeerError(404, "Not Served Here")
+        uri = SipUri("sip", user_of(uri), call.host.domain)  # RFC 3261 §19.1.6
     if (uri.params.get("method") or "INVITE").upper() != "INVITE":
         raise PeerError(501, "Only INVITE Can Be Referred")
     if not uri.user:

@@ -270,7 +270,9 @@ class UsageLedger:
         return self._accounts.setdefault((key, month), _Account(key, month))
 
     def _forget_months_before(self, month: str) -> None:
-        old = [name for name, each in self._accounts.items() if each.month < month and not each.legs]
+        """But for the last one: a call that began in it may cause another leg."""
+        last = _month_before(month)
+        old = [name for name, each in self._accounts.items() if each.month < last and not each.legs]
         for name in old:
             del self._accounts[name]
 
@@ -311,6 +313,11 @@ def _most(limit: UsageLimit) -> Decimal | None:
 
 def _measure(used: Used, kind: str) -> Decimal:
     return used.amount if kind == "amount" else Decimal(used.seconds)
+
+
+def _month_before(month: str) -> str:
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year}-{number - 1:02}" if number > 1 else f"{year - 1}-12"
 
 
 def _sum(a: Used, b: Used) -> Used:

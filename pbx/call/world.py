@@ -1,6 +1,7 @@
 """What is so at the moment, as the rules ask for it (`rules.facts.World`)."""
 
 from collections.abc import Callable, Mapping, Set
+from copy import copy
 from datetime import datetime
 
 from pbx.call.locks import Locks
@@ -40,6 +41,7 @@ class CurrentWorld:
         self._metering, self._logins, self._locks = metering, logins, locks
         self.approved: Mapping[str, Set[str]] = {}  # numbers that an extension may show besides its own
         self._turns: dict[str, int] = {}
+        self._began_s = 0.0
 
     @property
     def now(self) -> datetime:
@@ -67,7 +69,7 @@ class CurrentWorld:
             self._turns[group] = self._turns.get(group, 0) + 1
 
     def used(self, key: str) -> Used:
-        return self._metering.bound(key)
+        return self._metering.bound(key, self._began_s)
 
     def is_locked(self, subject: str) -> bool:
         return self._locks.is_locked(subject, self._stack.now)
@@ -80,6 +82,12 @@ class CurrentWorld:
 
     def approved_numbers(self, key: str) -> Set[str]:
         return self.approved.get(key, frozenset())
+
+    def since(self, began_s: float) -> "CurrentWorld":
+        """The same for a call that began so many seconds ago: its usage is that of the month back then."""
+        world = copy(self)
+        world._began_s = began_s
+        return world
 
     def still(self, office: Office) -> StillWorld:
         """All of it as it is now, for what is asked about extensions, groups and phones of `office`."""

@@ -4,12 +4,13 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from phonenumbers import PhoneNumber, national_significant_number
+from phonenumbers import PhoneNumber, country_code_for_region, national_significant_number
 
 from pbx.office.country import exists, parse_number
 from pbx.office.numbering import numbering
 from pbx.office.outbound_rule import DialPlanRow, OutboundRule
 from pbx.office.settings import Settings
+from pbx.office.snapshot import Office
 
 SEPARATORS: Final = str.maketrans("", "", " -.()/")  # RFC 3966 §3, and what people write
 LONGEST: Final = 40
@@ -73,6 +74,16 @@ def read_dialled(settings: Settings, rule: OutboundRule | None, dialled: str) ->
     if not number:
         return "", f"{dialled} is no number of {settings.country} (office.country)"
     return number, f"{dialled} is a number of {settings.country} (office.country): {number}"
+
+
+def is_dialled_here(office: Office, first: str) -> bool:
+    """Whether a local number is dialled in this office as it stands.
+
+    Args:
+        first: "+" and the first digits of the global numbers that it belongs to (RFC 3966 §5.1.5), "" = any.
+    """
+    country = f"+{country_code_for_region(office.settings.country)}"
+    return any(number.startswith(first) for number in (country, *(each.number for each in office.numbers)))
 
 
 @lru_cache(CACHED)

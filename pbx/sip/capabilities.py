@@ -5,7 +5,7 @@ from typing import Final
 from pbx.errors import PeerError
 from pbx.sip.message import Request
 from pbx.sip.refusal import Refusal
-from pbx.sip.uri import SipUri, parse_uri
+from pbx.sip.uri import SipUri
 
 ALLOW: Final = (
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY, INFO, MESSAGE"
@@ -28,7 +28,8 @@ def check_understood(request: Request) -> None:
             (405, "Method Not Allowed") if request.method in RECOGNISED else (501, "Not Implemented")
         )
         raise Refusal(status, reason, (("Allow", ALLOW),))
-    if not isinstance(parse_uri(request.uri), SipUri):
+    uri = request.parsed_uri
+    if not isinstance(uri, SipUri) and (uri.scheme != "tel" or request.method == "REGISTER"):
         raise PeerError(416, "Unsupported URI Scheme")
     if "Require" in request.headers:
         unknown = [tag for tag in request.headers.values("Require") if tag not in OPTION_TAGS]

@@ -12,6 +12,9 @@ from pbx.sip.flow import Flow
 from pbx.sip.message import Response
 
 EXPIRES_S: Final = 600  # asked for
+SHORTEST_S: Final = (
+    10.0  # a binding that lives less long is none: to keep it, we would have to ask all the time
+)
 LONGEST_S: Final = 86_400  # what a Min-Expires or a Retry-After can make of it
 BASE_S: Final = 30.0  # RFC 5626 §4.5: the first pause after a failure; it doubles each time
 MAX_S: Final = 1800.0
@@ -120,20 +123,26 @@ class Registration:
         self._retry_after_s = max(self._retry_after_s, _seconds(response, "Retry-After"))
         if response.is_success:
             self._granted_s = _granted(response, contact, self._asked_s)
-            return self._step(Input.ACCEPTED, now)
-        if self.state is State.LEAVING:
-            return self._step(Input.FAILED, now)
+        if self.state is State.LEAVING or (response.is_success and self._granted_s >= SHORTEST_S):
+            return self._step(Input.ACCEPTED if response.is_success else Input.FAILED, now)
         self.why = f"{response.status} {response.reason}"
+        if response.is_success:
+            self.why += f" for {self._granted_s:.0f} s only"
+            self.expires_at = 0.0
+            return self._fail(now)
         least = int(_seconds(response, "Min-Expires"))
         if response.status == 423 and least > self._asked_s and not self._is_longer:
             self._asked_s, self._is_longer = least, True
             return self._step(Input.TOO_BRIEF, now)
         if response.status != 408 and not 500 <= response.status < 600:
             return self._step(Input.REFUSED, now)
-        self._next += 1
-        return self._step(Input.NEXT if self._next < len(self.targets) else Input.FAILED, now)
+        return self._fail(now)
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _fail(self, now: float) -> list[Effect]:
+        self._next += 1
+        return self._step(Input.NEXT if self._next < len(self.targets) else Input.FAILED, now)
 
     def _step(self, kind: Input, now: float) -> list[Effect]:
         if (row := TRANSITIONS.get((self.state, kind))) is None:
@@ -234,26 +243,27 @@ TRANSITIONS: Final[Mapping[tuple[State, Input], tuple[_Action, State]]] = {
 
 
 def _granted(response: Response, contact: str, asked_s: int) -> float:
-    """How long the registrar keeps our binding (§10.2.4): of our Contact, of all, or what we asked for."""
+    """How long the registrar keeps our binding (§10.2.4): of our Contact, of all, or what we asked for.
+
+    A Contact that was rewritten on its way is ours when it lives the longest, for ours is the newest.
+    """
     try:
-        ours = [each for each in response.contacts if each.uri.render() == contact] or response.contacts[:1]
-        value = ours[0].param("expires") if ours else None
+        contacts = response.contacts
     except PeerError:
-        value = None
-    value = value or response.headers.get("Expires")
-    if value is None:
-        return float(asked_s)
-    try:
-        seconds = parse_seconds(value, "expires")
-    except PeerError:
-        return float(asked_s)
-    return float(min(max(seconds, 1), LONGEST_S))
+        contacts = []
+    ours = [each for each in contacts if each.uri.render() == contact] or contacts
+    of_all = _read(response.headers.get("Expires"), float(asked_s))
+    return max((_read(each.param("expires"), of_all) for each in ours), default=of_all)
 
 
 def _seconds(response: Response, name: str) -> float:
     """A number of seconds in a header; 0.0 where there is none, or none that can be read."""
-    value = response.headers.get(name)
+    return _read(response.headers.get(name), 0.0)
+
+
+def _read(value: str | None, default: float) -> float:
+    """Seconds, at most a day; `default` where there are none, or none that can be read."""
     try:
-        return float(min(parse_seconds(value, name), LONGEST_S)) if value is not None else 0.0
+        return float(min(parse_seconds(value, "seconds"), LONGEST_S)) if value is not None else default
     except PeerError:
-        return 0.0
+        return default

@@ -16,7 +16,7 @@ from pbx.sip.transaction.key import server_key
 from pbx.sip.transaction.layer import TransactionLayer
 from pbx.sip.transaction.reply_path import trace_reply_path
 from pbx.sip.transaction.types import Send
-from pbx.sip.uri import SipUri
+from pbx.sip.uri import user_of
 
 CHALLENGED: Final = frozenset({"INVITE", "REGISTER", "MESSAGE", "SUBSCRIBE"})  # outside of dialogs
 # Headers whose requests are looked at more closely before anybody asks for a password (§8.2.2.3, §8.2.3).
@@ -68,8 +68,7 @@ class Stateless:
         try:
             if (";" in to and request.to.tag is not None) or self._layer.is_serving(server_key(request)):
                 return None
-            uri = request.parsed_uri
-            user = (uri.user or "") if isinstance(uri, SipUri) else ""
+            user = user_of(request.parsed_uri)
             has_credentials = "Authorization" in headers or "Proxy-Authorization" in headers
             beginning = Beginning(request.method, user, has_credentials, request.call_id)
             refusal = self._user.screen(beginning, flow)

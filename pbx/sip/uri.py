@@ -1,4 +1,4 @@
-"""SIP and SIPS URIs (RFC 3261 §19.1), and those of other schemes, which are only carried."""
+"""SIP and SIPS URIs (RFC 3261 §19.1), numbers of tel: URIs (RFC 3966), and other schemes, only carried."""
 
 import re
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ _OTHER = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([^ \t<>\"]++)")
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
+_VISUAL: Final = str.maketrans("", "", "-.()")  # RFC 3966 §3, visual-separator
 # What needs no escape beside letters, digits and -._~ in a user, a password, a parameter, a header.
 _MARK: Final = "!*'()"
 _USER_SAFE: Final = _MARK + "&=+$,;?/"
@@ -122,6 +123,25 @@ class OpaqueUri:
         return f"{self.scheme}:{self.rest}"
 
     __str__ = render
+
+
+def user_of(uri: SipUri | OpaqueUri) -> str:
+    """Whom a URI names: its user, or the number of a tel: URI without visual separators; "" = nobody."""
+    if isinstance(uri, SipUri):
+        return uri.user or ""
+    return _unescape(uri.rest.partition(";")[0]).translate(_VISUAL) if uri.scheme == "tel" else ""
+
+
+def host_of(uri: SipUri | OpaqueUri) -> str:
+    """Where that user is known: at a host, or in the phone-context of a tel: URI (RFC 3966 §5.1.5), which is
+    a domain, or "+" and the first digits of global numbers; "" = everywhere, or it does not say."""
+    if isinstance(uri, SipUri):
+        return uri.host
+    for part in uri.rest.split(";")[1:]:
+        name, _, value = part.partition("=")
+        if name.lower() == "phone-context" and uri.scheme == "tel":
+            return value.translate(_VISUAL) if value.startswith("+") else value
+    return ""
 
 
 def parse_uri(text: str, field: str = "URI") -> SipUri | OpaqueUri:

@@ -109,6 +109,14 @@ CALLED = {
         {"uri": "sip:+6560001000;npdi@h", "to": "<tel:+6560001001;phone-context=x>"},
         ["+6560001000", "+6560001001"],
     ),
+    "a tel URI, as people write it": (
+        {"uri": "tel:+65-6000.1000", "to": "<sip:+6560001000@h>"},
+        ["+6560001000"],
+    ),
+    "a local number, as it stands and in its context": (
+        {"uri": "tel:6000-1000;phone-context=+65", "to": "<sip:+6560001000@h>"},
+        ["60001000", "+6560001000", "+60001000"],
+    ),
     "a broken third place": (
         {"uri": "sip:1@h", "to": "<sip:1@h>", "P_Called_Party_ID": "<<"},
         ["1", "+1"],
@@ -134,6 +142,22 @@ CALLING = {
     "the first of two": (
         {"P_Asserted_Identity": '"Bo" <tel:+84938812345>, <sip:+84938812345@h>', "from_": "<sip:x@h>;tag=1"},
         Calling("+84938812345", "Bo"),
+    ),
+    "a tel URI with separators": (
+        {"P_Asserted_Identity": "<tel:+84-93-881-2345>", "from_": "<sip:x@h>;tag=1"},
+        Calling("+84938812345"),
+    ),
+    "a local number in its context": (
+        {"from_": "<tel:93-881-2345;phone-context=+84>;tag=1"},
+        Calling("+84938812345"),
+    ),
+    "a local number of a network": (
+        {"from_": "<tel:4711;phone-context=carrier.example>;tag=1"},
+        Calling("4711"),
+    ),
+    "of two the one that is a number": (
+        {"P_Asserted_Identity": '"Bo" <sip:acme@h>, <tel:+84938812345>', "from_": "<sip:x@h>;tag=1"},
+        Calling("+84938812345"),
     ),
     "withheld, but known": (
         {

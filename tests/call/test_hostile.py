@@ -48,7 +48,8 @@ def stranger_request(method: str, uri: str, number: int, to_tag: str = "", user:
         ("MESSAGE", "sip:101@pbx.local", "", 401),
         ("INVITE", "sip:101@elsewhere.example", "", 404),
         ("INVITE", "sip:101@pbx.local", ";tag=guess", 481),
-        ("INVITE", "tel:101", "", 416),
+        ("INVITE", "tel:101", "", 401),
+        ("INVITE", "urn:service:sos", "", 416),
         ("BYE", "sip:101@pbx.local", ";tag=guess", 481),
     ],
 )

@@ -44,7 +44,7 @@ def test_an_encoded_body_is_415(world, ann):
     world.assert_nothing_left()
 
 
-@pytest.mark.parametrize(("uri", "status"), [("tel:+4930123", 416), ("sip:101@elsewhere.example", 404)])
+@pytest.mark.parametrize(("uri", "status"), [("urn:service:sos", 416), ("sip:101@elsewhere.example", 404)])
 def test_an_address_that_is_not_served(world, ann, uri, status):
     ann.send(ann.request("INVITE", uri, ann.sdp()))
     assert ann.statuses()[-1] == status

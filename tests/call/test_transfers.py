@@ -47,7 +47,7 @@ def last_join(world: World) -> Join:
     ("refer_to", "status"),
     [
         ("", 400),
-        ("<tel:+4930>", 416),
+        ("<urn:service:sos>", 416),
         ("<sip:102@pbx.local;method=BYE>", 501),
         ("<sip:pbx.local>", 400),
         ("<sip:102", 400),

@@ -32,6 +32,7 @@ class Carrier:
         self.received, self.nonces = [], []
         self.status = {"OPTIONS": 200}
         self.headers = {}
+        self.most_s = 3600
         self.authenticator = Authenticator(REALM, bytes(range(32)))
         self.bindings = {}
         world.phones[self.flow.peer] = self
@@ -54,8 +55,9 @@ class Carrier:
                 response.headers.add(name, value)
             if status == 200 and message.method == "REGISTER":
                 contact = message.contacts[0]
-                self.bindings[contact.uri.render()] = int(contact.param("expires"))
-                response.headers.add("Contact", contact.render())
+                granted = min(int(contact.param("expires")), self.most_s)
+                self.bindings[contact.uri.render()] = granted
+                response.headers.add("Contact", f"<{contact.uri}>;expires={granted}")
         self.world.receive(response, self.flow)
 
     def admits(self, message):
@@ -115,6 +117,21 @@ def test_a_trunk_registers_refreshes_and_leaves():
     assert world.exchange.is_quiet
     assert carrier.bindings == {"sip:acme@192.0.2.1:5060": 0}
     world.assert_nothing_left()
+
+
+@pytest.mark.parametrize("most_s", [0, 5])
+def test_a_carrier_that_keeps_no_binding_is_asked_ever_more_seldom(most_s):
+    world = make_world(TRUNK)
+    carrier = Carrier(world, TRUNK)
+    carrier.most_s = most_s
+    begin(world)
+    world.wait(100.0)
+    assert len(carrier.all("REGISTER")) <= 8  # after 15 to 30 s, then after 30 to 60; each is challenged
+    assert row(world)["state"] == "unregistered"
+    assert row(world)["error"] == f"REGISTER was answered by 200 OK for {most_s} s only"
+    carrier.most_s = 3600
+    world.wait(200.0)
+    assert (row(world)["state"], row(world)["error"]) == ("registered", "")
 
 
 def test_a_wrong_password_is_not_tried_again_and_again():

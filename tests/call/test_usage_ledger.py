@@ -137,8 +137,13 @@ def test_a_new_month_begins_at_zero_and_a_call_counts_where_it_began():
     charge, _ = ledger.close("november", 30.0)
     assert (charge.month, charge.seconds) == (MONTH, 30.0)
     assert ledger.used("100", "2026-12", 40.0).seconds == 30.0
-    ledger.open("next", "101", "2026-12", "+8490", RATE, 41.0)  # what nobody asks for any more is forgotten
-    assert ledger.used("100", MONTH, 42.0) == Used()
+    ledger.open("next", "101", "2026-12", "+8490", RATE, 41.0)  # a call of November may cause another leg
+    assert ledger.used("100", MONTH, 42.0).seconds == 570.0
+    ledger.open(
+        "later", "101", "2027-01", "+8490", RATE, 43.0
+    )  # nobody asks for it any more: it is forgotten
+    assert ledger.used("100", MONTH, 44.0) == Used()
+    assert ledger.used("100", "2026-12", 44.0).seconds == 34.0
 
 
 NOTES = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pbx.call.carrier import Resolve
@@ -15,7 +16,7 @@ from pbx.call.effects import (
     TracedMessage,
     WriteRecord,
 )
-from pbx.call.exchange import Exchange, Settings
+from pbx.call.exchange import EPOCH, Exchange, Settings
 from pbx.call.logins import Login
 from pbx.call.sound import Begin, Question, Render
 from pbx.entropy import SeededEntropy
@@ -96,6 +97,7 @@ class World:
     answer: Callable[[Any], Any] = lambda about: "/file.wav" if isinstance(about, Begin) else True
     media_answers: bool = True
     find: Callable[[str], Any] = lambda uri: [literal_flow(uri)]  # ways to a carrier, or why there are none
+    at: datetime = EPOCH  # on the calendar, which stands still
     user_agent: str = "test phone"  # SIPp's phones are not asked by OPTIONS
 
     def __post_init__(self) -> None:
@@ -107,6 +109,7 @@ class World:
             PortPool(20000, 20400, entropy, rest_s=5.0),
             lambda host: host in (SERVER[0], "127.0.0.1", "localhost"),
             lambda flow: SERVER,
+            calendar=lambda: self.at,
         )
         self.phones: dict[tuple[str, int], Phone] = {}
         self.recordings: list[Record] = []

@@ -63,7 +63,10 @@ GRANTED = {
         60,
     ),
     "what we asked for": ({}, EXPIRES_S),
-    "nothing is one second": ({"Contact": f"<{CONTACT}>;expires=0"}, 1),
+    "the longest of several, rewritten on their way: ours is the newest": (
+        {"Contact": "<sip:old@203.0.113.1>;expires=3, <sip:acme@203.0.113.1>;expires=80"},
+        80,
+    ),
     "nonsense is what we asked for": ({"Contact": f"<{CONTACT}>;expires=soon"}, EXPIRES_S),
     "a Contact that is none": ({"Contact": "<<", "Expires": "70"}, 70),
     "a year is a day": ({"Expires": "31536000"}, 86_400),
@@ -76,6 +79,31 @@ def test_how_long_the_binding_lives(headers, seconds):
     machine.go(0.0)
     answer(machine, 200, 0.0, **headers)
     assert machine.expires_at == seconds
+
+
+@pytest.mark.parametrize("seconds", [0, 9])
+def test_a_binding_that_hardly_lives_is_a_failure(seconds):
+    machine = make(FIRST, SECOND)
+    machine.go(0.0)
+    brief = {"Contact": f"<{CONTACT}>;expires={seconds}"}
+    assert sent(answer(machine, 200, 0.5, **brief)) == [("2", EXPIRES_S)]
+    assert answer(machine, 200, 1.0, **brief) == []
+    assert machine.state is State.WAITING
+    assert machine.why == f"200 OK for {seconds} s only"
+    assert machine.expires_at == 0.0
+    assert 1 + BASE_S / 2 <= machine.deadline <= 1 + BASE_S
+    machine.expire(machine.deadline)
+    answer(machine, 200, 100.0)
+    assert (machine.state, machine.why) == (State.REGISTERED, "")
+
+
+def test_the_end_of_a_binding_is_no_failure():
+    machine = make(FIRST, SECOND)
+    machine.go(0.0)
+    answer(machine, 200, 0.5)
+    machine.stop(1.0)
+    assert sent(answer(machine, 200, 1.5, Contact=f"<{CONTACT}>;expires=0")) == []
+    assert machine.state is State.GONE
 
 
 def test_too_brief_asks_for_longer_once_in_a_round():

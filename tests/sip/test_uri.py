@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbx.sip.grammar import MalformedMessageError
-from pbx.sip.uri import OpaqueUri, SipUri, parse_uri
+from pbx.sip.uri import OpaqueUri, SipUri, host_of, parse_uri, user_of
 
 PARSED = {
     "host only": ("sip:pbx.local", SipUri("sip", None, "pbx.local")),
@@ -95,6 +95,24 @@ def test_other_schemes_are_carried():
     uri = parse_uri("TEL:+1-555;phone-context=x")
     assert uri == OpaqueUri("tel", "+1-555;phone-context=x")
     assert str(uri) == "tel:+1-555;phone-context=x"
+
+
+NAMED = {
+    "sip:ann@h": ("ann", "h"),
+    "sip:h": ("", "h"),
+    "tel:+65-(6000).1000": ("+6560001000", ""),
+    "tel:7042;phone-context=example.com": ("7042", "example.com"),
+    "tel:863-1234;ext=1;Phone-Context=+1-914-555": ("8631234", "+1914555"),
+    "tel:*21%23;phone-context=+65": ("*21#", "+65"),
+    "tel:100": ("100", ""),
+    "urn:service:sos": ("", ""),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), NAMED.items(), ids=NAMED)
+def test_whom_it_names_and_where(text, expected):
+    uri = parse_uri(text)
+    assert (user_of(uri), host_of(uri)) == expected
 
 
 # RFC 3261 §19.1.4 has most of these.
