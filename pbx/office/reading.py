@@ -196,6 +196,10 @@ def show(raw: object) -> str:
             text = f'"{raw}"' if raw.isprintable() else ascii(raw)
         case _:
             text = str(raw)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
@@ -251,7 +255,7 @@ def render_key(path: Path, data: object, owner: type) -> str:
         inner = columns(shape.type) if isinstance(shape, Nested) else ()
         shape = next((column.shape for column in inner if column.key == part), None)
         data = data.get(part) if isinstance(data, dict) else None
-        words += f".{part}" if words else str(part)
+        words += f".{_cut(part)}" if words else _cut(part)
     return words
 
 

@@ -895,6 +895,12 @@ SYNTAX = {
     "a string without end": ('\n\nname = "x\n', 3, "a quote at its end"),
     "the end comes too early": ("[office]\nemergency = [\n", 2, "text in double quotes"),
     "no number": ("[office]\nname = 0x\n", 2, "the syntax of TOML 1.0"),
+    "a number that is too long to be read": (f"[office]\nname = -{'1_' * 5000}1\n", 2, "whole numbers from"),
+    "a number that is too long to be printed": (f"[office]\nname = 0x{'f' * 5000}\n", 2, "whole numbers from"),
+    "a number of more than 64 bits": ("[[rate]]\nincrement = 9223372036854775808\n", 2, "whole numbers from"),
+    "an exponent without end": ("[office]\nvoicemail_minutes = 1e999999999999999999999\n", 2, "1 to 10000"),
+    "lists inside lists": (f"[office]\nname = {'[' * 300}{']' * 300}\n", 2, "a few levels"),
+    "tables inside tables": (f"[office]\nname = {'{a=' * 90}1{'}' * 90}\n", 2, "a few levels"),
 }
 
 
@@ -905,6 +911,12 @@ def test_what_is_no_toml_is_named_with_its_line(text, line, allowed):
     [mistake] = raised.value.mistakes
     assert mistake.line == line
     assert allowed in mistake.allowed
+
+
+def test_a_long_unknown_key_is_cut():
+    with pytest.raises(OfficeFileError) as raised:
+        parse(f"[office]\n{'x' * 5000} = 1")
+    assert len(str(raised.value)) < 1000
 
 
 def test_lists_without_end_are_a_mistake_too():
