@@ -36,6 +36,7 @@ from pbx.sip.message import Response
 
 TIMER_C_S: Final = 185.0  # RFC 3261 §16.6: more than three minutes; nothing rings longer
 FORBIDDEN: Final = (("Reason", 'SIP;cause=403;text="Forbidden"'),)
+UNANSWERED: Final = frozenset({408, 480, 487, 603})  # nobody took it; of other refusals something went wrong
 PASSED: Final = ("Reason", "Retry-After", "Warning")  # of a refusal, to the caller
 
 
@@ -92,7 +93,7 @@ def _ring_for_caller(
     record = call.record
     record.callee_key = decision.key
     if decision.outside and not decision.key:
-        record.kind = "outbound" if record.kind == "internal" else record.kind
+        _goes_out(call)
     call.host.world.took_turn(decision.group)
     hunt = call.begin_hunt(leg, decision)
     try:
@@ -107,6 +108,8 @@ def _ring_for_caller(
 def _refuse(call: DialledCall, leg: Leg, decision: Reject) -> None:
     """Refuse the caller; he hears why, where that is wanted."""
     call.record.why = decision.why
+    if decision.is_outbound:
+        _goes_out(call)
 
     def refuse() -> None:
         leg.reject(decision.status, decision.reason)
@@ -168,8 +171,8 @@ def dial(call: DialledCall, leg: Leg, dialled: str) -> None:
 def carry_out(call: DialledCall, leg: Leg, decision: DialDecision) -> None:
     """Do what was decided for a leg that is up; when it rings somewhere, it hears that."""
     if isinstance(decision, Ring):
-        if decision.outside and call.record.kind == "internal":
-            call.record.kind = "outbound"
+        if decision.outside:
+            _goes_out(call)
         _ring_up(call, leg, decision)
     elif not isinstance(decision, Reject):
         _serve(call, leg, decision)
@@ -300,7 +303,7 @@ def _serve(call: DialledCall, leg: Leg, decision: AskPasscode | AskPin | Serve |
 
 def _open_with_passcode(call: DialledCall, leg: Leg, decision: AskPasscode) -> None:
     """The passcode opens the way; from then on the leg is up, and hears what rings."""
-    call.record.kind = "outbound"
+    _goes_out(call)
 
     def refused() -> None:
         call.end("the passcode was not given", 403, FORBIDDEN)
@@ -330,6 +333,7 @@ def ask_passcode(
 
 def _open_with_pin(call: DialledCall, leg: Leg, decision: AskPin) -> None:
     """Whose PIN is given makes this one call."""
+    _goes_out(call)
 
     def done(member: str) -> None:
         if not member:
@@ -344,8 +348,14 @@ def _open_with_pin(call: DialledCall, leg: Leg, decision: AskPin) -> None:
     call.host.services.ask_pin(call, leg, done)
 
 
+def _goes_out(call: DialledCall) -> None:
+    """Somebody inside dials a number outside, whether he may or not."""
+    if call.record.kind == "internal":
+        call.record.kind = "outbound"
+
+
 def _state_of(status: int) -> str:
     """What a call's record says of one that was refused with a status."""
     if status in (486, 600):
         return "busy"
-    return "failed" if 500 <= status < 600 else "unanswered"
+    return "unanswered" if status in UNANSWERED else "failed"

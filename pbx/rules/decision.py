@@ -61,6 +61,7 @@ class Reject:
     announcement: str = ""  # the system prompt that the caller hears first
     because: tuple[str, ...] = ()
     state: CallState | None = None  # in the call record, where the status does not say it
+    is_outbound: bool = False  # a number outside was dialled
 
 
 @immutable

@@ -14,7 +14,7 @@ from pbx.rules.features import decide_feature
 from pbx.rules.hot_desk import is_logged_out
 from pbx.rules.inbound import decide_inbound, decide_number
 from pbx.rules.number import KEY_SHAPE, SEPARATORS, read_dialled
-from pbx.rules.opinions import after, ask
+from pbx.rules.opinions import after, ask, changed
 from pbx.rules.outbound import dial, refuse
 from pbx.rules.people import extension_behind, rule_of
 
@@ -52,7 +52,8 @@ def emergency(call: Dialled) -> DialDecision | None:
     trunks = tuple(dict.fromkeys((*mine, *(trunk.name for trunk in office.trunks))))
     what = f"{digits} is an emergency number (office.emergency)"
     if not trunks:
-        return Reject(404, "Not Found", f"{what}, and there is no trunk at all")  # a 503 speaks of overload
+        why = f"{what}, and there is no trunk at all"
+        return Reject(404, "Not Found", why, is_outbound=True)  # a 503 speaks of overload
     number, shown = callback(office, call.world, own)
     leg = Outside(digits, "", Shown(number), trunks, rule=rule.name if rule else "", is_emergency=True)
     why = f"{what}: it is called over {', then '.join(trunks)}"
@@ -111,11 +112,11 @@ def outside(call: Dialled) -> DialDecision:
     if number and office.number(number) is not None:
         return after((how, f"{number} is the office's own: the call stays inside"), _ours(call, number))
     if number:
-        return dial(office, world, caller, number, (how,))
+        return _outbound(dial(office, world, caller, number, (how,)))
     if KEY_SHAPE.fullmatch(call.text):
         why = f"nobody has the key {call.text}, and {how}"
         return Reject(404, "Not Found", why)
-    return refuse(how)
+    return _outbound(refuse(how))
 
 
 ORDER: Final[tuple[Rule, ...]] = (
@@ -161,3 +162,7 @@ def own_number(office: Office, caller: Caller, dialled: str) -> str:
 
 def _ours(call: Dialled, number: str) -> DialDecision:
     return decide_number(call.office, call.world, call.caller, number)
+
+
+def _outbound(decision: DialDecision) -> DialDecision:
+    return changed(decision, is_outbound=True) if isinstance(decision, Reject) else decision

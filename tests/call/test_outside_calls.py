@@ -315,6 +315,57 @@ def test_an_emergency_number_is_dialled_whatever_the_rules_say():
     hang_up(world, ann, carrier)
 
 
+REFUSED = {
+    "a country that is not listed": (make_office(), "+84912345678", "outbound"),
+    "premium, of no country": (make_office(), "+6519001234567", "outbound"),
+    "too long for the office's country": (make_office(), "612345678", "outbound"),
+    "no outbound rule": (change(make_office(), "100", outbound_rule=""), "31234567", "outbound"),
+    "a limit that is used up": (
+        change(make_office(), "100", usage_limit=UsageLimit("minutes")),
+        "31234567",
+        "outbound",
+    ),
+    "no trunk for an emergency": (make_office(trunks=(), outbound_rules=()), "999", "outbound"),
+    "a key that nobody has": (make_office(), "199", "internal"),
+    "a code that is none": (make_office(), "*55", "internal"),
+}
+
+
+@pytest.mark.parametrize(("office", "dialled", "kind"), REFUSED.values(), ids=REFUSED)
+def test_a_call_that_the_rules_refuse_is_recorded_as_failed(office, dialled, kind):
+    world, _, _, (ann,) = start(office, "100")
+    ann.invite(dialled)
+    while ann.statuses()[-1] < 300:
+        world.finish()
+    record = world.records[-1]
+    assert (record.kind, record.state) == (kind, "failed")
+
+
+ENDINGS = {
+    408: "unanswered",
+    480: "unanswered",
+    603: "unanswered",
+    486: "busy",
+    600: "busy",
+    404: "failed",
+    403: "failed",
+    484: "failed",
+    500: "failed",
+    604: "failed",
+}
+
+
+@pytest.mark.parametrize(("status", "state"), ENDINGS.items(), ids=map(str, ENDINGS))
+def test_the_record_of_a_refused_number_tells_who_did_not_answer_from_what_went_wrong(status, state):
+    world, carrier, second, (ann,) = start(make_office(), "100")
+    ann.invite("31234567")
+    for each in (carrier, second):
+        if each.all("INVITE"):
+            each.respond(each.last("INVITE"), status)
+    assert ann.statuses()[-1] >= 300
+    assert (world.records[-1].kind, world.records[-1].state) == ("outbound", state)
+
+
 def limited(**limit: Any) -> Office:
     office = change(make_office(), "100", usage_limit=UsageLimit(**limit))
     return replace(office, rates=(Rate("+65", Decimal("0.60"), increment=60),))
