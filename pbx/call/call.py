@@ -14,7 +14,7 @@ from pbx.call.hunt import Hunt
 from pbx.call.identity import introduce
 from pbx.call.info import digit_of, pass_on, refuse
 from pbx.call.keys import Keys
-from pbx.call.leg import CALLING, Leg
+from pbx.call.leg import CALLING, UP, Leg
 from pbx.call.mediation import Mediation, answer_by_pbx
 from pbx.call.outcome import Outcome
 from pbx.call.own_media import own_answer, own_offer
@@ -202,6 +202,12 @@ class Call:
             if leg not in kept and leg is not transferor and (self.talk is None or leg not in self.talk):
                 leg.end(487)
                 self.drop(leg, 487, "somebody else answered")
+
+    def drop_cancelled(self, why: str) -> None:
+        """Who was rung and is not any more takes no part, though the call goes on."""
+        for leg in tuple(self.legs):
+            if leg.state not in (CALLING, UP):
+                self.drop(leg, 487, why)
 
     # --- life ----------------------------------------------------------------------------------------------
 
