@@ -41,7 +41,7 @@ def by_keys_and_back(world: World, ann: Phone, bob: Phone, eve: Phone) -> None:
     talk(world, bob, ann)
     world.press("##2102#", endpoint_of(world, ann))
     eve.ring()
-    next(iter(world.exchange.calls.values())).consult.back()
+    world.press("##3", endpoint_of(world, ann))
 
 
 def from_a_slot(world: World, ann: Phone, bob: Phone, eve: Phone) -> None:
