@@ -152,8 +152,7 @@ def recipients_of(office: Office, key: str) -> list[str]:
     """Who is told about an extension's limit: its assignee, and the owner and the admins of the office."""
     extension = office.extension(key)
     assignee = extension.assignee if extension is not None else ""
-    staff = [member.email for member in office.members if member.account in ("owner", "admin")]
-    return list(dict.fromkeys([*([assignee] if assignee else []), *staff]))
+    return list(dict.fromkeys([*([assignee] if assignee else []), *office.staff]))
 
 
 def in_words(used: Used, limit: UsageLimit) -> tuple[str, str]:

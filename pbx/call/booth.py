@@ -213,6 +213,7 @@ class Booth:
     def _take(self, number: int, step: Take, path: Any) -> None:
         call = self._call
         if number != self._number or call is None:
+            self._host.sound.give_up(step.what, path)
             return
         if isinstance(path, Unanswered):
             self._go(Taken(-1.0, path.why))

@@ -14,7 +14,7 @@ from pbx.call.hunt import Hunt
 from pbx.call.identity import introduce
 from pbx.call.info import digit_of, pass_on, refuse
 from pbx.call.keys import Keys
-from pbx.call.leg import CALLING, Leg
+from pbx.call.leg import CALLING, UP, Leg
 from pbx.call.mediation import Mediation, answer_by_pbx
 from pbx.call.outcome import Outcome
 from pbx.call.own_media import own_answer, own_offer
@@ -203,6 +203,12 @@ class Call:
             if leg not in kept and leg is not transferor and (self.talk is None or leg not in self.talk):
                 leg.end(487)
                 self.drop(leg, 487, "somebody else answered")
+
+    def drop_cancelled(self, why: str) -> None:
+        """Who was rung and is not any more takes no part, though the call goes on."""
+        for leg in tuple(self.legs):
+            if leg.state not in (CALLING, UP):
+                self.drop(leg, 487, why)
 
     # --- life ----------------------------------------------------------------------------------------------
 
@@ -408,18 +414,21 @@ class Call:
 
     def digit(self, leg: Leg, digit: str) -> None:
         """A key was pressed, told in whatever way."""
-        if self.booth is not None and self.booth.leg is leg:
-            self.booth.digit(digit)
+        booth = self.booth if self.booth is not None and self.booth.leg is leg else None
+        consult = self.consult if self.consult is not None and self.consult.transferor is leg else None
+        if booth is not None and (consult is None or self.hunt is None):
+            booth.digit(digit)
         elif leg.party.device and leg in (self.talk or ()):  # one of our phones
-            action = self._keys.setdefault(leg, Keys(self.host.services.codes)).press(
-                digit, self.host.stack.now
-            )
-            if action == "transfer":
+            keys = self._keys.setdefault(leg, Keys(self.host.services.codes))
+            action = keys.press(digit, self.host.stack.now)
+            if action == "back" and consult is not None:
+                consult.back()
+            elif booth is not None:  # it hears whom it asks for ring
+                pass
+            elif action == "transfer":
                 Consultation.start(self, leg)
             elif action == "record":
                 self.recording.toggle(self, leg)
-            elif action == "back" and self.consult is not None and self.consult.transferor is leg:
-                self.consult.back()
 
     def play(self, leg: Leg, prompt: Prompt, then: Callable[[], None] | None = None) -> None:
         """Let a leg hear something, whoever it talks with; `then` comes when that is over."""

@@ -97,6 +97,7 @@ class Consultation:
         hunt, call.hunt = call.hunt, None
         if hunt is not None:
             hunt.stop()
+            call.drop_cancelled("the transferor went back")
         call.leave_booth()
         if target is not None:
             target.end()

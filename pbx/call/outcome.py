@@ -113,6 +113,7 @@ class Outcome:
         call.hunt = None
         call.wait(None)
         call.tell(why)
+        call.drop_cancelled(why)
         if hunt.is_recall:
             return
         if hunt.after:

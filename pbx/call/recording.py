@@ -119,6 +119,7 @@ class CallRecording:
 
         def begun(path: Any) -> None:
             if self._going is not going:
+                host.sound.give_up(what, path)
                 return
             if not isinstance(path, str):
                 host.note("call {call} is not recorded: {why}", call=what.call, why=path.why)

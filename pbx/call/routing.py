@@ -12,7 +12,7 @@ from pbx.rules.decision import AskPasscode, AskPin, Decision, DialDecision, Reje
 from pbx.rules.dialled import decide_dialled, own_number, without_code
 from pbx.rules.facts import Caller
 from pbx.rules.features import PERSONAL
-from pbx.rules.hot_desk import caller_of, extension_of, is_logged_out
+from pbx.rules.hot_desk import caller_of, is_logged_out
 from pbx.rules.inbound import decide_inbound, decide_number
 from pbx.rules.no_answer import decide_no_answer
 from pbx.rules.outbound import decide_opened, decide_outside
@@ -40,14 +40,13 @@ class Router:
 
     def behind(self, gateway: str) -> Party:
         """Who calls through a gateway: the first extension that is mapped to it."""
-        for extension in self._office().extensions:
-            if extension.incoming.gateway == gateway:
-                return Party(extension.key, extension.label, gateway=gateway)
-        return Party(gateway, gateway=gateway)
+        extension = self._office().extension_behind(gateway)
+        key, label = (gateway, "") if extension is None else (extension.key, extension.label)
+        return Party(key, label, gateway=gateway)
 
     def visitor(self, party: Party, member: str) -> Party:
         """The party at a phone for one call of `member`, who has given his PIN."""
-        extension = extension_of(self._office(), member)
+        extension = self._office().extension_of(member)
         if extension is None:
             return party
         return replace(party, key=extension.key, label=extension.label, member=member)

@@ -107,6 +107,9 @@ class Services:
         if slot is None:
             call.talk = (by, leg)
             call.join(by, leg)
+            if call.transfer is not None:
+                call.transfer.failed(503)
+            call.playing.hold(by, leg)
             call.play(by, self.phrases.say("park-no-slot"))
             return
         self.lot.put(call, leg, slot, self.phrases, by.party)

@@ -92,6 +92,11 @@ class Sound:
         self._takes[order.endpoint, order.recording] = (what, done)
         self._emit(order)
 
+    def give_up(self, what: Any, begun: Any) -> None:
+        """Nobody wants to record any more when `begun`, the answer to `Begin`, is there."""
+        if not isinstance(begun, Unanswered):
+            self.ask(Finish(what, 0.0, "closed"), lambda _kept: None)
+
     def recorded(self, event: Recorded) -> None:
         """From the media worker."""
         what, done = self._takes.pop((event.endpoint, event.recording), (None, None))

@@ -27,13 +27,6 @@ LINGER_S: Final = (
 _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*[^\s])", re.IGNORECASE)
 
 
-class TracedLeg(Protocol):
-    """A Leg."""
-
-    name: str
-    opening: Request | None
-
-
 class TracedCall(Protocol):
     """A Call."""
 

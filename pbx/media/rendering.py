@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pbx.media.prompt import Prompt, Rendered, RenderError, SoundError, SoundFacts, StoppedError
+from pbx.media.prompt import Prompt, Rendered, RenderError, SoundError, StoppedError
 from pbx.media.script import Step, content_key, files_of, steps_of
 from pbx.media.speech_control import IDLE_S, SpeechControl
 from pbx.media.system_prompts import SystemPrompts
@@ -118,19 +118,6 @@ class Renderer:
     def to_mp3(self, path: str) -> "Deferred[bytes]":
         """A sound file as MP3. Fails with SoundError when it cannot be read, else RenderError."""
         return self._ask({"do": "mp3", "path": path}, MP3_S).addCallback(lambda answer: answer["mp3"])
-
-    def check_sound(self, sound: bytes | str, wanted: str = "") -> "Deferred[SoundFacts]":
-        """Whether a file may be used as a prompt.
-
-        Args:
-            sound: its content, or its path.
-            wanted: the format that it has to have, "" = any of mp3, wav, ogg, flac.
-
-        Fails with SoundError, which says what is wrong with it.
-        """
-        content, path = (sound, "") if isinstance(sound, bytes) else (None, sound)
-        job = {"do": "check", "content": content, "path": path, "wanted": wanted}
-        return self._ask(job, LIMIT_S + FILE_S).addCallback(lambda answer: SoundFacts(*answer["facts"]))
 
     def stop(self) -> "Deferred[None]":
         """End the speech process; what is still asked for fails. Fires when it is gone."""

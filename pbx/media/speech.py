@@ -22,7 +22,7 @@ from pbx.media import music, sound, tones
 from pbx.media.engine import run_command
 from pbx.media.espeak import Espeak
 from pbx.media.jobs import HELLO, MAX_FRAME, Decoder, encode
-from pbx.media.prompt import MAX_FILE_BYTES, RenderError, SoundError, Voice
+from pbx.media.prompt import RenderError, SoundError, Voice
 from pbx.media.sound import RATE_HZ, Sound
 
 GAP_S: Final = 0.15  # between two things that are spoken
@@ -50,7 +50,6 @@ class Workshop:
         self._jobs: Mapping[str, Callable[..., dict[str, Any]]] = {
             "render": self.render,
             "mp3": self.encode_mp3,
-            "check": self.check,
             "hash": self.hash,
         }
 
@@ -84,16 +83,6 @@ class Workshop:
 
     def encode_mp3(self, path: str) -> dict[str, Any]:
         return {"mp3": sound.to_mp3(path)}
-
-    def check(self, content: bytes | None, path: str, wanted: str) -> dict[str, Any]:
-        if content is None:
-            try:
-                with Path(path).open("rb") as file:
-                    content = file.read(MAX_FILE_BYTES + 1)
-            except OSError as error:
-                raise SoundError(f"{path}: {error.strerror or error}") from None
-        facts = sound.check(content, wanted)
-        return {"facts": (facts.format, facts.seconds, facts.rate_hz, facts.channels)}
 
     def _assemble(self, steps: Sequence[Sequence[Any]]) -> Sound:
         pieces: list[Sound] = []

@@ -201,11 +201,13 @@ class UdpPort:
 
     def _make_flow(self, peer: Address, info: bytes) -> Flow:
         host = peer[0].partition("%")[0]
-        if len(peer) == 4 and peer[3]:
-            self._scopes[host] = peer[3]
         flow = Flow("UDP", (host, peer[1]), (self._local(info), self.port))
         if len(self._flows) >= FLOWS:
             self._flows.clear()
+            if len(self._scopes) >= FLOWS:
+                self._scopes.clear()
+        if len(peer) == 4 and peer[3]:
+            self._scopes[host] = peer[3]
         self._flows[peer, info] = flow
         return flow
 

@@ -316,11 +316,10 @@ def _prompts(office: Office) -> Iterator[tuple[Path, Prompt]]:
                 yield ("line", at, "block", index, "prompt"), block.prompt
 
 
-def numbers_of(office: Office, extension: Extension) -> set[str]:
-    """The numbers that an extension may show without asking: the office's, and its member's mobile."""
+def is_own(office: Office, extension: Extension, number: str) -> bool:
+    """Whether an extension may show a number without asking: one of the office's, or its member's mobile."""
     member = office.member(extension.assignee) if extension.assignee else None
-    own = {member.mobile} if member is not None and member.mobile else set()
-    return own | {number.number for number in office.numbers}
+    return office.number(number) is not None or (member is not None and member.mobile == number)
 
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -393,11 +392,11 @@ def notes(office: Office, approved: Mapping[str, Set[str]]) -> list[str]:
     return found
 
 
-def _caller_id_notes(office: Office, extension: Extension, approved: Iterable[str]) -> Iterator[str]:
+def _caller_id_notes(office: Office, extension: Extension, approved: Collection[str]) -> Iterator[str]:
     """A request may be approved later, or what was approved rejected: until then another number is shown."""
-    caller_id, own = extension.caller_id, {*numbers_of(office, extension), *approved}
+    caller_id = extension.caller_id
     for number in dict.fromkeys((caller_id.number, *caller_id.assigned)):
-        if number and number not in own:
+        if number and number not in approved and not is_own(office, extension, number):
             what = "neither an office number nor the mobile of the assignee"
             yield f"{number} is {what}: it is not shown until a request for it is approved (pbx caller-id)"
 

@@ -10,7 +10,6 @@ from pbx.rtp.packet import VERSION, MalformedPacketError
 SENDER_REPORT: Final = 200
 RECEIVER_REPORT: Final = 201
 SOURCE_DESCRIPTION: Final = 202
-GOODBYE: Final = 203
 
 _HEAD: Final = Struct("!BBHI")
 _SENDER: Final = Struct("!IIIII")

@@ -8,7 +8,6 @@ from pbx.rtp.packet import MalformedPacketError
 
 _PAYLOAD: Final = Struct("!BBH")
 DIGITS: Final = "0123456789*#ABCD"  # event codes 0 to 15 (§3.2)
-FLASH: Final = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,6 @@ from pbx.office.snapshot import Office
 from pbx.rules.facts import Caller, World
 
 
-def extension_of(office: Office, member: str) -> Extension | None:
-    """The extension that a phone is when a member, given by email, is logged in: the first that is his."""
-    return office.extension_of(member)
-
-
 def login_at(
     office: Office, world: World, extension: Extension, username: str
 ) -> tuple[str, Extension] | None:

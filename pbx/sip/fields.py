@@ -18,7 +18,6 @@ from pbx.sip.grammar import (
     SWS,
     TOKEN,
     MalformedMessageError,
-    is_token,
     parse_ipv6,
     parse_params,
     quote,
@@ -53,8 +52,6 @@ _PLAIN_VIA = re.compile(
 )
 _CSEQ = re.compile(rf"([0-9]++)[ \t]++({TOKEN})")
 _RACK = re.compile(rf"([0-9]++)[ \t]++([0-9]++)[ \t]++({TOKEN})")
-_AUTH_PARAM = re.compile(rf"{SWS}({TOKEN}){SWS}={SWS}({QUOTED}|[^\", \t]*+){SWS}(?:,|$)", re.DOTALL)
-_WARNING = re.compile(rf"([0-9]{{3}})[ \t]++([^ \t\"]++)[ \t]++({QUOTED})", re.DOTALL)
 _LEADING_TOKEN = re.compile(rf"({TOKEN}(?:/{TOKEN})?){SWS}")
 _NO_PARAMS: Final[Mapping[str, Any]] = MappingProxyType({})
 _DISPLAY_TOKENS = re.compile(rf"{TOKEN}(?: {TOKEN})*").fullmatch
@@ -77,10 +74,6 @@ class NameAddr:
         if name not in self.params:
             return None
         return unquote(self.params[name] or "")
-
-    def with_params(self, **params: str | None) -> "NameAddr":
-        """The same with these parameters added or changed."""
-        return NameAddr(self.display, self.uri, {**self.params, **params})
 
     def render(self) -> str:
         uri = self.uri.render()
@@ -335,72 +328,3 @@ def parse_event(text: str) -> Event:
     valued = parse_valued(text, "Event")
     params = {name: value for name, value in valued.params.items() if name != "id"}
     return Event(valued.value, valued.param("id"), params)
-
-
-def parse_content_type(text: str) -> Valued:
-    """The media type in lower case ("application/sdp") and its parameters (RFC 3261 §20.15)."""
-    valued = parse_valued(text, "Content-Type")
-    if "/" not in valued.value:
-        raise MalformedMessageError("Content-Type", text)
-    return Valued(valued.value.lower(), valued.params)
-
-
-@immutable
-class Reason:
-    """Why a request was sent, in the words of SIP or Q.850 (RFC 3326)."""
-
-    protocol: str
-    cause: int | None = None
-    text: str = ""
-
-    def render(self) -> str:
-        cause = f";cause={self.cause}" if self.cause is not None else ""
-        return self.protocol + cause + (f";text={quote(self.text)}" if self.text else "")
-
-
-def parse_reason(text: str) -> Reason:
-    valued = parse_valued(text, "Reason")
-    cause = valued.param("cause")
-    return Reason(
-        valued.value,
-        parse_number(cause, "Reason") if cause is not None else None,
-        valued.param("text") or "",
-    )
-
-
-class Warn(NamedTuple):
-    """A Warning value (RFC 3261 §20.43)."""
-
-    code: int
-    agent: str
-    text: str
-
-    def render(self) -> str:
-        return f"{self.code} {self.agent} {quote(self.text)}"
-
-
-def parse_warning(text: str) -> Warn:
-    match = _WARNING.fullmatch(text.strip(" \t"))
-    if match is None:
-        raise MalformedMessageError("Warning", text)
-    return Warn(int(match[1]), match[2], unquote(match[3]))
-
-
-def parse_auth(text: str, field: str = "Authorization") -> tuple[str, dict[str, str]]:
-    """A challenge or credentials: the scheme as written; parameters by lower-case name, unquoted (§25.1).
-
-    Raises:
-        MalformedMessageError: no scheme, or parameters that are no comma list of name=value, each once.
-    """
-    scheme, _, rest = text.strip(" \t").partition(" ")
-    if not is_token(scheme):
-        raise MalformedMessageError(field, text)
-    params: dict[str, str] = {}
-    position, length = 0, len(rest)
-    while position < length:
-        match = _AUTH_PARAM.match(rest, position)
-        if match is None or (name := match[1].lower()) in params:
-            raise MalformedMessageError(field, text)
-        params[name] = unquote(match[2])
-        position = match.end()
-    return scheme, params

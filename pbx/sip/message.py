@@ -210,14 +210,6 @@ class Response(Message):
         return f"SIP/2.0 {self.status} {self.reason}"
 
     @property
-    def is_provisional(self) -> bool:
-        return self.status < 200
-
-    @property
-    def is_final(self) -> bool:
-        return self.status >= 200
-
-    @property
     def is_success(self) -> bool:
         return 200 <= self.status < 300
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pbx.errors import PeerError
-from pbx.sip.fields import SessionExpires, parse_session_expires
+from pbx.sip.fields import SessionExpires, parse_seconds, parse_session_expires
 from pbx.sip.grammar import MalformedMessageError
 from pbx.sip.message import Request, Response
 
@@ -93,8 +93,9 @@ def _wish(message: Request | Response) -> SessionExpires | None:
 
 
 def _min_se(message: Request | Response) -> int:
+    """What it demands, at most a day; 0 = nothing, or nothing that can be read."""
     value = message.headers.get("Min-SE")
-    if value is None:
+    try:
+        return min(parse_seconds(value, "Min-SE"), 86_400) if value is not None else 0
+    except MalformedMessageError:
         return 0
-    value = value.partition(";")[0].strip()
-    return min(int(value), 86_400) if value.isascii() and value.isdigit() else 0

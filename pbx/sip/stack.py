@@ -29,6 +29,8 @@ from pbx.sip.uri import escape_user
 
 UNREACHABLE: Final = "Unreachable"  # reason of the 503 that stands for a lost transport (§8.1.3.1)
 UDP_LIMIT: Final = 1300  # octets; a larger request goes by TCP where the peer has it (§18.1.1)
+WITHOUT_TCP_S: Final = 3600.0  # so long is a peer that takes no TCP not asked again
+MOST_WITHOUT_TCP: Final = 4096  # such peers that are remembered
 
 
 class SipStack:
@@ -329,7 +331,9 @@ class SipStack:
         if client.alternatives:
             was, instead = client.flow, client.alternatives[0]
             if was.transport == "TCP" and instead.transport == "UDP" and was.peer == instead.peer:
-                self._no_tcp[client.flow.peer] = self.now + 3600.0
+                if len(self._no_tcp) >= MOST_WITHOUT_TCP:
+                    self._no_tcp.clear()
+                self._no_tcp[was.peer] = self.now + WITHOUT_TCP_S
             client.flow = client.alternatives.pop(0)
             contact = client.request.headers.get("Contact")
             if contact is not None:  # it says where we are on the new way

@@ -8,7 +8,9 @@ from pbx.errors import PbxError
 from pbx.sip.client_request import ClientRequest, ignore
 from pbx.sip.credentials import HEADERS, Credentials
 from pbx.sip.dialog import Dialog
+from pbx.sip.fields import parse_number
 from pbx.sip.flow import Flow
+from pbx.sip.grammar import MalformedMessageError
 from pbx.sip.headers import Extra, Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import SipStack
@@ -127,9 +129,10 @@ class InviteUac:
         rseq = response.headers.get("RSeq")
         if rseq is None or "100rel" not in (tag.lower() for tag in response.headers.values("Require")):
             return True
-        if not rseq.isascii() or not rseq.isdigit():
+        try:
+            tag, number = dialog.id.remote_tag, parse_number(rseq, "RSeq")
+        except MalformedMessageError:
             return False
-        tag, number = dialog.id.remote_tag, int(rseq)
         last = self._reliable.get(tag)
         if last is not None and number != last[0] + 1:
             return False

@@ -60,10 +60,6 @@ class SipUri:
         value = self.params.get("transport")
         return value.upper() if value else None
 
-    @property
-    def is_loose_router(self) -> bool:
-        return "lr" in self.params
-
     def render(self) -> str:
         return self._text or self._compose()
 

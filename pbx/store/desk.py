@@ -101,16 +101,6 @@ class Desk:
         """
         self._ask(f"message {message.id}", lambda: self._finish(message), then, is_kept=True)
 
-    def discard(self, message: Message) -> None:
-        """Forget a message of `begin`: the caller did not want it."""
-
-        def work() -> None:
-            remove(locate(self._data, message.path))
-            self._voicemail.forget(message.id)
-            self._live.discard(message.path)
-
-        self._ask(f"message {message.id}", work, None, is_kept=True)
-
     # --- messages that are there ---------------------------------------------------------------------------
 
     def messages(self, mailbox: str, then: Answered) -> None:

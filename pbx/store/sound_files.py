@@ -33,18 +33,13 @@ def voicemail_path(mailbox: str, message_id: str) -> str:
 
 
 def greeting_path(mailbox: str) -> str:
-    """Of a mailbox's own greeting, the same. No message has this name: theirs begin with a date."""
+    """Of a mailbox's own greeting, the same. No message has this name: theirs are hexadecimal."""
     return f"{VOICEMAIL}/{_safe(mailbox)}/greeting.wav"
 
 
 def recording_path(recording_id: str, started_at: float) -> str:
     """Of a finished recording of a call, the same: one folder for each month (UTC)."""
     return f"{RECORDINGS}/{datetime.fromtimestamp(started_at, UTC):%Y-%m}/{_safe(recording_id)}.wav"
-
-
-def new_id(started_at: float, token: str) -> str:
-    """A name for a message: its second (UTC), so that names sort by age, and a random token."""
-    return _safe(f"{datetime.fromtimestamp(started_at, UTC):%Y%m%d-%H%M%S}-{token}")
 
 
 def locate(data: Path, relative: str) -> Path:

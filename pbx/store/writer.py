@@ -169,7 +169,7 @@ class Writer:
             with log.failuresHandled("the writer failed"):
                 self._tell_flushed(flushes, done, has_all)
             with log.failuresHandled("the writer failed"):
-                self._do_chores()
+                self._do_chores(done)
             if (not done or is_last) and self._end(bindings, rows, done):
                 return
 
@@ -214,11 +214,9 @@ class Writer:
             for lane, each in zip(self._lanes, rows, strict=True):
                 lane.write(each)
         except StoreError as error:
-            self._is_unwritten = True
-            self._is_gone(error)
+            self._takes_nothing(error)
             return False
-        self._is_unwritten = False
-        self._is_back()
+        self._takes_again()
         return True
 
     def _write_bindings(self, bindings: dict[str, Sequence[Row]]) -> None:
@@ -236,19 +234,21 @@ class Writer:
         self._beat_at = monotonic()
         self._usage.write(changes, self._beat_at)
 
-    def _do_chores(self) -> None:
+    def _do_chores(self, is_written: bool) -> None:
         """A sign of life while legs are charged; what is too old goes, a batch at a time."""
         now = monotonic()
         try:
             if self._open and now >= self._beat_at + BEAT_S:
                 self._beat_at = now
                 self._usage.beat(now)
+                if is_written:
+                    self._takes_again()
             if now >= self._tidy_at and not self._stopping:
                 self._tidy_at = now + TIDY_S
                 if self._tidy():
                     self._tidy_at = now + TIDY_MORE_S
         except StoreError as error:
-            self._is_gone(error)
+            self._takes_nothing(error)
 
     def _tidy(self) -> bool:
         """Whether there may be more to forget."""
@@ -295,6 +295,14 @@ class Writer:
                 return True
             self._changed.wait_for(lambda: self._stopping or self._has_asked(), self._retry_s)
             return False
+
+    def _takes_nothing(self, error: StoreError) -> None:
+        self._is_unwritten = True
+        self._is_gone(error)
+
+    def _takes_again(self) -> None:
+        self._is_unwritten = False
+        self._is_back()
 
     def _is_gone(self, error: StoreError) -> None:
         if self._gone_since is None:

@@ -113,3 +113,34 @@ def test_the_relay_is_told_where_phones_signal_from(world, host):
     ann.ack()
     told = {order.endpoint.split(".")[1]: order for order in world.orders if isinstance(order, SetRemote)}
     assert {told[leg].signalling for leg in ("A", "B1")} == {"192.0.2.9"}
+
+
+ENDLESS = "9" * 5000  # digits: more than Python makes a number of
+
+
+@pytest.mark.parametrize("name", ["Min-SE", "Session-Expires", "Expires", "Timestamp"])
+def test_an_endless_number_in_an_invite_fails_no_step(world, name):
+    ann, bob = world.phone("100"), world.phone("101")
+    ann.invite("101", **{name.replace("-", "_"): ENDLESS})
+    bob.ring(486)
+    assert ann.statuses()[-1] == 486
+    world.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("status", "name"), [(183, "RSeq"), (422, "Min-SE"), (486, "Retry-After"), (200, "Session-Expires")]
+)
+def test_an_endless_number_in_an_answer_fails_no_step(world, status, name):
+    ann, bob = world.phone("100"), world.phone("101")
+    ann.invite("101")
+    headers = {name: ENDLESS} | ({"Require": "100rel"} if name == "RSeq" else {})
+    bob.ring(status, bob.sdp() if status < 300 else "", **headers)
+    assert "PRACK" not in bob.summary()
+    if status in (183, 422):  # after a 422 it is called again
+        bob.ring(486)
+    elif status == 200:
+        ann.ack()
+        ann.bye()
+        bob.ok("BYE")
+    assert ann.statuses()[-1] >= 200
+    world.assert_nothing_left()

@@ -45,6 +45,15 @@ def test_a_phone_without_tcp_gets_it_by_udp_and_is_not_asked_again(world, ann, b
     world.assert_nothing_left()
 
 
+def test_phones_without_tcp_are_not_remembered_without_end(world, ann, bob, eve, monkeypatch):
+    monkeypatch.setattr("pbx.sip.stack.MOST_WITHOUT_TCP", 1)
+    for phone in (bob, eve):
+        ann.invite(phone.username, ann.sdp() + VIDEO)
+        phone.respond(phone.last("INVITE"), 486)
+    assert list(world.exchange.stack._no_tcp) == [eve.address]
+    world.assert_nothing_left()
+
+
 def test_behind_nat_there_is_no_other_way_than_udp(world, ann):
     bob = world.phone("101", via="SIP/2.0/UDP 10.0.0.7:5060")
     bob.takes_tcp = True

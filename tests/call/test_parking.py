@@ -2,6 +2,7 @@
 
 import pytest
 
+from pbx.call.parking import Lot
 from pbx.media.orders import (
     Play,
     Played,
@@ -208,3 +209,23 @@ def test_a_call_parked_by_an_attended_transfer_rings_who_parked_it(world: World)
     world.wait(181.0)
     assert invites(ann) == 1
     assert invites(second) == 1
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_no_slot_is_free_for_who_is_transferred_there(world: World, monkeypatch, leaves: bool):
+    """The transfer has failed: its transferor has the call back, and may do something else with it."""
+    monkeypatch.setattr(Lot, "free_slot", lambda _lot: None)
+    ann, bob = world.phone("101"), world.phone("102")
+    talk(world, ann, bob)
+    refer(world, ann, "*85")
+    assert world.heard() == ["park-no-slot"]
+    assert ann.last("NOTIFY").body.startswith(b"SIP/2.0 503")
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    if not leaves:
+        refer(world, ann, "999")
+        assert ann.last("NOTIFY").body.startswith(b"SIP/2.0 404")
+        ann.respond(ann.last("NOTIFY"), 200)
+    ann.bye()
+    bob.ok("BYE")
+    world.assert_nothing_left()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pbx.call.sound import Begin, Finish
 from pbx.media.orders import Play
 from tests.call.voices import endpoint_of, make_world, refer
 from tests.call.world import Phone, World, talk
@@ -160,3 +161,38 @@ def test_who_asked_by_key_and_stays_is_recorded_though_the_other_left_first(worl
     eve.answer()
     bob.ok("INVITE", bob.sdp(2))
     assert sides(world) == [{endpoint_of(world, bob), endpoint_of(world, eve)}]
+
+
+def test_a_recording_that_is_not_wanted_any_more_when_its_file_is_there(world: World, monkeypatch):
+    """It is finished all the same: nothing is left that waits for its end."""
+    ann, bob = world.phone("101"), world.phone("102")
+    talk(world, ann, bob)
+    late = []
+    answered = world.exchange.answered
+    monkeypatch.setattr(world.exchange, "answered", lambda *answer: late.append(answer) or [])
+    b = endpoint_of(world, bob)
+    world.press("*1", b)
+    world.press("*1", b)
+    monkeypatch.undo()
+    for each in late:
+        world.perform(answered(*each))
+    assert not world.recordings
+    assert [type(each) for each in world.questions] == [Begin, Finish]
+
+
+def test_a_caller_who_has_hung_up_when_the_file_for_his_message_is_there(world: World, monkeypatch):
+    ann = world.phone("101")
+    ann.invite("102")
+    ann.ack()
+    late = []
+    answered = world.exchange.answered
+    world.finish()
+    monkeypatch.setattr(world.exchange, "answered", lambda *answer: late.append(answer) or [])
+    world.finish()
+    ann.bye()
+    monkeypatch.undo()
+    for each in late:
+        world.perform(answered(*each))
+    assert not world.recordings
+    assert [type(each) for each in world.questions][-2:] == [Begin, Finish]
+    world.assert_nothing_left()

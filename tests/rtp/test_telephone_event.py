@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbx.rtp.packet import MalformedPacketError
-from pbx.rtp.telephone_event import FLASH, TelephoneEvent, unpack
+from pbx.rtp.telephone_event import TelephoneEvent, unpack
 
 events = st.builds(
     TelephoneEvent, st.integers(0, 255), st.booleans(), st.integers(0, 63), st.integers(0, 0xFFFF)
@@ -26,7 +26,7 @@ def test_redundant_older_events_are_left():
     assert unpack(bytes.fromhex("05 8a 0320 04 8a 0320")) == TelephoneEvent(5, True, 10, 800)
 
 
-CODES = {0: "0", 9: "9", 10: "*", 11: "#", 12: "A", 15: "D", FLASH: None, 255: None}
+CODES = {0: "0", 9: "9", 10: "*", 11: "#", 12: "A", 15: "D", 16: None, 255: None}
 
 
 @pytest.mark.parametrize(("code", "digit"), CODES.items())

@@ -3,7 +3,7 @@ import pytest
 from pbx.office.device import Device
 from pbx.office.member import Member
 from pbx.rules.facts import Caller
-from pbx.rules.hot_desk import caller_of, extension_of, is_logged_out, phones_of, phones_that_ring
+from pbx.rules.hot_desk import caller_of, is_logged_out, phones_of, phones_that_ring
 from tests.rules.world import FakeWorld, ext, inside, office
 
 ANN, BOB = "ann@acme.example", "bob@acme.example"
@@ -19,10 +19,10 @@ PLACE = office(
 
 
 def test_the_extension_of_a_member_is_the_first_that_is_his():
-    assert extension_of(PLACE, ANN).key == "100"
-    assert extension_of(PLACE, ANN.upper()).key == "100"
-    assert extension_of(PLACE, "nobody@acme.example") is None
-    assert extension_of(PLACE, "") is None
+    assert PLACE.extension_of(ANN).key == "100"
+    assert PLACE.extension_of(ANN.upper()).key == "100"
+    assert PLACE.extension_of("nobody@acme.example") is None
+    assert PLACE.extension_of("") is None
 
 
 CALLERS = {

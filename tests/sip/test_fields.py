@@ -8,13 +8,9 @@ from pbx.sip.fields import (
     Event,
     NameAddr,
     RAck,
-    Reason,
     Replaces,
     SessionExpires,
     Via,
-    Warn,
-    parse_auth,
-    parse_content_type,
     parse_cseq,
     parse_event,
     parse_name_addr,
@@ -22,12 +18,10 @@ from pbx.sip.fields import (
     parse_number,
     parse_q,
     parse_rack,
-    parse_reason,
     parse_replaces,
     parse_seconds,
     parse_session_expires,
     parse_via,
-    parse_warning,
 )
 from pbx.sip.grammar import MalformedMessageError
 from pbx.sip.uri import OpaqueUri, SipUri
@@ -95,8 +89,6 @@ def test_parameters_of_a_name_addr():
     assert value.param("+sip.instance") == "<urn:uuid:1>"
     assert (value.param("ob"), value.param("expires"), value.param("q")) == ("", "60", None)
     assert value.tag is None
-    changed = value.with_params(expires="30", tag="1")
-    assert changed.render() == '<sip:a@h>;+sip.instance="<urn:uuid:1>";ob;expires=30;tag=1'
 
 
 DISPLAYS = st.text(st.characters(exclude_characters="\r\n\0"), max_size=20)
@@ -191,13 +183,6 @@ ROUND_TRIPS = {
     "Event": (parse_event, "dialog", Event("dialog")),
     "Event with id": (parse_event, "refer;id=93809824", Event("refer", "93809824")),
     "Event with parameters": (parse_event, "dialog;sla;id=1", Event("dialog", "1", {"sla": None})),
-    "Reason": (
-        parse_reason,
-        'SIP;cause=200;text="Call completed elsewhere"',
-        Reason("SIP", 200, "Call completed elsewhere"),
-    ),
-    "Reason, Q.850": (parse_reason, "Q.850;cause=16", Reason("Q.850", 16)),
-    "Warning": (parse_warning, '399 pbx.local "a \\"b\\""', Warn(399, "pbx.local", 'a "b"')),
 }
 
 
@@ -211,10 +196,6 @@ def test_leniency():
     assert parse_cseq("0009  INVITE") == CSeq(9, "INVITE")
     assert parse_session_expires("90 ; Refresher=UAC") == SessionExpires(90, "uac")
     assert parse_replaces(" 1@h ; from-tag=3 ; to-tag=2") == Replaces("1@h", "2", "3")
-    assert parse_content_type('Multipart/Mixed ; Boundary="a;b"').value == "multipart/mixed"
-    assert parse_content_type('Multipart/Mixed ; Boundary="a;b"').param("boundary") == "a;b"
-    assert parse_content_type("a/b").param("boundary") is None
-    assert str(parse_content_type("a/b;c=d")) == "a/b;c=d"
 
 
 REFUSED = {
@@ -234,15 +215,6 @@ REFUSED = {
     "Replaces without Call-ID": (parse_replaces, ";to-tag=1;from-tag=2"),
     "Event of nothing": (parse_event, ""),
     "Event with a broken parameter": (parse_event, "dialog;;"),
-    "Content-Type without subtype": (parse_content_type, "text"),
-    "Reason with a cause that is no number": (parse_reason, "SIP;cause=x"),
-    "Warning without text": (parse_warning, "399 h"),
-    "Warning with a long code": (parse_warning, '1812 overture "In Progress"'),
-    "auth of nothing": (parse_auth, ""),
-    "auth with a parameter twice": (parse_auth, "Digest a=1, a=2"),
-    "auth with an open quote": (parse_auth, 'Digest a="1'),
-    "auth without commas": (parse_auth, "Digest a=1 b=2"),
-    "auth with a token68": (parse_auth, "Bearer abc"),
     "number of nothing": (lambda text: parse_number(text, "RSeq"), ""),
     "number with a sign": (lambda text: parse_number(text, "RSeq"), "+1"),
     "number over its limit": (lambda text: parse_number(text, "Max-Forwards", 255), "256"),
@@ -273,22 +245,6 @@ def test_seconds_are_clamped():
 )
 def test_q(text, q):
     assert parse_q(text) == q
-
-
-def test_credentials():
-    scheme, params = parse_auth(
-        'Digest username="al\\"ice", realm = "a, b" ,nc=00000001, qop=auth,uri="sip:h;x=1",response="ab"'
-    )
-    assert scheme == "Digest"
-    assert params == {
-        "username": 'al"ice',
-        "realm": "a, b",
-        "nc": "00000001",
-        "qop": "auth",
-        "uri": "sip:h;x=1",
-        "response": "ab",
-    }
-    assert parse_auth("Basic") == ("Basic", {})
 
 
 PARSERS = [getattr(fields, name) for name in dir(fields) if name.startswith("parse_")]

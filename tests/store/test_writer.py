@@ -50,6 +50,8 @@ class FakeStore:
     def beat(self, alive_s):
         self._enter(())
         self.beats.release()
+        if self.is_full:
+            raise StoreError("database: full")
 
     def revision(self):
         self._enter(())
@@ -365,3 +367,26 @@ def test_signs_of_life_come_only_while_a_leg_is_up(store):
     while store.beats.acquire(blocking=False):
         pass
     assert not writer._open
+
+
+def test_a_sign_of_life_that_a_full_disk_does_not_take_is_complained_of_once(store, said, monkeypatch):
+    """The office can be read all the time, and nothing else is to be written."""
+    monkeypatch.setattr("pbx.store.writer.BEAT_S", 0.001)
+    writer = make(store, gather_s=0.0)
+    writer.write_usage(opened("call-1.B1"))
+    assert store.beats.acquire(timeout=SOON)
+    store.is_full = True
+    answers: queue.Queue[object] = queue.Queue()
+    for _ in range(3):
+        for _ in range(2):
+            assert store.beats.acquire(timeout=SOON)
+        writer.look(1, answers.put)
+        assert answers.get(timeout=SOON) is None
+    store.is_full = False
+    for _ in range(2):
+        assert store.beats.acquire(timeout=SOON)
+    writer.stop()
+    assert said == [
+        "database: full; tried again until it works",
+        "the database is back after 0 s; 0 call records are lost",
+    ]

@@ -1,5 +1,7 @@
 """Small builders of messages, as bytes, text or objects."""
 
+import re
+
 from pbx.sip.headers import Headers
 from pbx.sip.message import REASONS, Request, Response
 
@@ -79,3 +81,8 @@ def make_response_text(status: int = 200, reason: str = "OK", method: str = "INV
     response = make_answer(request, status, **headers)
     response.reason = reason
     return response.render().decode()
+
+
+def read_credentials(value: str) -> dict[str, str]:
+    """The parameters of an Authorization of ours (RFC 7616 §3.4), without quotes."""
+    return {name: text.strip('"') for name, text in re.findall(r'(\w+)=("[^"]*"|[^",\s]+)', value)}
