@@ -194,6 +194,7 @@ class Booth:
         elif not self._endpoint:
             self._go(_nothing(step))
         elif isinstance(step, Take):
+            self._typed.clear()  # keys before the beep are no answer to what is asked after it
             host.sound.ask(Begin(step.what), lambda path: self._take(number, step, path))
         elif isinstance(step, Echo):
             host.order(Mix(self._endpoint, self._name, echo=True))
@@ -256,7 +257,7 @@ class Booth:
             return
         if isinstance(step, Say):
             if step.is_interruptible:
-                self._go(typed.popleft())
+                self._go("" if step.keeps_key else typed.popleft())
         elif isinstance(step, (Wait, Echo)):
             self._go(typed.popleft())
         elif isinstance(step, Gather):
