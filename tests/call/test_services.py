@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from pbx.call.booth import OPENING_MS
+from pbx.call.phrases import BEEP
 from pbx.call.questions import (
     LeaveMailbox,
     ListMessages,
@@ -65,6 +67,16 @@ def test_nobody_is_registered_so_the_voicemail_answers_at_once(world: World):
     ann.ok("BYE")
     world.assert_nothing_left()
     assert world.records[-1].state == "unanswered"
+
+
+def test_who_has_just_been_answered_gets_a_moment_to_open_his_ears(world: World):
+    ann = world.phone("101")
+    ann.invite("102")
+    ann.ack()
+    assert world.playing.lead_ms == OPENING_MS
+    world.finish()
+    assert world.heard() == [BEEP]
+    assert world.playing.lead_ms == 0
 
 
 def test_nobody_answers_in_time(world: World):
@@ -154,7 +166,7 @@ def test_a_media_worker_that_dies_says_it_again(world: World):
     ann.ack()
     before = world.playing
     world.finish("the media worker died")
-    assert world.playing == before
+    assert world.playing == replace(before, lead_ms=0)
     assert len([each for each in world.orders if isinstance(each, Play)]) == 2
 
 
