@@ -8,12 +8,11 @@ from typing import TextIO
 import segno
 
 from pbx.config import Config
-from pbx.net.addresses import LocalAddresses, parse_ip
+from pbx.net.addresses import LocalAddresses, is_for_phones, parse_ip, reached_by, why_unreached
 from pbx.net.transports import Listening
 from pbx.office.snapshot import Office
 
 SIP_PORT = 5060
-ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """`servers` is what can be typed into a phone, with the port where that is not the usual one."""
+    """`servers` is what can be typed into a phone, with the port where that is not the usual one; `nowhere`
+    why there is none."""
 
     name: str
     domain: str
@@ -38,6 +38,7 @@ class Card:
     rtp: tuple[int, int]
     accounts: tuple[Account, ...]
     loopback_only: bool
+    nowhere: str
 
 
 def make_card(
@@ -48,7 +49,8 @@ def make_card(
     passwords: Mapping[str, str],
 ) -> Card:
     """What a start has to tell. `passwords` are those made just now, by username."""
-    hosts = _hosts(listening, addresses)
+    bound, own = [each.host for each in listening], addresses.all()
+    hosts = _hosts(bound, own)
     ports: dict[str, tuple[int, ...]] = {}
     for each in listening:
         ports[each.transport] = tuple(dict.fromkeys((*ports.get(each.transport, ()), each.port)))
@@ -66,14 +68,14 @@ def make_card(
             if device.username in passwords
         ),
         all((ip := parse_ip(host)) is not None and ip.is_loopback for host in hosts),
+        "" if hosts else why_unreached(bound, own, first) if ports else "no transport is on",
     )
 
 
 def show_card(card: Card, out: TextIO) -> None:
     """Print it; with a QR code of the first account where a person looks at it."""
     lines = ["", f"{card.name or 'The office'} is on the air.", ""]
-    none = "none: this machine has no address" if card.ports else "none: no transport is on"
-    lines.append(f"  Server address for phones   {' or '.join(card.servers) or none}")
+    lines.append(f"  Server address for phones   {' or '.join(card.servers) or f'none: {card.nowhere}'}")
     if card.loopback_only and card.servers:
         lines.append("                              (only phones on this machine reach that)")
     lines.append(f"  SIP domain                  {card.domain}, or that address")
@@ -126,15 +128,10 @@ def _next_steps(card: Card) -> list[str]:
     ]
 
 
-def _hosts(listening: Sequence[Listening], addresses: LocalAddresses) -> list[str]:
+def _hosts(listening: Sequence[str], addresses: Sequence[str]) -> list[str]:
     """The addresses by which phones reach us: those of the network, or loopback when there are no others."""
-    chosen = dict.fromkeys(each.host for each in listening)
-    families = {":" in host for host in chosen if host in ANY}
-    found = [host for host in chosen if host not in ANY]
-    found += [host for host in addresses.all() if (":" in host) in families and host not in found]
-    ips = [(host, ip) for host in found if (ip := parse_ip(host)) is not None and not ip.is_link_local]
-    outside = [host for host, ip in ips if not ip.is_loopback]
-    return outside or [host for host, _ in ips][:1]
+    ips = [(h, ip) for h in reached_by(listening, addresses) if (ip := parse_ip(h)) and not ip.is_link_local]
+    return [h for h, _ in ips if is_for_phones(h)] or [h for h, _ in ips][:1]
 
 
 def _with_port(host: str, port: int) -> str:

@@ -19,7 +19,7 @@ from pbx.app.rtp_ports import count_pairs_in_use
 from pbx.config import Config, Listen, MailConfig
 from pbx.errors import PbxError
 from pbx.mail.server import parse_server
-from pbx.net.addresses import LocalAddresses, parse_ip
+from pbx.net.addresses import LocalAddresses, is_for_phones, parse_ip, reached_by, why_unreached
 from pbx.net.tls import CERTIFICATE_FILE, KEY_FILE, load_own
 from pbx.office.snapshot import Office
 from pbx.rtp.kernel.joins import forwards
@@ -181,21 +181,24 @@ def _port(name: str, listen: Listen, kind: socket.SocketKind) -> Finding:
 
 
 def _outside_addresses() -> list[str]:
-    found = LocalAddresses(lambda: 0.0).all()
-    return [
-        a for a in found if (ip := parse_ip(a)) is not None and not ip.is_loopback and not ip.is_link_local
-    ]
+    return [each for each in LocalAddresses(lambda: 0.0).all() if is_for_phones(each)]
 
 
 def _addresses(config: Config, outside: Sequence[str]) -> Finding:
-    hosts = {each.host for each in (*config.sip.udp, *config.sip.tcp, *config.sip.tls)}
+    listens = (*config.sip.udp, *config.sip.tcp, *config.sip.tls)
+    hosts = [each.host for each in listens]
     if hosts and all((ip := parse_ip(host)) is not None and ip.is_loopback for host in hosts):
         return Finding(
             False, "addresses", "sip listens on loopback alone: only phones on this machine can call"
         )
-    if outside:
-        return Finding(True, "addresses", f"phones reach this machine at {', '.join(outside)}")
-    return Finding(False, "addresses", "this machine has no address but loopback: only phones on it can call")
+    if not outside:
+        says = "this machine has no address but loopback: only phones on it can call"
+        return Finding(False, "addresses", says)
+    if not hosts:  # said of its own
+        return Finding(True, "addresses", f"this machine has {', '.join(outside)}")
+    if reached := [each for each in reached_by(hosts, outside) if is_for_phones(each)]:
+        return Finding(True, "addresses", f"phones reach this machine at {', '.join(reached)}")
+    return Finding(False, "addresses", why_unreached(hosts, outside, listens[0].port))
 
 
 def _certificate(config: Config, outside: Sequence[str]) -> Finding:

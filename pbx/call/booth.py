@@ -25,6 +25,7 @@ from pbx.media.orders import Detect, EndpointStats, Mix, Play, ReadStats, Record
 MOST_TYPED: Final = 64  # keys that wait
 MEASURE_S: Final = 1.0  # for a media worker to tell; one that dies does not
 TIMER: Final = "booth"
+OPENING_MS: Final = 300  # a phone that is answered opens its ears a while after our first packet
 LOST: Final = "the media worker died"
 
 
@@ -56,10 +57,17 @@ class Booth:
 
     Args:
         then: gets what comes of the dialogue; without it the call ends with that.
+        opens: the leg's audio begins with this.
     """
 
     def __init__(
-        self, call: BoothCall, leg: Leg, dialogue: Dialogue, then: Callable[[Any], None] | None = None
+        self,
+        call: BoothCall,
+        leg: Leg,
+        dialogue: Dialogue,
+        then: Callable[[Any], None] | None = None,
+        *,
+        opens: bool = False,
     ) -> None:
         self.leg = leg
         self.then = then
@@ -72,6 +80,7 @@ class Booth:
         self._typed: deque[str] = deque()
         self._digits = ""
         self._is_playing = False
+        self._lead_ms = OPENING_MS if opens else 0  # of the first sound
         self._stem = ""
         self._ended_by = ""
         self._is_recording = False
@@ -194,6 +203,7 @@ class Booth:
         elif not self._endpoint:
             self._go(_nothing(step))
         elif isinstance(step, Take):
+            self._typed.clear()  # keys before the beep are no answer to what is asked after it
             host.sound.ask(Begin(step.what), lambda path: self._take(number, step, path))
         elif isinstance(step, Echo):
             host.order(Mix(self._endpoint, self._name, echo=True))
@@ -248,7 +258,8 @@ class Booth:
         step = self._step
         self._is_playing, self._stem = True, stem
         loop = isinstance(step, Say) and step.loop
-        self._host.order(Play(self._endpoint, self._name, stem, loop))
+        self._host.order(Play(self._endpoint, self._name, stem, loop, lead_ms=self._lead_ms))
+        self._lead_ms = 0
 
     def _take_typed(self) -> None:
         """Use the keys that have come as far as the step wants them."""
@@ -257,7 +268,7 @@ class Booth:
             return
         if isinstance(step, Say):
             if step.is_interruptible:
-                self._go(typed.popleft())
+                self._go("" if step.keeps_key else typed.popleft())
         elif isinstance(step, (Wait, Echo)):
             self._go(typed.popleft())
         elif isinstance(step, Gather):

@@ -353,11 +353,12 @@ class Call:
 
         Without `then` the call ends with the dialogue.
         """
+        opens = leg.state == CALLING
         if leg.state == CALLING and not self.answer_by_pbx(leg):
             dialogue.close()
             return
         self.leave_booth()
-        self.booth = Booth(self, leg, dialogue, then)
+        self.booth = Booth(self, leg, dialogue, then, opens=opens)
         if leg.media.is_stable:
             self.booth.start()
 
@@ -371,7 +372,7 @@ class Call:
             dialogue.close()
             then()
             return
-        self.booth = Booth(self, leg, dialogue, lambda _result: then())
+        self.booth = Booth(self, leg, dialogue, lambda _result: then(), opens=True)
         self.booth.start()
 
     def at_end(self, action: Callable[[], None]) -> None:

@@ -134,7 +134,8 @@ def visit_room(room: Conference, visitor: Visitor, pin_hash: str) -> Dialogue:
         yield from say_failure(phrases, BUSY, "room-full")
         return "the room is full"
     others = len(room.members)
-    yield Say(phrases.fill("room-others", Number(others)) if others else phrases.say("room-alone"))
+    who = phrases.fill("room-others", Number(others)) if others else phrases.say("room-alone")
+    yield Say(who, keeps_key=True)
     if room.is_locked:  # meanwhile
         yield from say_failure(phrases, BUSY, "room-is-locked")
         return "the room is locked"
@@ -144,9 +145,9 @@ def visit_room(room: Conference, visitor: Visitor, pin_hash: str) -> Dialogue:
         if key == "#":
             break
         if key == "1":
-            yield Say(phrases.say(room.toggle_mute(visitor)))
+            yield Say(phrases.say(room.toggle_mute(visitor)), keeps_key=True)
         elif key == "2":
-            yield Say(phrases.say(room.toggle_lock(visitor)))
+            yield Say(phrases.say(room.toggle_lock(visitor)), keeps_key=True)
     yield Do(lambda: room.leave(visitor))
     yield Say(phrases.say("goodbye"))
     return "left the room"

@@ -25,12 +25,14 @@ class Say:
     """Play a prompt. Gives the key that interrupted it, "" when it was heard to its end.
 
     Attributes:
+        keeps_key: the key that interrupts it is left for the next step, and "" is given.
         loop: again and again.
         most_s: and no longer than this.
     """
 
     prompt: Prompt
     is_interruptible: bool = True
+    keeps_key: bool = False
     loop: bool = False
     most_s: float | None = None
 
@@ -151,5 +153,5 @@ def ask_code(
             return None
         if answer and not isinstance(answer, Unanswered):
             return answer
-        yield Say(wrong, is_interruptible=False)
+        yield Say(wrong, keeps_key=True)
     return None

@@ -70,11 +70,12 @@ class Phrases:
         """Of a mailbox: the owner's own (a path), else the office's for it, else the system's."""
         return self.sound(own) if own else self.of_office(wanted, self.say("vm-greeting"))
 
-    def message(self, place: int, message: HeldMessage) -> Prompt:
+    def message(self, place: int, message: HeldMessage, *, is_deleted: bool = False) -> Prompt:
         """Which message it is, of whom and when."""
         caller = Digits(message.caller) if message.caller else None
         return self.say(
             System("vm-message", (Number(place),)),
+            *([System("vm-deleted")] if is_deleted else []),
             System("vm-from", (caller,)) if caller is not None else "vm-from-unknown",
             System("vm-received", (Moment(message.at, message.now),)),
         )

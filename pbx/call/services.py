@@ -361,7 +361,7 @@ def _keys(phrases: Phrases) -> Dialogue:
         if not keys:
             yield Say(phrases.say("goodbye"))
             return
-        yield Say(phrases.fill("keys-pressed", Digits(keys)))
+        yield Say(phrases.fill("keys-pressed", Digits(keys)), keeps_key=True)
 
 
 SERVE: Final[dict[str, Callable[[Services, Call, Leg, str], None]]] = {

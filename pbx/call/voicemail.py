@@ -80,6 +80,8 @@ class _Visit:
     def __init__(self, phrases: Phrases, mailbox: str, heard: list[str]) -> None:
         self._phrases, self._mailbox, self._heard = phrases, mailbox, heard
         self._states: dict[str, str] = {}  # of messages that were touched in this visit
+        self._deleted: dict[str, HeldMessage] = {}  # in this visit, with their states before
+        self._finished: set[str] = set()  # heard to their end
 
     def run(self) -> Dialogue:
         phrases = self._phrases
@@ -104,7 +106,7 @@ class _Visit:
                 key = ""
                 continue
             if action is None:
-                yield Say(phrases.say("invalid-key"))
+                yield self._tell("invalid-key")
                 key = ""
                 continue
             came = yield from action(self)
@@ -127,9 +129,11 @@ class _Visit:
         phrases = self._phrases
         found = yield Ask(ListMessages(self._mailbox))
         if isinstance(found, Unanswered):
-            yield Say(phrases.say("call-try-later"))
+            yield self._tell("call-try-later")
             return None
-        messages: list[HeldMessage] = [each for each in found if each.state == state]
+        held: dict[str, HeldMessage] = {each.id: each for each in found} | self._deleted
+        messages = [each for each in held.values() if each.state == state]
+        messages.sort(key=lambda each: (each.at, each.id))
         at = 0
         while at < len(messages):
             message = messages[at]
@@ -140,76 +144,90 @@ class _Visit:
                 if message.caller:
                     yield Say(phrases.say("vm-call-back"))
                     return CallBack(message.caller)
-                yield Say(phrases.say("vm-cannot-call-back"))
+                yield self._tell("vm-cannot-call-back")
                 continue
             elif key == "5":
                 continue
             elif key == "4":
                 if not at:
-                    yield Say(phrases.say("vm-first-message"))
+                    yield self._tell("vm-first-message")
                 at = max(0, at - 1)
                 continue
             elif key == "7":
                 yield from self._delete(message)
-                if self._states.get(message.id) != "deleted":
+                if message.id not in self._deleted:
                     continue
             elif key == "9":
-                yield from self._mark(message, "saved")
-                yield Say(phrases.say("vm-saved"))
+                if not (yield from self._mark(message, "saved")):
+                    continue
+                yield self._tell("vm-saved")
             elif key in ("6", ""):
-                if message.state == "new" and message.id not in self._states:
+                if message.id in self._finished and message.id not in self._states and message.state == "new":
                     yield from self._mark(message, "saved")
             else:
-                yield Say(phrases.say("invalid-key"))
+                yield self._tell("invalid-key")
                 continue
             at += 1
-        yield Say(phrases.say("vm-no-more-messages"))
+        yield self._tell("vm-no-more-messages")
         return None
 
     def _play(self, at: int, message: HeldMessage) -> Dialogue:
         """One message; returns the key that was pressed during or after it, "" = none."""
         phrases = self._phrases
-        key = yield Say(phrases.message(at + 1, message))
+        key = yield Say(phrases.message(at + 1, message, is_deleted=message.id in self._deleted))
         if not key:
             self._heard.append(message.path)
             key = yield Say(phrases.sound(message.path))
+            if not key:
+                self._finished.add(message.id)
         if not key:
             key = yield Gather(phrases.say("vm-message-menu"), most=1, end="")
         return key or ""
 
     def _delete(self, message: HeldMessage) -> Dialogue:
-        if self._states.get(message.id) == "deleted":
-            yield from self._mark(message, message.state)
-            yield Say(self._phrases.say("vm-restored"))
-        else:
-            yield from self._mark(message, "deleted")
-            yield Say(self._phrases.say("vm-deleted"))
+        """Or restore it."""
+        if message.id in self._deleted:
+            if (yield from self._mark(message, message.state)):
+                yield self._tell("vm-restored")
+        elif (yield from self._mark(message, "deleted")):
+            yield self._tell("vm-deleted")
+
+    def _tell(self, name: str) -> Say:
+        """A word in passing: whoever knows it already goes on with the next key."""
+        return Say(self._phrases.say(name), keeps_key=True)
 
     def _mark(self, message: HeldMessage, state: MessageState) -> Dialogue:
+        """Whether it could be done; else that is said."""
         answer = yield Ask(MarkMessage(message.id, state))
         if isinstance(answer, Unanswered):
-            yield Say(self._phrases.say("call-try-later"))
-        else:
-            self._states[message.id] = state
+            yield self._tell("call-try-later")
+            return False
+        self._states[message.id] = state
+        self._deleted.pop(message.id, None)
+        if state == "deleted":
+            self._deleted[message.id] = message
+        return True
 
     def _greeting(self) -> Dialogue:
         """Record the owner's own greeting, until he is content with it."""
         phrases = self._phrases
         while True:
-            yield Say(phrases.say("vm-record-greeting"), is_interruptible=False)
+            key = yield Say(phrases.say("vm-record-greeting"))
+            if key in ("*", "#"):
+                return key
             yield Say(phrases.beep(), is_interruptible=False)
             taken: Taken = yield Take(NewGreeting(self._mailbox), GREETING_S, SILENCE_S)
             if taken.kept is None:
-                yield Say(phrases.say("call-try-later" if taken.seconds < 0 else "vm-greeting-too-short"))
+                yield self._tell("call-try-later" if taken.seconds < 0 else "vm-greeting-too-short")
                 return None
             key = yield Gather(phrases.say("vm-greeting-menu"), most=1, end="")
             if key == "2":
                 continue
             if key == "3":
                 yield Ask(DropGreeting(self._mailbox))
-                yield Say(phrases.say("vm-greeting-standard"))
+                yield self._tell("vm-greeting-standard")
             else:
-                yield Say(phrases.say("vm-greeting-saved"))
+                yield self._tell("vm-greeting-saved")
             return key if key == "#" else None
 
 

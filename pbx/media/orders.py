@@ -141,6 +141,7 @@ class Play:
         stem: `media.rendering.Rendered.stem`.
         loop: begin again at its end, until StopPlay.
         is_filler: heard only while a joined peer sends nothing, such as music on hold.
+        lead_ms: of silence before it.
     """
 
     endpoint: str
@@ -148,6 +149,7 @@ class Play:
     stem: str
     loop: bool = False
     is_filler: bool = False
+    lead_ms: int = 0
 
 
 @immutable

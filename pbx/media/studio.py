@@ -116,7 +116,7 @@ class Studio:
         except MediaError as error:
             self._report(Played(order.endpoint, order.play, str(error)))
             return
-        self._voice(endpoint, now).play(order.play, player, now, is_filler=order.is_filler)
+        self._voice(endpoint, now).play(player, now, order)
 
     def _stop_play(self, endpoint: Endpoint, _order: StopPlay, _now: float) -> None:
         if (voice := self._voices.get(endpoint.name)) is not None:

@@ -10,6 +10,7 @@ from pbx.errors import MediaError
 from pbx.media import codecs, dtmf
 from pbx.media.digit_events import plan_digit
 from pbx.media.halfband import Converter, make_converter
+from pbx.media.orders import Play
 from pbx.media.outgoing import Outgoing
 from pbx.media.player import Player
 from pbx.media.playout import Playout
@@ -63,6 +64,7 @@ class Voice:
         self._encoder: tuple[int, int, codecs.Encoder] | None = None  # payload type and rate it is for
         self._player: Player | None = None
         self._play = ""
+        self._lead = 0  # frames of silence before it
         self._waits_until: float | None = None  # a filler that is not sure yet that it is wanted
         self._others_heard = False
         self._presses: deque[tuple[str, int]] = deque()
@@ -70,11 +72,12 @@ class Voice:
 
     # Orders.
 
-    def play(self, name: str, player: Player, now: float, *, is_filler: bool = False) -> None:
+    def play(self, player: Player, now: float, order: Play) -> None:
         """Play a sound in place of whatever is played."""
         self.stop("replaced")
-        self._play, self._player = name, player
-        self._waits_until = now + WAIT_S if is_filler else None
+        self._play, self._player = order.play, player
+        self._lead = order.lead_ms // FRAME_MS
+        self._waits_until = now + WAIT_S if order.is_filler else None
         self._others_heard = False
         self.listen()
 
@@ -238,6 +241,9 @@ class Voice:
             else:
                 self._waits_until = None
             player = player and self._player
+        if player is not None and self._lead:
+            self._lead -= 1
+            return self._encode(mixed, payload_type, name)
         if player is not None and player.is_over:
             self.stop("ended")
             player = self._player

@@ -12,6 +12,7 @@ from pbx.sip.flow import Flow
 IpAddress = IPv4Address | IPv6Address
 IpNetwork = IPv4Network | IPv6Network
 
+ANY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
 REFRESH_S: Final = 5.0
 SOURCES: Final = 1024
 
@@ -100,6 +101,30 @@ def route_source(peer: str, port: int = 5060) -> str | None:
             return str(probe.getsockname()[0])
     except OSError:
         return None
+
+
+def is_for_phones(address: str) -> bool:
+    """Whether phones on other machines can be told it: no name, not loopback, not of one link alone."""
+    ip = parse_ip(address)
+    return ip is not None and not ip.is_loopback and not ip.is_link_local
+
+
+def reached_by(listening: Sequence[str], addresses: Sequence[str]) -> list[str]:
+    """The hosts that lead to sockets bound to `listening`, on a machine with `addresses`."""
+    wild = {":" in host for host in listening if host in ANY}
+    found = [host for host in dict.fromkeys(listening) if host not in ANY]
+    return found + [host for host in addresses if (":" in host) in wild and host not in found]
+
+
+def why_unreached(listening: Sequence[str], addresses: Sequence[str], port: int) -> str:
+    """Why no phone elsewhere reaches sockets bound to the wildcards of `listening`, in words."""
+    if {":" in host for host in listening if host in ANY} == {False, True}:
+        return "this machine has no address"
+    family, other = (6, "0.0.0.0") if any(":" in host for host in listening) else (4, "[::]")  # noqa: S104
+    why = f"this machine has no IPv{family} address"
+    if any(is_for_phones(address) for address in addresses):
+        why += f"; listen on {other}:{port} too (udp under [sip] in pbx.toml)"
+    return why
 
 
 class LocalAddresses:

@@ -73,16 +73,27 @@ def full(tmp_path):
 
 
 NOWHERE = {
-    "no transport": ([], "none: no transport is on\n"),
-    "no address": ([Listening("UDP", "::", 5060)], "none: this machine has no address\n"),
+    "no transport": ([], MACHINE, "no transport is on"),
+    "no address": ([Listening("UDP", "::", 5060)], (), "this machine has no IPv6 address"),
+    "no address of either family": (
+        [Listening("UDP", "0.0.0.0", 5060), Listening("UDP", "::", 5060)],
+        (),
+        "this machine has no address",
+    ),
+    "addresses of the other family alone": (
+        [Listening("UDP", "0.0.0.0", 5080)],
+        ("2001:db8::7", "::1"),
+        "this machine has no IPv4 address; listen on [::]:5080 too (udp under [sip] in pbx.toml)",
+    ),
 }
 
 
-@pytest.mark.parametrize(("listening", "says"), NOWHERE.values(), ids=NOWHERE)
-def test_why_no_phone_can_reach_it(tmp_path, listening, says):
+@pytest.mark.parametrize(("listening", "machine", "why"), NOWHERE.values(), ids=NOWHERE)
+def test_why_no_phone_can_reach_it(tmp_path, listening, machine, why):
     out = io.StringIO()
-    show_card(make_card(parse_config("", "pbx.toml", tmp_path), listening, addresses(), OFFICE, {}), out)
-    assert f"Server address for phones   {says}" in out.getvalue()
+    card = make_card(parse_config("", "pbx.toml", tmp_path), listening, addresses(*machine), OFFICE, {})
+    show_card(card, out)
+    assert f"Server address for phones   none: {why}\n" in out.getvalue()
 
 
 def test_the_whole_card(full):

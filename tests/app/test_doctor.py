@@ -76,6 +76,25 @@ def test_on_a_new_machine_nothing_is_wrong_and_nothing_is_made(folder):
     assert list(folder.iterdir()) == []
 
 
+REACHED = {
+    "IPv4 alone is listened on": ("['0.0.0.0:0']", (HERE, "2001:db8::7"), (True, f"at {HERE}")),
+    "both are": ("['0.0.0.0:0', '[::]:0']", (HERE, "2001:db8::7"), (True, f"at {HERE}, 2001:db8::7")),
+    "one address of two": ("['[2001:db8::7]:0']", (HERE, "2001:db8::7"), (True, "at 2001:db8::7")),
+    "the machine has IPv6 alone": (
+        "['0.0.0.0:5060']",
+        ("2001:db8::7",),
+        (False, "this machine has no IPv4 address; listen on [::]:5060 too (udp under [sip] in pbx.toml)"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("udp", "machine", "expected"), REACHED.values(), ids=REACHED)
+def test_the_addresses_of_the_machine_that_phones_reach(folder, monkeypatch, udp, machine, expected):
+    monkeypatch.setattr("pbx.app.doctor._outside_addresses", lambda: list(machine))
+    ok, says = look(folder, f"[sip]\nudp = {udp}\ntcp = []\ntls = []\n")["addresses"]
+    assert (ok, says.removeprefix("phones reach this machine ")) == expected
+
+
 def test_a_taken_port_is_found(folder):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
         udp.bind(("127.0.0.1", 0))

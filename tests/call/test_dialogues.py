@@ -153,6 +153,7 @@ START = ((OpenMailbox("100"), OpenedMailbox(600.0, "", 2, 0)), (("say", "vm-new-
 MENU = ("gather", "vm-main-menu")
 LIST = (ListMessages("100"), NEW)
 FIRST = ("say", "vm-message", "vm-from", "vm-received")
+DELETED = ("say", "vm-message", "vm-deleted", "vm-from", "vm-received")
 SECOND = ("say", "vm-message", "vm-from-unknown", "vm-received")
 BYE = (("say", "goodbye"), "")
 
@@ -168,12 +169,52 @@ def test_new_messages_are_played_one_after_the_other_and_count_as_saved_then():
         (("gather", "vm-message-menu"), None),
         (MarkMessage("a", "saved"), None),
         (SECOND, ""),
-        (("say", "/v/b.wav"), "6"),
+        (("say", "/v/b.wav"), ""),
+        (("gather", "vm-message-menu"), "6"),
         (MarkMessage("b", "saved"), None),
         (("say", "vm-no-more-messages"), ""),
         (MENU, "#"),
         BYE,
     )
+
+
+def test_a_message_that_is_skipped_before_its_end_stays_new():
+    play(
+        visit(PHRASES, "100", []),
+        *START,
+        (MENU, "1"),
+        LIST,
+        (FIRST, "6"),
+        (SECOND, ""),
+        (("say", "/v/b.wav"), "6"),
+        (("say", "vm-no-more-messages"), ""),
+        (MENU, "#"),
+        BYE,
+    )
+
+
+@pytest.mark.parametrize("key", ["*", "#"])
+def test_who_does_not_want_to_record_a_greeting_goes_back_or_ends(key):
+    rest = [(MENU, "#")] if key == "*" else []
+    play(visit(PHRASES, "100", []), *START, (MENU, "0"), (("say", "vm-record-greeting"), key), *rest, BYE)
+
+
+KEEPS = {
+    "a deleted message": ("7", "vm-deleted"),
+    "a saved one": ("9", "vm-saved"),
+    "the first one": ("4", "vm-first-message"),
+    "a key without meaning": ("3", "invalid-key"),
+}
+
+
+@pytest.mark.parametrize(("key", "words"), KEEPS.values(), ids=KEEPS)
+def test_the_key_that_interrupts_a_word_is_for_what_comes_next(key, words):
+    dialogue = visit(PHRASES, "100", [])
+    step, answer = next(dialogue), None
+    while names(step) != ("say", words):
+        answer = {MENU: "1", FIRST: key, LIST[0]: NEW, START[0][0]: START[0][1]}.get(names(step), "")
+        step = dialogue.send(answer)
+    assert step.keeps_key
 
 
 def test_a_message_can_be_heard_again_deleted_and_restored():
@@ -188,7 +229,7 @@ def test_a_message_can_be_heard_again_deleted_and_restored():
         (MarkMessage("a", "deleted"), None),
         (("say", "vm-deleted"), ""),
         (SECOND, "4"),
-        (FIRST, "7"),
+        (DELETED, "7"),
         (MarkMessage("a", "new"), None),
         (("say", "vm-restored"), ""),
         (FIRST, "9"),
@@ -200,6 +241,41 @@ def test_a_message_can_be_heard_again_deleted_and_restored():
     )
 
 
+def test_what_is_deleted_can_be_restored_until_the_owner_hangs_up():
+    play(
+        visit(PHRASES, "100", []),
+        *START,
+        (MENU, "1"),
+        (LIST[0], NEW[:1]),
+        (FIRST, "7"),
+        (MarkMessage("a", "deleted"), None),
+        (("say", "vm-deleted"), ""),
+        (("say", "vm-no-more-messages"), ""),
+        (MENU, "1"),
+        (LIST[0], []),
+        (DELETED, "7"),
+        (MarkMessage("a", "new"), None),
+        (("say", "vm-restored"), ""),
+        (FIRST, "#"),
+        BYE,
+    )
+
+
+@pytest.mark.parametrize(("key", "state"), [("7", "deleted"), ("9", "saved")])
+def test_what_the_database_does_not_do_is_not_said(key, state):
+    play(
+        visit(PHRASES, "100", []),
+        *START,
+        (MENU, "1"),
+        LIST,
+        (FIRST, key),
+        (MarkMessage("a", state), Unanswered("gone")),
+        (("say", "call-try-later"), ""),
+        (FIRST, "#"),
+        BYE,
+    )
+
+
 def test_who_left_a_message_can_be_called_back_but_not_a_hidden_caller():
     result = play(
         visit(PHRASES, "100", []),
@@ -207,7 +283,6 @@ def test_who_left_a_message_can_be_called_back_but_not_a_hidden_caller():
         (MENU, "1"),
         LIST,
         (FIRST, "6"),
-        (MarkMessage("a", "saved"), None),
         (SECOND, "8"),
         (("say", "vm-cannot-call-back"), ""),
         (SECOND, "4"),
@@ -303,3 +378,4 @@ def test_a_secret_is_not_shown():
 def test_say_can_be_told_apart():
     assert isinstance(next(visit(PHRASES, "1", [])), Ask)
     assert Say(PHRASES.beep()).is_interruptible
+    assert not Say(PHRASES.beep()).keeps_key

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from pbx.call.booth import OPENING_MS
+from pbx.call.phrases import BEEP
 from pbx.call.questions import (
     LeaveMailbox,
+    ListMessages,
     NewMessage,
     OpenMailbox,
 )
@@ -64,6 +67,16 @@ def test_nobody_is_registered_so_the_voicemail_answers_at_once(world: World):
     ann.ok("BYE")
     world.assert_nothing_left()
     assert world.records[-1].state == "unanswered"
+
+
+def test_who_has_just_been_answered_gets_a_moment_to_open_his_ears(world: World):
+    ann = world.phone("101")
+    ann.invite("102")
+    ann.ack()
+    assert world.playing.lead_ms == OPENING_MS
+    world.finish()
+    assert world.heard() == [BEEP]
+    assert world.playing.lead_ms == 0
 
 
 def test_nobody_answers_in_time(world: World):
@@ -153,7 +166,7 @@ def test_a_media_worker_that_dies_says_it_again(world: World):
     ann.ack()
     before = world.playing
     world.finish("the media worker died")
-    assert world.playing == before
+    assert world.playing == replace(before, lead_ms=0)
     assert len([each for each in world.orders if isinstance(each, Play)]) == 2
 
 
@@ -194,6 +207,30 @@ def test_the_owner_listens_deletes_and_hangs_up(world: World):
     world.assert_nothing_left()
 
 
+def test_keys_in_a_row_delete_message_after_message(world: World):
+    ann = world.phone("101")
+    ann.invite("*97")
+    ann.ack()
+    world.press("17")
+    assert world.heard() == ["vm-deleted"]
+    world.press("1")  # while that is said: there is no other message, so it is for the menu
+    assert isinstance(world.questions[-1], ListMessages)
+    assert world.heard() == ["vm-message", "vm-deleted", "vm-from", "vm-received"]
+
+
+def test_keys_before_the_beep_are_no_answer_to_what_is_asked_after_it(world: World):
+    ann = world.phone("101")
+    ann.invite("*97")
+    ann.ack()
+    world.press("0")
+    assert world.heard() == ["vm-record-greeting"]
+    world.press("3")
+    world.press("3")  # in the beep
+    world.finish()
+    world.press("#", world.recordings[-1].endpoint)
+    assert world.heard() == ["vm-greeting-menu"]
+
+
 def test_call_back_rings_who_left_the_message(world: World):
     ann, bob = world.phone("101"), world.phone("102")
     ann.invite("*97")
@@ -219,8 +256,7 @@ def test_any_mailbox_wants_its_key_and_pin(world: World):
     assert world.heard() == ["vm-enter-pin"]
     world.press("9999#")
     assert world.heard() == ["vm-wrong-pin"]
-    world.finish()
-    world.press("1234#")
+    world.press("1234#")  # while that is said
     assert OpenMailbox("102") in world.questions
 
 
@@ -283,6 +319,9 @@ def test_keys_are_said_back(world: World):
     world.press("42*")
     world.wait(3.0)
     assert world.sounds[-1].parts[0].values[0].text == "142*"
+    world.press("5")  # while they are said
+    world.wait(3.0)
+    assert world.sounds[-1].parts[0].values[0].text == "5"
 
 
 # --- rooms
@@ -308,6 +347,8 @@ def test_mute_and_lock(world: World):
     first, second = enter(world, ann), enter(world, bob)
     world.press("1", first)
     assert Mix(first, "room 701", True) in world.orders
+    world.press("1", first)  # while that is said
+    assert world.heard() == ["room-unmuted"]
     world.media(Digit(second, "2"))
     assert world.heard() == ["invalid-key"]  # only who came first
     world.finish()

@@ -144,6 +144,16 @@ def test_a_sound_comes_in_steps_of_20_ms(worker, talkers, music, codec):
     assert likeness(MUSIC[: 4_800 : 16_000 // rate_hz], phone.all_heard[: len(MUSIC)], rate_hz)[0] > 0.95
 
 
+def test_a_peer_whose_ears_open_late_misses_nothing(worker, talkers, music):
+    phone = talkers("a")
+    worker.tell(Play("a", "p", music, lead_ms=200))
+    for _ in range(20):
+        phone.listen()
+    heard = phone.all_heard
+    assert not heard[: 200 * 8].any()
+    assert likeness(MUSIC[:3_200:2], heard[200 * 8 :], 8_000)[0] > 0.95
+
+
 def test_ended_replaced_stopped(worker, talkers, music):
     phone = talkers("a")
     worker.tell(Play("a", "one", music, loop=True), Play("a", "two", music))
