@@ -896,7 +896,11 @@ SYNTAX = {
     "the end comes too early": ("[office]\nemergency = [\n", 2, "text in double quotes"),
     "no number": ("[office]\nname = 0x\n", 2, "the syntax of TOML 1.0"),
     "a number that is too long to be read": (f"[office]\nname = -{'1_' * 5000}1\n", 2, "whole numbers from"),
-    "a number that is too long to be printed": (f"[office]\nname = 0x{'f' * 5000}\n", 2, "whole numbers from"),
+    "a number that is too long to be printed": (
+        f"[office]\nname = 0x{'f' * 5000}\n",
+        2,
+        "whole numbers from",
+    ),
     "a number of more than 64 bits": ("[[rate]]\nincrement = 9223372036854775808\n", 2, "whole numbers from"),
     "an exponent without end": ("[office]\nvoicemail_minutes = 1e999999999999999999999\n", 2, "1 to 10000"),
     "lists inside lists": (f"[office]\nname = {'[' * 300}{']' * 300}\n", 2, "a few levels"),
