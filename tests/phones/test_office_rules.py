@@ -63,7 +63,8 @@ def office(carrier: Phone, *, forwarding: bool = False) -> str:
         table = f"[extension.no_answer]\ntimeout = 5\n{lines[0]}\n{lines[2]}\n"
         parts.append(extension_toml(key, rule, table))
         parts.append(f'[[number]]\nnumber = "+6560001{key}"\ndestination = "extension:{key}"\n')
-    for key, strategy in (("600", "all"), ("601", "sequence"), ("602", "round_robin")):
+    strategies = {"600": "all", "601": "sequence", "602": "round_robin", "603": "longest_idle"}
+    for key, strategy in strategies.items():
         parts.append(
             f'[[group]]\nkey = "{key}"\nstrategy = "{strategy}"\nmembers = ["101", "102"]\nring_seconds = 5\n'
         )
@@ -289,6 +290,24 @@ def test_a_group_in_turn(phones: Phones):
     for _ in range(2):
         call, answered = connect(caller, second, "602")
         hang_up((caller, call), (second, answered))
+
+
+def test_a_group_in_which_who_was_idle_longest_is_first(phones: Phones):
+    """After a call of his own he is not, whoever would be next in turn."""
+    first, second, caller = phones("101", "102", "103")
+    call, answered = connect(caller, first)
+    hang_up((caller, call), (first, answered))
+    for _ in range(2):
+        call, answered = connect(caller, second, "603")
+        hang_up((caller, call), (second, answered))
+        call, answered = connect(first, caller)
+        hang_up((first, call), (caller, answered))
+    call, answered = connect(second, caller)
+    hang_up((second, call), (caller, answered))
+    bells = Bells(second=second)
+    call, answered = connect(caller, first, "603")
+    hang_up((caller, call), (first, answered))
+    assert not bells.rung()
 
 
 def test_a_phone_sends_a_call_on(server: PbxServer, phones: Phones, world: PjsuaPhone):

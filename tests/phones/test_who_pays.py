@@ -4,11 +4,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
 from pbx.call.phrases import LIMIT_TONE
+from pbx.rules.usage import month_of
 from tests.phones.conftest import Workshop
 from tests.phones.support.office import TestDevice, extension_toml
 from tests.phones.support.outside import (
@@ -31,7 +33,7 @@ from tests.phones.support.voices import PHRASES, dial, wait_heard
 from tests.phones.support.waiting import wait_until
 
 DID, OF_DESK = "+6560001000", "+6560001001"
-ANN, BOB, LIMITED, CRASHED, AWAY, MAPPED, LOST, DESK = (str(key) for key in range(100, 108))
+ANN, BOB, LIMITED, CRASHED, AWAY, MAPPED, LOST, DESK, TIMED = (str(key) for key in range(100, 109))
 OWNERS_PIN = "7781"
 FAR, OTHER = "+6561234567", "+6567654321"
 LIMIT_S = 3
@@ -53,6 +55,7 @@ def office(carrier: Phone, gateway: Phone) -> str:
         extension_toml(DESK, f"{rule}\nhot_desking = true", desk),
         extension_toml(LIMITED, rule, limit.format(PRICE * LIMIT_S)),
         extension_toml(CRASHED, rule, limit.format(100)),
+        extension_toml(TIMED, rule, '[extension.usage_limit]\nkind = "minutes"\nminutes = 1\n'),
         extension_toml(AWAY, rule, away),
         extension_toml(MAPPED, rule, '[extension.incoming]\ngateway = "warehouse"\ndo_not_disturb = true\n'),
         extension_toml(LOST, rule, f'{hanging_up}[extension.incoming]\ngateway = "closed"\n'),
@@ -78,7 +81,16 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Carriers]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, outside: Carriers) -> Iterator[PbxServer]:
-    yield from running(tmp_path_factory.mktemp("who_pays"), office(*outside.phones), rtp_ports=140)
+    text = office(*outside.phones)
+    yield from running(tmp_path_factory.mktemp("who_pays"), text, almost_spent, rtp_ports=140)
+
+
+def almost_spent(server: PbxServer) -> None:
+    """One extension has talked so long in this month that only seconds of its minute are left."""
+    month, seconds = month_of(datetime.now(UTC), "Asia/Singapore"), 60.0 - LIMIT_S
+    with closing(sqlite3.connect(server.folder / "data" / "pbx.db")) as database, database:
+        row = ("leg", "call", TIMED, month, FAR, time.time(), seconds, "0")
+        database.execute(f"INSERT INTO usage_charge VALUES ({','.join('?' * len(row))})", row)
 
 
 @pytest.fixture
@@ -121,6 +133,19 @@ def test_a_limit_cuts_a_call_and_a_top_up_opens_it_again(
     call, answered = connect(phone, phone_of(server, shop, ANN))  # inside it costs nothing
     phone.hangup(call)
     server.command("usage", "topup", LIMITED, "--amount", "1.00")
+    call, answered = connect(phone, world, FAR)
+    hang_up((phone, call), (world, answered))
+
+
+def test_a_limit_of_minutes_cuts_a_call(server: PbxServer, shop: Workshop, world: PjsuaPhone):
+    phone = phone_of(server, shop, TIMED, "baresip")
+    call, answered = connect(phone, world, FAR)
+    phone.wait_ended(call)
+    world.wait_ended(answered)
+    assert talked_s(answered) > LIMIT_S - 0.5
+    wait_until("it is counted", lambda: used(server, TIMED)["left"] == 0)
+    assert phone.wait_ended(phone.dial(FAR)) == 403
+    server.command("usage", "reset", TIMED)
     call, answered = connect(phone, world, FAR)
     hang_up((phone, call), (world, answered))
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -125,6 +125,11 @@ class PbxServer:
 
     def start(self) -> None:
         """Write both files, apply the office, serve, and wait for an answer to OPTIONS."""
+        self.prepare()
+        self.serve()
+
+    def prepare(self) -> None:
+        """Write both files, and apply the office."""
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         (self.folder / "pbx.toml").write_text(
             CONFIG.format(
@@ -140,7 +145,6 @@ class PbxServer:
             )
         )
         self.apply(self._office)
-        self.serve()
 
     def command(self, *arguments: str, timeout: float = PATIENCE_S) -> str:
         """Run `pbx ...` and return what it printed; it has to succeed."""
@@ -257,11 +261,15 @@ class PbxServer:
             return client.options() is not None
 
 
-def running(folder: Path, office: str, **options: Any) -> Iterator[PbxServer]:
-    """A server of its own office, for a fixture to yield from."""
+def running(
+    folder: Path, office: str, before: Callable[[PbxServer], None] = lambda _: None, **options: Any
+) -> Iterator[PbxServer]:
+    """A server of its own office, for a fixture to yield from; `before` it serves something can be done."""
     made = PbxServer(folder, office, **options)
     try:
-        made.start()
+        made.prepare()
+        before(made)
+        made.serve()
         yield made
         made.stop()
     finally:
