@@ -246,7 +246,7 @@ def has_database(url: str) -> bool:
         return True
     try:
         return Path(str(parsed.database)).exists()
-    except PermissionError:  # opening it says so
+    except OSError:  # opening it says why
         return True
 
 

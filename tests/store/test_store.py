@@ -371,3 +371,10 @@ def test_a_database_that_this_user_may_not_look_for_may_be_there(monkeypatch):
 
     monkeypatch.setattr(Path, "exists", refuse)
     assert has_database("sqlite:////root/pbx.db")
+
+
+def test_a_path_that_no_disk_can_have_is_said_when_it_is_opened():
+    url = f"sqlite:////{'a' * 300}/pbx.db"
+    assert has_database(url)
+    with pytest.raises(StoreError, match="File name too long"):
+        open_store(url)
