@@ -106,12 +106,13 @@ class Lot:
 
     def fetch(self, call: Call, leg: Leg, slot: str) -> bool:
         """Connect a leg with who waits in a slot; False: nobody does."""
-        place = self._places.pop(slot, None)
+        place = self._places.get(slot)
         if place is None or not place.leg.is_up:
             return False
         parked = place.leg
         if leg.state == CALLING and not call.answer_by_pbx(leg):
-            return True
+            return True  # he is gone, and who is parked waits on
+        del self._places[slot]
         for each in (place.call, call):
             each.tell(f"{leg.party.where} fetches {parked.party.key} from slot {slot}")
         place.call.release(parked)

@@ -229,3 +229,20 @@ def test_no_slot_is_free_for_who_is_transferred_there(world: World, monkeypatch,
     ann.bye()
     bob.ok("BYE")
     world.assert_nothing_left()
+
+
+def test_who_cannot_be_answered_fetches_nobody(world: World):
+    """Whom he wanted waits on in his slot."""
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    park(world, ann, bob)
+    eve.invite("*8671", eve.sdp(formats="18"))
+    assert eve.statuses()[-1] == 488
+    assert world.exchange.services.lot.free_slot() == "72"
+    world.wait(181.0)
+    assert invites(ann) == 1
+    ann.answer()
+    bob.ok("INVITE", bob.sdp(2))
+    ann.ok("INVITE", ann.sdp(2))
+    ann.bye()
+    bob.ok("BYE")
+    world.assert_nothing_left()
