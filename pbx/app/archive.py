@@ -21,6 +21,7 @@ from pbx.app.folder import LOCK, take_folder
 from pbx.config import Config
 from pbx.errors import PbxError
 from pbx.store.dump import dump_table, freeze, refill, tables, version_of
+from pbx.store.sound_files import PART
 from pbx.store.store import open_store
 
 FORMAT: Final = 1
@@ -126,14 +127,21 @@ def _pack(whole: Path, about: dict[str, Any], dumped: Path, data: Path) -> int:
         archive.add(dumped / ABOUT, ABOUT)
         for name in tables():
             archive.add(dumped / name, f"tables/{name}")
-        count = 0
-        for path in _state(data):
-            try:
-                archive.add(path, f"data/{path.relative_to(data).as_posix()}", recursive=False)
-            except FileNotFoundError:
-                continue  # a message was deleted meanwhile
-            count += 1
-        return count
+        paths = list(_state(data))
+        listed = frozenset(paths)
+        return sum(_add(archive, path, data, listed) for path in paths)
+
+
+def _add(archive: tarfile.TarFile, path: Path, data: Path, listed: frozenset[Path]) -> bool:
+    """Add a file; one that is gone was deleted meanwhile, or is finished and has its name."""
+    finished = path.with_name(path.name.removesuffix(PART))
+    for each in (path,) if finished in listed else (path, finished):
+        try:
+            archive.add(each, f"data/{each.relative_to(data).as_posix()}", recursive=False)
+        except FileNotFoundError:
+            continue
+        return True
+    return False
 
 
 def _state(data: Path) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from pbx.app.once import run_once
@@ -23,6 +24,7 @@ from pbx.office.settings import Settings
 from pbx.store.outbox import STATES, Outbox, OutboxRow
 from pbx.store.store import Store
 
+ATTACHMENTS: Final = "outbox"  # the folder in the data folder, of what is made for mails
 SHOWN: Final = 200  # rows of each state
 SHOWN_SENT: Final = 20
 # Somebody sits there and waits.
@@ -41,8 +43,13 @@ def make_post(reactor: Any, config: MailConfig, patience: Patience | None = None
     return Post(reactor, parse_server(config.server), trusted, config.token_command, patience)
 
 
-def make_mailer(reactor: Any, config: MailConfig, store: Store, settings: Callable[[], Settings]) -> Mailer:
+def make_mailer(
+    reactor: Any, config: MailConfig, store: Store, settings: Callable[[], Settings], data: Path
+) -> Mailer:
     """The sender of a running server.
+
+    Args:
+        data: the data folder.
 
     Raises:
         ConfigError: trusted_ca cannot be used.
@@ -53,7 +60,8 @@ def make_mailer(reactor: Any, config: MailConfig, store: Store, settings: Callab
         return now.name, now.timezone
 
     post = make_post(reactor, config)
-    return Mailer(reactor, Outbox(store), post, office, config.sender, SystemEntropy(), time.time)
+    outbox, entropy = Outbox(store), SystemEntropy()
+    return Mailer(reactor, outbox, post, office, config.sender, entropy, time.time, folder=data / ATTACHMENTS)
 
 
 def leave_mail(

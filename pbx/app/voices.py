@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from pbx.app.answers import Answers
 from pbx.app.changes import OfficeChanges
+from pbx.app.mail import ATTACHMENTS
 from pbx.call.effects import EmergencyDialled, Missed
 from pbx.call.exchange import Exchange
 from pbx.call.phrases import CALL_TONES
@@ -174,7 +175,7 @@ class Voices:
 
     def _attach(self, name: str, path: Path) -> "Deferred[Any]":
         """The MP3 of a message, in a file for the mail."""
-        target = self._data / "outbox" / f"{name}.mp3"
+        target = self._data / ATTACHMENTS / f"{name}.mp3"
 
         def write(data: bytes) -> Path:
             target.parent.mkdir(mode=0o700, exist_ok=True)

@@ -20,7 +20,7 @@ from pbx.errors import StoreError
 from pbx.mail.client import Parcel, SmtpConnection
 from pbx.mail.facts import Facts
 from pbx.mail.letter import write_letter
-from pbx.mail.packing import make_row, pack
+from pbx.mail.packing import make_row, pack, remove_unneeded
 from pbx.mail.post import MailTroubleError, Post
 from pbx.mail.schedule import (
     GIVE_UP_S,
@@ -63,6 +63,7 @@ class Mailer:
         office: gives the office's name and time zone.
         sender: whom mail comes from.
         wall: seconds since 1970.
+        folder: of the attachments that are made for mails, and are removed when none needs them any more.
     """
 
     def __init__(
@@ -75,10 +76,12 @@ class Mailer:
         entropy: Entropy,
         wall: Callable[[], float],
         pace: Pace | None = None,
+        *,
+        folder: Path | None = None,
     ) -> None:
         self._reactor, self._outbox, self._post, self._office = reactor, outbox, post, office
         self._sender, self._entropy, self._wall = sender, entropy, wall
-        self._pace = pace or Pace()
+        self._pace, self._folder = pace or Pace(), folder
         self._new: dict[str, OutboxRow] = {}  # not in the database yet
         self._ended: dict[str, Change] = {}  # attempts that the database does not know of yet
         self._queue: deque[OutboxRow] = deque()  # to be sent next
@@ -242,8 +245,18 @@ class Mailer:
             self._is_gone, self._lost = False, 0
 
     def _tidy(self) -> "Deferred[None]":
-        done: Deferred[None] = self._in_thread(lambda: self._outbox.tidy(self._wall()))
-        return done.addErrback(self._expected)
+        unwritten = {str(row.body["attachment"]) for row in self._new.values()}
+        return self._in_thread(lambda: self._tidy_all(unwritten)).addErrback(self._expected)
+
+    def _tidy_all(self, unwritten: set[str]) -> None:
+        """In a thread."""
+        now = self._wall()
+        self._outbox.tidy(now)
+        if self._folder is not None:
+            try:
+                remove_unneeded(self._folder, self._outbox.attachments() | unwritten, now)
+            except OSError as error:
+                log.warn("an attachment that no mail needs stays: {why}", why=str(error))
 
     def _expected(self, failure: Any) -> None:
         failure.trap(StoreError)

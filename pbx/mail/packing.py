@@ -1,6 +1,7 @@
 """Outbox rows made of letters, and parcels made of outbox rows. Reads files: for a thread."""
 
 import mimetypes
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from pbx.store.outbox import OutboxRow
 log: Final = Logger()
 
 LARGEST_ATTACHMENT: Final = 25 * 2**20
+SPARE_S: Final = 3600.0  # what is younger may be of a mail that is being made
 
 
 def make_row(
@@ -59,3 +61,19 @@ def read_attachment(path: Path) -> Attachment:
         raise OSError(f"over {LARGEST_ATTACHMENT // 2**20} MiB")
     kind, _ = mimetypes.guess_type(path.name)
     return Attachment(path.name, data, kind or "application/octet-stream")
+
+
+def remove_unneeded(folder: Path, needed: Iterable[str], now: float) -> None:
+    """Remove the attachments that were made for mails and that none needs any more.
+
+    Args:
+        folder: holds nothing else.
+        needed: paths; only the names count, as the data folder may have been moved.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    names = {Path(path).name for path in needed}
+    for path in folder.glob("*"):
+        if path.name not in names and path.stat().st_mtime < now - SPARE_S:
+            path.unlink()

@@ -34,6 +34,7 @@ from pbx.media.orders import (
     SendDigit,
     SetRemote,
     Silent,
+    SrtpKeys,
     StatsRead,
     StopPlay,
     StopRecord,
@@ -125,7 +126,11 @@ class Crew:
             if before.rtp != order.rtp:
                 endpoint.source = None
             if before.srtp != order.srtp:
-                endpoint.counters.clear()
+                endpoint.counters = {
+                    (kind, ssrc): value
+                    for (kind, ssrc), value in endpoint.counters.items()
+                    if _has_same_key(before.srtp, order.srtp, kind)
+                }
         endpoint.remote = order
         if endpoint.peer is not None and goes_round(endpoint.peer, self._roster.by_port):
             return self._cut(endpoint)
@@ -334,7 +339,7 @@ class Crew:
         return [Report(event)]
 
     def _counted(self, endpoint: CrewEndpoint, event: Counted) -> list[Effect]:
-        if endpoint.remote is not None and endpoint.remote.srtp == event.keys:
+        if endpoint.remote is not None and _has_same_key(endpoint.remote.srtp, event.keys, event.kind):
             endpoint.counters[event.kind, event.ssrc] = event.value
         return []
 
@@ -432,6 +437,11 @@ EVENTS: Final[dict[type, Callable[[Crew, CrewEndpoint, Any], list[Effect]]]] = {
     Digit: Crew._pass,
     Played: Crew._played,
 }
+
+
+def _has_same_key(one: SrtpKeys | None, other: SrtpKeys | None, kind: str) -> bool:
+    """Whether a counter of the one session counts on in the other."""
+    return one is not None and other is not None and one.key_of(kind) == other.key_of(kind)
 
 
 def _lost_plays(endpoint: CrewEndpoint, why: str, *, keeps: bool = False) -> list[Effect]:

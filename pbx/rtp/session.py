@@ -93,7 +93,7 @@ class RtpSession:
         if remote.srtp is None:
             self.srtp = None
         elif self.srtp is None or self.srtp.keys != remote.srtp:  # the same keys: their counters go on
-            self.srtp = Srtp(remote.srtp, self._known, partial(counted, remote.srtp))
+            self.srtp = Srtp(remote.srtp, self._known, partial(counted, remote.srtp), self.srtp)
             self._known = {}
         self.latch.announce(
             remote.rtp,

@@ -46,8 +46,13 @@ class Srtp:
         keys: SrtpKeys,
         known: Mapping[Counter, int] = MappingProxyType({}),
         report: Callable[[Counter, int], None] = lambda _counter, _value: None,
+        before: "Srtp | None" = None,
     ) -> None:
         """
+        Args:
+            before: the session that this one takes the place of. A way whose key stays goes on: no index
+                is used twice under one key (RFC 3711 §9.1), and the peer's counting goes on, too.
+
         Raises:
             MediaError: unknown suite, or keys of the wrong length.
         """
@@ -55,11 +60,19 @@ class Srtp:
             raise MediaError(f"SRTP suite {keys.suite} cannot be used with keys of {len(keys.local)} bytes")
         self.keys = keys
         self._known, self._report = known, report
-        self._outbound = Session(keys.suite, keys.local, is_inbound=False)
-        self._inbound = Session(keys.suite, keys.remote, is_inbound=True)
         self._in: dict[bytes, int] = {}
         self._out: dict[bytes, int] = {}
         self._rtcp_sent: dict[bytes, int] = {}
+        if before is not None and before.keys.key_of("out") == keys.key_of("out"):
+            self._outbound: Session = before._outbound
+            self._out, self._rtcp_sent = before._out, before._rtcp_sent
+        else:
+            self._outbound = Session(keys.suite, keys.local, is_inbound=False)
+        if before is not None and before.keys.key_of("in") == keys.key_of("in"):
+            self._inbound: Session = before._inbound
+            self._in = before._in
+        else:
+            self._inbound = Session(keys.suite, keys.remote, is_inbound=True)
 
     def protect(self, packet: bytes) -> bytes:
         """RTP -> SRTP.

@@ -47,6 +47,10 @@ class SrtpKeys:
     local: bytes = field(repr=False)
     remote: bytes = field(repr=False)
 
+    def key_of(self, kind: str) -> tuple[str, bytes]:
+        """Suite and key of what the peer sends ("in"), or of all else, which we send."""
+        return self.suite, self.remote if kind == "in" else self.local
+
 
 def parse_crypto(value: str) -> CryptoAttribute | None:
     """Read an attribute's value; None for what we cannot use: broken, unknown suite, MKI, session parameters.

@@ -25,11 +25,11 @@ def tables() -> tuple[str, ...]:
 
 
 def dump_table(connection: Connection, name: str) -> Iterator[str]:
-    """Its rows, a line each."""
+    """Its rows, a line each, in ASCII: what strangers call themselves need be no UTF-8."""
     for row in (
         connection.execution_options(yield_per=BATCH).execute(select(metadata.tables[name])).mappings()
     ):
-        yield json.dumps(dict(row), ensure_ascii=False) + "\n"
+        yield json.dumps(dict(row)) + "\n"
 
 
 def freeze(connection: Connection) -> None:

@@ -163,6 +163,12 @@ class Outbox:
                 if last is not None:
                     connection.execute(delete(table).where(is_it, table.c.changed_at <= last))
 
+    def attachments(self) -> set[str]:
+        """The paths of all attachments that are to go out, or may be asked to (`retry`)."""
+        query = select(table.c.body).where(table.c.state != "sent")
+        with self._store.reads() as connection:
+            return {path for body in connection.scalars(query) if (path := body.get("attachment"))}
+
     # --- what people ask -----------------------------------------------------------------------------------
 
     def counts(self) -> dict[str, int]:

@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pbx.app import archive
 from pbx.app.archive import back_up, restore
 from pbx.app.folder import take_folder
 from pbx.config import load_config
 from pbx.errors import PbxError
 from pbx.office.snapshot import Office
+from pbx.store.records import Records, Wanted
 from pbx.store.store import open_store
 from tests.store.conftest import postgres
+from tests.store.test_records import record
 from tests.store.test_store import make_office
 
 __all__ = ["postgres"]
@@ -80,6 +83,37 @@ def test_all_comes_back_and_what_came_later_is_gone(place):
     assert place.state == (office, password, files)
 
 
+def test_names_that_are_no_utf_8_are_backed_up_too(place):
+    store = open_store(place.config.database.url)
+    caller = "Jos\udce9"  # of a phone that writes Latin-1
+    Records(store).add([record(1, body={"caller_name": caller, "legs": []})])
+    store.close()
+    back_up(place.config, place.file, NOW)
+    restore(place.config, place.file)
+    store = open_store(place.config.database.url)
+    (row,) = Records(store).read(Wanted())
+    store.close()
+    assert row["body"]["caller_name"] == caller
+
+
+def test_what_is_finished_meanwhile_is_in_the_backup(place, monkeypatch):
+    place.put("voicemail/100/b.wav.part", "half")
+    place.put("voicemail/100/a.wav.part", "a new greeting, say, for the one that is there")
+    listed = archive._state
+
+    def state(data):
+        for path in listed(data):
+            if path.suffix == ".part":
+                path.rename(path.with_suffix(""))
+            yield path
+
+    monkeypatch.setattr(archive, "_state", state)
+    assert back_up(place.config, place.file, NOW).files == 3
+    place.put("voicemail/100/b.wav", "another")
+    restore(place.config, place.file)
+    assert place.state[2]["voicemail/100/b.wav"] == "half"
+
+
 def test_only_its_owner_reads_a_backup(place):
     back_up(place.config, place.file, NOW)
     assert stat.S_IMODE(place.file.stat().st_mode) == 0o600
@@ -97,11 +131,11 @@ def test_one_kind_of_database_is_restored_into_the_other(tmp_path, postgres, bef
 
 
 def make_archive(path, **members: str) -> None:
-    with tarfile.open(path, "w:gz") as archive:
+    with tarfile.open(path, "w:gz") as made:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
-            archive.addfile(member, io.BytesIO(content.encode()))
+            made.addfile(member, io.BytesIO(content.encode()))
 
 
 ABOUT = {"format": 1, "schema": "0005", "domain": "pbx.local"}

@@ -1,5 +1,6 @@
 """The sender, with a database or a server whose failures the test decides; time is a clock's."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ from pbx.entropy import SeededEntropy
 from pbx.errors import StoreError
 from pbx.mail.facts import Trial
 from pbx.mail.letter import write_letter
-from pbx.mail.outbox import MOST_KEPT, Mailer
-from pbx.mail.packing import make_row
+from pbx.mail.outbox import MOST_KEPT, Mailer, Pace
+from pbx.mail.packing import SPARE_S, make_row
 from pbx.store.outbox import Outbox
 from pbx.store.store import UnusableError, open_store
 from tests.mail.test_message import AT
+
+TIDY_S = Pace().tidy_s
 
 
 class FakeOutbox:
@@ -35,6 +38,9 @@ class FakeOutbox:
     def tidy(self, now):
         if self.gone:
             raise StoreError("database: gone")
+
+    def attachments(self):
+        return {path for row in self.rows.values() if (path := row.body["attachment"])}
 
 
 class Pool:
@@ -81,7 +87,7 @@ class FakePost:
 
 
 class Core:
-    def __init__(self, outbox=None, post=None) -> None:
+    def __init__(self, outbox=None, post=None, folder=None) -> None:
         self.clock, self.pool, self.outbox = Clock(), Pool(), outbox or FakeOutbox()
         self.clock.getThreadPool = lambda: self.pool
         self.clock.callFromThread = lambda function, *args: function(*args)
@@ -93,6 +99,7 @@ class Core:
             "pbx@acme.example",
             SeededEntropy(1),
             self.now,
+            folder=folder,
         )
 
     def now(self) -> float:
@@ -257,3 +264,22 @@ def test_after_being_told_to_try_now_a_failure_counts(waiting):
         waiting.outbox.retry(waiting.core.now())
         waiting.core.mailer.try_now()
         waiting.core.pool.run()
+
+
+def test_attachments_that_no_mail_needs_are_removed_but_none_that_was_just_made(tmp_path):
+    core = Core(folder=tmp_path / "outbox")
+    core.mailer.start()  # there is no folder yet
+    core.pool.run()
+    (tmp_path / "outbox").mkdir()
+    ages = {"needed.mp3": 2 * SPARE_S, "unwritten.mp3": 2 * SPARE_S, "sent.mp3": 2 * SPARE_S, "new.mp3": 0.0}
+    for name, age_s in ages.items():
+        path = tmp_path / "outbox" / name
+        path.write_bytes(b"")
+        os.utime(path, (core.now() + TIDY_S - age_s,) * 2)
+    core.send("ann@acme.example", attachment=Path("/where/it/was/before/outbox/needed.mp3"))
+    core.pool.run()
+    core.send("ann@acme.example", attachment=tmp_path / "outbox" / "unwritten.mp3")
+    core.clock.advance(TIDY_S)
+    core.pool.run()
+    left = {each.name for each in (tmp_path / "outbox").iterdir()}
+    assert left == {"needed.mp3", "unwritten.mp3", "new.mp3"}

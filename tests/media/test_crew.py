@@ -158,6 +158,16 @@ def test_srtp_counters_are_kept_as_long_as_their_keys():
     assert told(made.died(0, "killed", 99.0))[1:] == [(0, remote("a", srtp=NEW_KEYS))]
 
 
+def test_counters_of_the_way_whose_key_stays_are_kept():
+    made = crew(opened("a"), remote("a", srtp=KEYS))
+    for kind in ("in", "out", "rtcp"):
+        made.receive(0, Counted("a", KEYS, kind, 7, 64), 1.0)
+    made.perform(remote("a", srtp=NEW_KEYS))  # those of the peer are new
+    made.receive(0, Counted("a", KEYS, "out", 7, 16_384), 2.0)  # was on its way
+    restore = Restore("a", None, (("out", 7, 16_384), ("rtcp", 7, 64)))
+    assert told(made.died(0, "killed", 20.0))[1:] == [(0, restore), (0, remote("a", srtp=NEW_KEYS))]
+
+
 def test_what_was_being_closed_is_closed_with_its_worker():
     made = crew(opened("a"), opened("b"))
     made.perform(CloseEndpoint("a"))

@@ -70,6 +70,15 @@ def test_an_event_is_told_apart_and_does_not_change_the_payload_type():
     assert (stats.packets_in, stats.bytes_in, stats.payload_type, stats.lost) == (3, 96, 0, 0)
 
 
+def test_what_we_send_goes_on_when_the_peer_alone_changes_its_key():
+    phone = Srtp(PHONE_KEYS)
+    session = made(Remote(A, srtp=KEYS))
+    for index in range(65_530, 65_540):
+        phone.unprotect(session.srtp.protect(rtp(index & 0xFFFF)))
+    session.agree(Remote(A, srtp=SrtpKeys(SUITE, KEYS.local, b"n" * 30)), print, 1.0)
+    assert phone.unprotect(session.srtp.protect(rtp(5))) == rtp(5)
+
+
 def test_srtp_goes_on_with_the_same_keys_and_begins_anew_with_others():
     told = []
     session = made(Remote(A, srtp=KEYS), lambda *each: told.append(each))

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from pbx.errors import MediaError
 from pbx.rtp.packet import MAX_PACKET, Packet
 from pbx.rtp.rtcp import Report
-from pbx.rtp.srtp import SOURCES, Srtp, SrtpRefusedError
+from pbx.rtp.srtp import SOURCES, Counter, Srtp, SrtpRefusedError
 from pbx.sdp.crypto import KEY_BYTES, SrtpKeys
 
 TAG_BYTES = {"80": 10, "32": 4, "GCM": 16}
@@ -146,6 +146,33 @@ def test_the_number_of_sources_is_bounded(suite):
         with pytest.raises(SrtpRefusedError, match="too many"):
             action(packet)
     assert b.unprotect(a.protect(rtp(2, 0))) == rtp(2, 0)
+
+
+def of_both(suite, *letters):
+    """Keys as we and as the phone have them: ours, the phone's."""
+    ours, theirs = (letter * KEY_BYTES[suite] for letter in letters)
+    return SrtpKeys(suite, ours, theirs), SrtpKeys(suite, theirs, ours)
+
+
+@pytest.mark.parametrize("changed", ["the phone's key", "our key"])
+def test_the_way_whose_key_stays_goes_on_and_the_other_begins_anew(suite, changed):
+    keys, phones = of_both(suite, b"o", b"p")
+    a, b = Srtp(keys), Srtp(phones)
+    report = Report(7, 1, ()).pack()
+    for index in range(65_000, 66_000):  # once round
+        b.unprotect(a.protect(rtp(index & 0xFFFF)))
+        a.unprotect(b.protect(rtp(index & 0xFFFF)))
+    b.unprotect_rtcp(a.protect_rtcp(report))
+    is_phones = changed == "the phone's key"
+    new_keys, new_phones = of_both(suite, *((b"o", b"n") if is_phones else (b"n", b"p")))
+    told = {}
+    a, new_b = Srtp(new_keys, {}, told.__setitem__, a), Srtp(new_phones)
+    (stays, goes), (begins, comes) = ((a, b), (new_b, a)) if is_phones else ((b, a), (a, new_b))
+    assert goes.unprotect(stays.protect(rtp(66_001 & 0xFFFF))) == rtp(66_001 & 0xFFFF)
+    assert comes.unprotect(begins.protect(rtp(66_001 & 0xFFFF))) == rtp(66_001 & 0xFFFF)
+    if is_phones:
+        assert b.unprotect_rtcp(a.protect_rtcp(report)) == report
+    assert set(told) == {Counter("in" if is_phones else "out", 7)}
 
 
 WRONG = {

@@ -129,3 +129,19 @@ def test_what_ended_long_ago_is_forgotten(outbox):
     assert set(states(outbox)) == {"mail-2", "mail-3", "mail-4"}
     outbox.tidy(KEEP_REFUSED_S + 1)
     assert set(states(outbox)) == {"mail-4"}
+
+
+def test_attachments_are_needed_by_what_is_not_sent(outbox):
+    def attached(path):
+        return {"letter": {}, "attachment": path}
+
+    outbox.add(
+        [
+            mail(1, body=attached("/data/outbox/1.mp3")),
+            mail(2, body=attached("/data/outbox/2.mp3"), state="refused"),
+            mail(3, body=attached("/data/outbox/3.mp3")),
+            mail(4, body=attached("")),
+        ]
+    )
+    outbox.finish("mail-3", "sent", 1, 0, NOW, "250 ok", NOW)
+    assert outbox.attachments() == {"/data/outbox/1.mp3", "/data/outbox/2.mp3"}
