@@ -119,6 +119,19 @@ def test_a_trunk_registers_refreshes_and_leaves():
     world.assert_nothing_left()
 
 
+def test_another_address_of_our_own_is_registered_soon():
+    world = make_world(TRUNK)
+    carrier = Carrier(world, TRUNK)
+    begin(world)
+    world.own_address = ("192.0.2.2", 5060)
+    world.wait(61.0)
+    last = carrier.all("REGISTER")[-1]
+    assert last.headers.get("Contact") == "<sip:acme@192.0.2.2:5060>;expires=600"
+    assert row(world)["expires_s"] > 530
+    world.perform(world.exchange.stop(world.now))
+    assert carrier.bindings["sip:acme@192.0.2.2:5060"] == 0
+
+
 @pytest.mark.parametrize("most_s", [0, 5])
 def test_a_carrier_that_keeps_no_binding_is_asked_ever_more_seldom(most_s):
     world = make_world(TRUNK)
