@@ -78,6 +78,7 @@ class Carrier:
         self._is_stopping = False
         self._credentials = Credentials(to.username, to.password)
         self._contact = ""
+        self._bound = ""  # the Contact that the carrier has of us
         self._call_id = stack.entropy.token()
         self._tag = stack.entropy.token()
         self._cseq = stack.entropy.below(2**15)
@@ -255,6 +256,11 @@ class Carrier:
                 ("Call-ID", self._call_id),
                 ("CSeq", f"{self._cseq} REGISTER"),
                 ("Contact", f"<{self._contact}>;expires={order.expires_s}"),
+                *(
+                    [("Contact", f"<{self._bound}>;expires=0")]
+                    if self._bound not in ("", self._contact)
+                    else ()
+                ),
                 ("Expires", str(order.expires_s)),
                 ("Allow", ALLOW),
             ]
@@ -270,6 +276,8 @@ class Carrier:
         self._cseq = max(self._cseq, response.cseq.number)
         was = registration.state
         self._perform(registration.receive_response(response, attempt, contact, self._stack.now))
+        if response.is_success:
+            self._bound = contact
         if response.status not in (408, 503):
             self._heard_at = self._stack.now
             self._is_up = True

@@ -3,6 +3,8 @@
 from typing import Final
 
 from pbx.call.party import Party
+from pbx.sip.fields import parse_name_addrs
+from pbx.sip.grammar import MalformedMessageError
 from pbx.sip.message import Request
 from pbx.sip.uri import SipUri, escape_user, user_of
 
@@ -58,8 +60,24 @@ def introduce(party: Party, to: Party, domain: str) -> Extra:
 
 
 def kept_headers(request: Request, *, is_outside: bool = False) -> Extra:
-    """Headers of the caller's INVITE that are passed on as they are."""
+    """Headers of the caller's INVITE that are passed on as they are, or not at all."""
     if request.headers.first.keys().isdisjoint(KEPT):
         return ()
     names = KEPT_OF_OUTSIDE if is_outside else KEPT
-    return tuple((name, value) for name in names for value in request.headers.get_all(name))
+    found = ((name, value) for name in names for value in request.headers.get_all(name))
+    return tuple((name, value) for name, value in found if not _hides(name, value))
+
+
+def _hides(name: str, value: str) -> bool:
+    """Whether somebody in a Diversion (RFC 5806 §4) or History-Info (RFC 7044 §10.1) wants not to be shown:
+    a phone is outside of the trust domain."""
+    if name not in ("Diversion", "History-Info"):
+        return False
+    try:
+        each = parse_name_addrs([value], name)
+    except MalformedMessageError:
+        return True
+    if name == "Diversion":
+        return any((one.param("privacy") or "off").lower() != "off" for one in each)
+    headers = [one.uri.headers for one in each if isinstance(one.uri, SipUri)]
+    return any(k.lower() == "privacy" and "history" in v.lower() for one in headers for k, v in one.items())

@@ -54,10 +54,10 @@ class Carrier:
             for name, value in self.headers.items():
                 response.headers.add(name, value)
             if status == 200 and message.method == "REGISTER":
-                contact = message.contacts[0]
-                granted = min(int(contact.param("expires")), self.most_s)
-                self.bindings[contact.uri.render()] = granted
-                response.headers.add("Contact", f"<{contact.uri}>;expires={granted}")
+                for contact in message.contacts:
+                    granted = min(int(contact.param("expires")), self.most_s)
+                    self.bindings[contact.uri.render()] = granted
+                    response.headers.add("Contact", f"<{contact.uri}>;expires={granted}")
         self.world.receive(response, self.flow)
 
     def admits(self, message):
@@ -117,6 +117,21 @@ def test_a_trunk_registers_refreshes_and_leaves():
     assert world.exchange.is_quiet
     assert carrier.bindings == {"sip:acme@192.0.2.1:5060": 0}
     world.assert_nothing_left()
+
+
+def test_another_address_of_our_own_is_registered_soon():
+    world = make_world(TRUNK)
+    carrier = Carrier(world, TRUNK)
+    begin(world)
+    world.own_address = ("192.0.2.2", 5060)
+    world.wait(61.0)
+    assert carrier.bindings == {"sip:acme@192.0.2.1:5060": 0, "sip:acme@192.0.2.2:5060": 600}
+    assert row(world)["expires_s"] > 530
+    world.wait(600.0)
+    assert len(carrier.all("REGISTER")[-1].contacts) == 1
+    world.own_address = ("192.0.2.3", 5060)  # and it is stopped before it has registered that one
+    world.perform(world.exchange.stop(world.now))
+    assert not any(carrier.bindings.values())
 
 
 @pytest.mark.parametrize("most_s", [0, 5])

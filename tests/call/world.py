@@ -97,6 +97,7 @@ class World:
     answer: Callable[[Any], Any] = lambda about: "/file.wav" if isinstance(about, Begin) else True
     media_answers: bool = True
     find: Callable[[str], Any] = lambda uri: [literal_flow(uri)]  # ways to a carrier, or why there are none
+    own_address: tuple[str, int] = SERVER  # as carriers and phones see it
     at: datetime = EPOCH  # on the calendar, which stands still
     user_agent: str = "test phone"  # SIPp's phones are not asked by OPTIONS
 
@@ -108,7 +109,7 @@ class World:
             entropy,
             PortPool(20000, 20400, entropy, rest_s=5.0),
             lambda host: host in (SERVER[0], "127.0.0.1", "localhost"),
-            lambda flow: SERVER,
+            lambda flow: self.own_address,
             calendar=lambda: self.at,
         )
         self.phones: dict[tuple[str, int], Phone] = {}

@@ -481,6 +481,10 @@ RECORDS = {
         dns.Record_SRV(1, 0, 5070, b"a.office.example"),
     ],
     (dns.SRV, "_sip._udp.office.example"): [dns.Record_SRV(1, 0, 5072, b"a.office.example")],
+    # More than fits into a datagram: the client asks again over TCP.
+    (dns.SRV, "_sip._udp.large.example"): [
+        dns.Record_SRV(n, 0, 6000 + n, b"a.office.example") for n in range(20)
+    ],
     (dns.A, "a.office.example"): [dns.Record_A("127.0.0.7")],
     (dns.A, "b.office.example"): [dns.Record_A("127.0.0.8")],
     (dns.A, "alias.example"): [dns.Record_CNAME(b"a.office.example")],
@@ -506,8 +510,10 @@ class Zone:
 async def dns_is_asked():
     zone = Zone()
     factory = server.DNSServerFactory(clients=[zone])
-    listening = reactor.listenUDP(0, dns.DNSDatagramProtocol(factory), interface=LOOPBACK)
-    dns_client = DnsClient(reactor, [(LOOPBACK, listening.getHost().port)], FOLDER / "no-hosts")
+    streams = reactor.listenTCP(0, factory, interface=LOOPBACK)
+    port = streams.getHost().port
+    listening = reactor.listenUDP(port, dns.DNSDatagramProtocol(factory), interface=LOOPBACK)
+    dns_client = DnsClient(reactor, [(LOOPBACK, port)], FOLDER / "no-hosts")
     resolver = Resolver(dns_client, reactor, lambda _limit: 0)
     result = {}
     for uri in ("sip:office.example", "sip:alias.example:5080", "sip:nobody.example"):
@@ -518,7 +524,10 @@ async def dns_is_asked():
     before = zone.asked
     await resolver.resolve(parse_uri("sip:office.example"))
     result["asked again"] = zone.asked - before
-    await listening.stopListening()
+    large = await resolver.resolve(parse_uri("sip:large.example;transport=udp"))
+    result["of a large answer"] = [each.port for each in large] == [6000 + n for n in range(20)]
+    for each in (listening, streams):
+        await each.stopListening()
     return result
 
 

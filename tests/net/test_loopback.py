@@ -73,6 +73,7 @@ EXPECTED = {
         "sip:alias.example:5080": [["UDP", "127.0.0.7", 5080, "alias.example"]],
         "sip:nobody.example": "nobody.example: it has no address that we can reach",
         "asked again": 0,
+        "of a large answer": True,
     },
 }
 

@@ -102,7 +102,7 @@ def test_challenge_interval_refresh_and_farewell(pbx: PbxServer, tmp_path: Path)
     registrar = Registrar(tmp_path, "registrar.xml", "127.0.0.2", ports.first)
     pbx.apply(OFFICE + trunk(f"sip:127.0.0.2:{ports.first}"))
     row = wait_state(pbx, "registered")
-    assert row["expires_s"] <= 3
+    assert row["expires_s"] <= 10
     wait_until("it is refreshed", lambda: state(pbx)["expires_s"] > 3000)
     assert state(pbx)["state"] == "registered"
     pbx.apply(OFFICE)
@@ -122,12 +122,12 @@ def test_a_registrar_that_is_out_of_service(pbx: PbxServer, tmp_path: Path):
 
 
 def test_kamailio(pbx: PbxServer, tmp_path: Path):
-    """Short lives, and nonces that are old at each refresh."""
+    """A short life, and nonces that are old at the refresh."""
     require("kamailio")
-    with Kamailio(tmp_path, "127.0.0.3", expires_s=4, nonce_s=2) as carrier:
+    with Kamailio(tmp_path, "127.0.0.3", expires_s=10, nonce_s=2) as carrier:
         pbx.apply(OFFICE + trunk(f"sip:{carrier.host}:{carrier.port}"))
         wait_state(pbx, "registered")
-        wait_until("it is refreshed twice", lambda: len(carrier.registered()) >= 3)
+        wait_until("it is refreshed", lambda: len(carrier.registered()) >= 2)
         contact = f"<sip:acme@127.0.0.1:{pbx.port}>;expires=600"
         assert set(carrier.registered()) == {f"acme from {contact} for 600"}
         assert "carrier" in pbx.command("status")
