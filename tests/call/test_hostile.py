@@ -38,7 +38,7 @@ def test_a_via_that_cannot_be_read_is_answered_where_it_came_from(world, via):
     assert parse_datagram(sent.data).status == 400
 
 
-@pytest.mark.parametrize("more", [', SIP/2.0/UDP "next', '\r\nVia: SIP/2.0/UDP <next'])
+@pytest.mark.parametrize("more", [', SIP/2.0/UDP "next', "\r\nVia: SIP/2.0/UDP <next"])
 def test_a_response_with_vias_that_cannot_be_told_apart_is_dropped(world, more):
     ann, bob = world.phone("100"), world.phone("101")
     ann.invite("101")
