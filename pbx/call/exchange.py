@@ -58,7 +58,7 @@ from pbx.sip.attempts import AttemptLimiter
 from pbx.sip.capabilities import ALLOW, SUPPORTED, sips_not_allowed, wants_tls
 from pbx.sip.dialog import DialogId
 from pbx.sip.digest import Authenticator
-from pbx.sip.fields import parse_replaces
+from pbx.sip.fields import Replaces
 from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.message import Request, Response
@@ -465,10 +465,9 @@ class Exchange:
             refusal = decision
         return refusal
 
-    def leg_with(self, replaces: str, party: Party | None) -> Leg | None:
+    def leg_with(self, replaces: Replaces, party: Party | None) -> Leg | None:
         """The leg whose dialog a Replaces header names (RFC 3891 §3), if it is one of `party`'s extension."""
-        parsed = parse_replaces(replaces)
-        leg = self.stack.dialogs.get(DialogId(parsed.call_id, parsed.to_tag, parsed.from_tag))
+        leg = self.stack.dialogs.get(DialogId(replaces.call_id, replaces.to_tag, replaces.from_tag))
         if not isinstance(leg, Leg) or (party is not None and leg.party.key != party.key):
             return None
         return leg

@@ -14,7 +14,7 @@ from pbx.office.snapshot import Office
 from pbx.rules.decision import DialDecision, Serve
 from pbx.rules.features import decide_feature
 from pbx.sdp.content import Content, with_direction
-from pbx.sip.fields import parse_replaces
+from pbx.sip.fields import Replaces, parse_replaces
 
 NO_MEDIA_IN_COMMON: Final = 488
 
@@ -27,7 +27,7 @@ class ReplacingHost(Protocol):
 
     @property
     def router(self) -> Router: ...
-    def leg_with(self, replaces: str, party: Party | None) -> Leg | None: ...
+    def leg_with(self, replaces: Replaces, party: Party | None) -> Leg | None: ...
 
 
 def replaced(host: ReplacingHost, value: str) -> tuple[Call, Leg]:
@@ -37,7 +37,7 @@ def replaced(host: ReplacingHost, value: str) -> tuple[Call, Leg]:
         PeerError: there is none, or it may not be replaced now.
     """
     replaces = parse_replaces(value)
-    leg = host.leg_with(value, None)
+    leg = host.leg_with(replaces, None)
     if leg is None or not isinstance(leg.user, Call):
         raise PeerError(481, "Call/Transaction Does Not Exist")
     if replaces.is_early_only and leg.state != CALLING:

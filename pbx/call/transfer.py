@@ -10,7 +10,7 @@ from pbx.call.own_media import own_offer
 from pbx.errors import PeerError
 from pbx.rules.decision import Reject, Ring
 from pbx.sdp.content import Content, with_direction
-from pbx.sip.fields import parse_name_addr
+from pbx.sip.fields import Replaces, parse_name_addr, parse_replaces
 from pbx.sip.headers import Extra
 from pbx.sip.message import Request
 from pbx.sip.subscription import ReferSubscription, Unsubscribed
@@ -61,7 +61,8 @@ class Transfer:
         uri = _refer_to(call, request)
         if leg.party.is_outside:  # it would be at our expense
             raise PeerError(403, "Forbidden")
-        replaces = uri.headers.get("Replaces")
+        value = uri.headers.get("Replaces")
+        replaces = parse_replaces(value) if value is not None else None
         if replaces is None and not call.host.is_here(uri):
             raise PeerError(404, "Not Served Here")
         peer = call.peer_of(leg)
@@ -144,7 +145,7 @@ class Transfer:
         referred_by = tuple(("Referred-By", value) for value in request.headers.get_all("Referred-By"))
         ring(call, hunt, decision, content, referred_by)
 
-    def _attended(self, replaces: str) -> None:
+    def _attended(self, replaces: Replaces) -> None:
         call = self._call
         assert call is not None
         other = call.host.leg_with(replaces, self.transferor.party)

@@ -111,7 +111,7 @@ class SdpSide:
         if lines != said:
             content = Content(tuple([each.line for each in lines]), content.bandwidths)
         if not [each for each in lines if not each.line.rejected]:
-            self._check_refusals([each.refusal for each in lines if each.refusal is not None])
+            self._check_refusals(lines)
         self.state, self._received = OFFER_RECEIVED, lines
         self._content_before, self.remote_content = self.remote_content, content
         return content
@@ -232,11 +232,14 @@ class SdpSide:
         if self.state != state:
             raise UsageError(f"offer/answer: this needs {state!r} and is {self.state!r}")
 
-    def _check_refusals(self, refusals: list[Refusal]) -> None:
-        """An offer without a usable line: fine where the peer switches off all it has, an error elsewhere."""
-        if refusals:
+    def _check_refusals(self, lines: Sequence[RemoteLine]) -> None:
+        """An offer without a usable line: fine where the peer switches off all it has, an error elsewhere.
+
+        Switched off is a line with port 0; none at all offers nothing (RFC 3264 §8).
+        """
+        if refusals := [each.refusal for each in lines if each.refusal is not None]:
             raise _refuse(refusals)
-        if not _has_media(self._lines):
+        if not lines or not _has_media(self._lines):
             raise SdpError("no media is offered", errors.MEDIA_TYPE_NOT_AVAILABLE)
 
     def _take_answer(self, body: bytes) -> Content:

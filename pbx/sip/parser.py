@@ -239,6 +239,8 @@ def _check(message: Request | Response) -> None:
                 raise MalformedMessageError(name, " | ".join(values))
     cseq = memo["CSeq"] = parse_cseq(first["CSeq"])
     via = first["Via"]
+    if "," in via or len(first) != len(headers):
+        _ = headers.values("Via")  # where each ends is asked for later
     memo["Via"] = parse_via(first_of_commas("Via", via) if "," in via else via)
     memo["From"] = parse_name_addr(first["From"], "From")
     memo["To"] = parse_name_addr(first["To"], "To")

@@ -4,6 +4,7 @@ import pytest
 
 from pbx.media.orders import SetRemote
 from pbx.sip.flow import Flow
+from pbx.sip.message import make_response
 from pbx.sip.parser import parse_datagram
 from pbx.sip.transaction.types import Send
 from tests.call.world import SERVER, World, make_office
@@ -17,7 +18,14 @@ def world():
 
 
 @pytest.mark.parametrize(
-    "via", ["nonsense", "SIP/2.0/UDP host;;", "SIP/2.0/UDP [::1", "SIP/2.0/UDP host:99999;branch=z9hG4bK1"]
+    "via",
+    [
+        "nonsense",
+        "SIP/2.0/UDP host;;",
+        "SIP/2.0/UDP [::1",
+        "SIP/2.0/UDP host:99999;branch=z9hG4bK1",
+        'SIP/2.0/UDP host;branch=z9hG4bK1;rport, SIP/2.0/UDP "next',
+    ],
 )
 def test_a_via_that_cannot_be_read_is_answered_where_it_came_from(world, via):
     data = (
@@ -28,6 +36,16 @@ def test_a_via_that_cannot_be_read_is_answered_where_it_came_from(world, via):
     (sent,) = [effect for effect in effects if isinstance(effect, Send)]
     assert sent.flow == STRANGER
     assert parse_datagram(sent.data).status == 400
+
+
+@pytest.mark.parametrize("more", [', SIP/2.0/UDP "next', "\r\nVia: SIP/2.0/UDP <next"])
+def test_a_response_with_vias_that_cannot_be_told_apart_is_dropped(world, more):
+    ann, bob = world.phone("100"), world.phone("101")
+    ann.invite("101")
+    ok = make_response(bob.last("INVITE"), 200, to_tag="x").render()
+    at = ok.index(b"\r\nFrom:")
+    world.perform(world.exchange.receive(ok[:at] + more.encode() + ok[at:], bob.flow, world.now))
+    assert ann.statuses() == [100]
 
 
 def stranger_request(method: str, uri: str, number: int, to_tag: str = "", user: str = "x") -> bytes:

@@ -52,6 +52,7 @@ def last_join(world: World) -> Join:
         ("<sip:pbx.local>", 400),
         ("<sip:102", 400),
         ("<sip:102@elsewhere.example>", 404),
+        ("<sip:102@pbx.local?Replaces=other%3Bto-tag%3D>", 400),
     ],
 )
 def test_a_refer_that_cannot_be_followed(world, ann, bob, refer_to, status):

@@ -895,8 +895,8 @@ SYNTAX = {
     "a string without end": ('\n\nname = "x\n', 3, "a quote at its end"),
     "the end comes too early": ("[office]\nemergency = [\n", 2, "text in double quotes"),
     "no number": ("[office]\nname = 0x\n", 2, "the syntax of TOML 1.0"),
-    "a number that is too long to be read": (f"[office]\nname = -{'1_' * 5000}1\n", 2, "whole numbers from"),
-    "a number that is too long to be printed": (
+    "a number too long to be read": (f"[office]\nname = -{'1_' * 5000}1\n", 2, "whole numbers from"),
+    "a number too long to be printed": (
         f"[office]\nname = 0x{'f' * 5000}\n",
         2,
         "whole numbers from",

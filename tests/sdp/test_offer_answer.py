@@ -242,6 +242,14 @@ class TestLines:
         assert not stream(a).active
         assert not stream(b).active
 
+    def test_an_offer_without_any_line_switches_nothing_off(self):
+        """RFC 3264 §8: each offer has all lines of the session; a refresh would find none to offer."""
+        a, _, _, _ = through(OFFER, ANSWER)
+        with pytest.raises(SdpError) as raised:
+            a.receive_offer(sdp())
+        assert raised.value.code == errors.MEDIA_TYPE_NOT_AVAILABLE
+        assert stream(a).active
+
     def test_a_line_of_ours_that_was_off_stays_off_whatever_is_answered(self):
         _, b, _, _ = through(sdp(*audio(), *video()), sdp(*audio(), *video()))
         b.make_offer(make_content(), [PORT_B])
