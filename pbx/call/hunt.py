@@ -54,6 +54,7 @@ class Hunt:
         self.after = decision.after  # who rings when these do not answer
         self.began_at = began_at  # the no-answer time counts from here
         self.legs: list[Leg] = []
+        self.stopped: list[Leg] = []  # that rang until it was over
         self.early: Leg | None = None  # the one whose early media the caller hears
         self.early_content: Content | None = None
         self.key = ""  # of the extension that was called first
@@ -154,8 +155,8 @@ class Hunt:
         self._cancel(tuple(extra))
 
     def _cancel(self, extra: tuple[tuple[str, str], ...]) -> None:
-        legs, self.legs = self.legs, []
-        for leg in legs:
+        self.stopped, self.legs = self.legs, []
+        for leg in self.stopped:
             leg.cancel(extra)
 
 

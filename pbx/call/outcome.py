@@ -89,6 +89,8 @@ class Outcome:
         call.hunt = None
         call.wait(None)
         call.tell(why)
+        for leg in hunt.stopped:
+            call.drop(leg, 487, why)
         if hunt.is_recall:
             return
         if hunt.after:
