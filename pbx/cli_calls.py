@@ -24,7 +24,7 @@ KINDS: Final = ("internal", "inbound", "outbound")
 @click.option("--from", "since", metavar="TIME", help="Since this day or time, of the office's zone.")
 @click.option("--to", "until", metavar="TIME", help="Until the end of this day, or until this time.")
 @click.option("--caller", default="", metavar="NUMBER", help="Of a number or extension.")
-@click.option("--callee", default="", metavar="NUMBER", help="To a number or extension, as it was dialled.")
+@click.option("--callee", default="", metavar="NUMBER", help="To a number or extension, or what was dialled.")
 @click.option("--extension", default="", metavar="KEY", help="In which it took part, or which it paid for.")
 @click.option("--trunk", default="", metavar="NAME", help="By a trunk or gateway.")
 @click.option("--state", type=click.Choice(STATES), default=None, help="That ended so.")
@@ -51,6 +51,7 @@ def calls(
         return
     from pbx.app.calls import (  # noqa: PLC0415  # loads the numbers of all countries
         as_lines,
+        parse_callee,
         parse_moment,
         parse_party,
         write_csv,
@@ -64,7 +65,7 @@ def calls(
             since=None if since is None else parse_moment(since, zone, is_end=False),
             until=None if until is None else parse_moment(until, zone, is_end=True),
             caller=parse_party(caller, settings.country),
-            callee=parse_party(callee, settings.country),
+            callees=parse_callee(callee, settings.country),
             extension=extension,
             trunk=trunk,
             state=state or "",

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 
-from pbx.app.calls import parse_moment, parse_party
+from pbx.app.calls import parse_callee, parse_moment, parse_party
 from pbx.call.effects import CallRecord, LegRecord
 from pbx.cli import main
 from pbx.errors import PbxError
@@ -278,6 +278,31 @@ def test_moments(text, is_end, expected):
 def test_no_moments(text):
     with pytest.raises(PbxError, match="is no date or time"):
         parse_moment(text, SINGAPORE, is_end=True)
+
+
+CALLEES = {
+    "a key": ("100", ("100",)),
+    "a code": ("*97", ("*97",)),
+    "a national number": ("3123 4567", ("3123 4567", "+6531234567", "006531234567", "31234567", "031234567")),
+    "an international one": ("+84912345678", ("+84912345678", "0084912345678")),
+    "none": ("", ()),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CALLEES.values(), ids=CALLEES)
+def test_a_callee_is_looked_for_in_every_form_that_is_dialled(text, expected):
+    assert parse_callee(text, "SG") == expected
+
+
+@pytest.mark.parametrize("text", ["31234567", "+6531234567", "006531234567"])
+def test_calls_to_a_number_that_was_dialled_nationally(pbx, text):
+    store = open_store(pbx.url)
+    Records(store).add([make(5, kind="outbound", callee="31234567", legs=OUTSIDE)])
+    store.close()
+    assert [row["id"] for row in json.loads(pbx("calls", "--callee", text, "--json"))] == [
+        "0000000000000005",
+        "0000000000000003",
+    ]
 
 
 def test_parties():

@@ -14,7 +14,7 @@ from pbx.mail.letter import show_duration
 from pbx.office.values import KEY, NotAllowedError
 from pbx.rtp.mos import Quality, quality_in, quality_out
 from pbx.rtp.statistics import EndpointStats
-from pbx.rules.number import to_e164
+from pbx.rules.number import forms_of, to_e164
 
 CSV_COLUMNS: Final = (
     *("when", "id", "kind", "state", "caller", "caller_name", "member", "callee", "number", "answered_by"),
@@ -48,11 +48,18 @@ def parse_moment(text: str, zone: ZoneInfo, *, is_end: bool) -> float:
 
 
 def parse_party(text: str, country: str) -> str:
-    """A caller or callee as records have it: a key, E.164, or whatever was dialled."""
+    """A caller as records have it: a key, E.164, or whatever it called itself."""
     try:
         return str(KEY.read(text))
     except NotAllowedError:
         return to_e164(text, country) or text
+
+
+def parse_callee(text: str, country: str) -> tuple[str, ...]:
+    """What was dialled for a callee: as it is typed, and as the same number may be dialled."""
+    number = parse_party(text, country)
+    forms = forms_of(number, country) if number != text or number.startswith("+") else ()
+    return tuple(dict.fromkeys((text, *forms))) if text else ()
 
 
 # --- many calls -------------------------------------------------------------------------------------------

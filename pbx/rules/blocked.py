@@ -1,10 +1,9 @@
 """The block list (product §2, step 1)."""
 
-import phonenumbers
-
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Reject
 from pbx.rules.facts import Caller
+from pbx.rules.number import forms_of
 from pbx.rules.people import number_of
 
 
@@ -26,19 +25,8 @@ def _entry(office: Office, number: str) -> str:
     """The entry of the list that a number is meant by."""
     if not number or not office.blocked.numbers:
         return ""
-    forms = _forms(office, number)
+    forms = forms_of(number, office.settings.country)
     for form in (*forms, number.removeprefix("+")):
         if office.blocked.is_listed(form):
             return form
     return next((entry for form in forms if (entry := office.blocked.beginning_of(form))), "")
-
-
-def _forms(office: Office, number: str) -> tuple[str, ...]:
-    """How a number may be written: international, and national where the office is."""
-    if not number.startswith("+"):
-        return (number,)
-    forms: tuple[str, ...] = (number, f"00{number[1:]}")
-    code = f"+{phonenumbers.country_code_for_region(office.settings.country)}"
-    if number.startswith(code):
-        forms += (number[len(code) :], f"0{number[len(code) :]}")
-    return forms

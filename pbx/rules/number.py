@@ -46,6 +46,20 @@ def _to_e164(text: str, country: str) -> str:
     return _possible(here) or _possible(abroad)
 
 
+def forms_of(number: str, country: str) -> tuple[str, ...]:
+    """How a number in E.164 may be written: international, and national in the office's country.
+
+    Anything else is written as it is.
+    """
+    if not number.startswith("+"):
+        return (number,)
+    forms: tuple[str, ...] = (number, f"00{number[1:]}")
+    code = f"+{country_code_for_region(country)}"
+    if number.startswith(code):
+        forms += (number[len(code) :], f"0{number[len(code) :]}")
+    return forms
+
+
 def read_dialled(settings: Settings, rule: OutboundRule | None, dialled: str) -> tuple[str, str]:
     """The number that somebody dials, by his dial plan.
 

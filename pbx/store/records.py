@@ -32,7 +32,7 @@ class Wanted:
     since: float | None = None
     until: float | None = None
     caller: str = ""
-    callee: str = ""
+    callees: tuple[str, ...] = ()  # what was dialled is one of these
     extension: str = ""  # took part, or paid
     trunk: str = ""
     state: str = ""
@@ -147,9 +147,11 @@ def _select(wanted: Wanted, after: Row | None) -> "Select[Any]":
         query = query.where(at >= wanted.since)
     if wanted.until is not None:
         query = query.where(at < wanted.until)
-    for name in ("caller", "callee", "state", "kind"):
+    for name in ("caller", "state", "kind"):
         if value := getattr(wanted, name):
             query = query.where(c[name] == value)
+    if wanted.callees:
+        query = query.where(c.callee.in_(wanted.callees))
     if after is not None:
         last_at, last_id = after["started_at"], after["id"]
         query = query.where(at <= last_at, or_(at < last_at, call_id < last_id))

@@ -121,6 +121,31 @@ def test_a_group_that_rings_one_after_the_other():
     assert said.index(IN_TIME) == said.index("the phones of 102 ring: 102") - 1
 
 
+def test_a_phone_that_did_not_answer_was_not_beaten_by_another():
+    world, _, _, (ann, bob) = start(make_office(), "100", "101")
+    ann.invite("101")
+    bob.ring()
+    world.wait(21.0)
+    bob.respond(bob.last("INVITE"), 487)
+    story(world)
+    leg = world.records[-1].legs[-1]
+    assert (leg.party, leg.status, leg.why, leg.ended_s) == ("101", 487, IN_TIME, pytest.approx(20.0))
+
+
+def test_the_turn_of_a_member_of_a_group_ends_when_the_next_one_begins():
+    group = Group("600", "Sales", ("101", "102"), "sequence", 15)
+    world, _, _, (ann, bob, cid) = start(make_office(groups=(group,)), "100", "101", "102")
+    ann.invite("600")
+    world.wait(16.0)
+    bob.respond(bob.last("INVITE"), 487)
+    assert [world.exchange.world_at(world.now).calls(key) for key in ("101", "102")] == [0, 1]
+    cid.answer()
+    ann.ack()
+    hang_up(world, ann, cid)
+    leg = world.records[-1].legs[1]
+    assert (leg.party, leg.why, leg.ended_s) == ("101", IN_TIME, pytest.approx(15.0))
+
+
 def test_a_call_from_outside():
     world, carrier, _, (ann,) = start(make_office(), "100")
     before = foreseen(world, STRANGER, OURS)
