@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from pbx.app.client import ServerGoneError, ask
+from pbx.app.client import ask
 from pbx.app.command import NoOfficeError, command, load_office, opened, tell_server
 from pbx.app.command_line import CommandLine
 from pbx.app.pending import pending_settings
@@ -247,13 +247,7 @@ def delete_messages(config: Config, as_json: bool, message_ids: tuple[str, ...])
         kept = Voicemail(store)
         for message in [find_message(kept, each) for each in message_ids]:  # all, before one is deleted
             delete_message(config.server.data, kept, message)
-    try:
-        ask(config.server.data, "voicemail")
-        news = "the lamps follow"
-    except ServerGoneError:
-        news = "no server runs here"
-    except PbxError as error:
-        news = f"but the running server said: {error}"
+    news = tell_server(config, "voicemail", "the lamps follow", "no server runs here")
     if as_json:
         click.echo(json.dumps({"deleted": message_ids, "server": news}))
     else:
@@ -330,12 +324,7 @@ def retry(config: Config, as_json: bool, ids: tuple[str, ...]) -> None:
     """Try waiting and refused mail again at once: all, or those of the IDS."""
     with opened(config, make=False) as store:
         count = Outbox(store).retry(time.time(), ids)
-    try:
-        ask(config.server.data, "mail")
-    except ServerGoneError:
-        news = "will be tried when the server runs"
-    else:
-        news = "are being tried"
+    news = tell_server(config, "mail", "are being tried", "will be tried when the server runs")
     click.echo(json.dumps({"mails": count}) if as_json else f"{count} mails {news}")
 
 

@@ -8,8 +8,7 @@ from typing import Final
 
 import click
 
-from pbx.app.client import ServerGoneError, ask
-from pbx.app.command import NoOfficeError, command, opened_up_to_date
+from pbx.app.command import NoOfficeError, command, opened_up_to_date, tell_server
 from pbx.config import Config
 from pbx.errors import PbxError
 from pbx.office.snapshot import Office
@@ -77,13 +76,8 @@ def topup(config: Config, as_json: bool, key: str, amount: str | None, minutes: 
 
 def _tell(config: Config, as_json: bool, answer: dict[str, str], said: str) -> None:
     """Have a running server count anew."""
-    try:
-        ask(config.server.data, "usage")
-        news = "the next call knows, and calls that are up"
-    except ServerGoneError:
-        news = "no server runs here"
-    except PbxError as error:
-        news = f"but the running server said: {error}"
+    acted = "the next call knows, and calls that are up"
+    news = tell_server(config, "usage", acted, "no server runs here")
     click.echo(json.dumps({**answer, "server": news}) if as_json else f"{said}; {news}")
 
 

@@ -93,12 +93,22 @@ def opened_up_to_date(config: Config) -> Iterator[Store]:
         yield store
 
 
-def tell_server(config: Config) -> str:
-    """Have a running server act on the change at once; what became of that, in words."""
+def tell_server(
+    config: Config,
+    name: str = "reload",
+    acted: str = "in force from the next call on",
+    gone: str = "no server answers here; one that runs notices within seconds",
+) -> str:
+    """Have a running server act on a change at once; what became of that, in words.
+
+    Args:
+        name: of the command that it gets.
+        acted, gone: what to say when it did, and when there is none.
+    """
     try:
-        ask(config.server.data, "reload")
+        ask(config.server.data, name)
     except ServerGoneError:
-        return "no server answers here; one that runs notices within seconds"
+        return gone
     except PbxError as error:
         return f"but the running server said: {error}"
-    return "in force from the next call on"
+    return acted

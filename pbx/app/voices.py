@@ -74,8 +74,8 @@ class Voices:
             self._step(self._exchange.rendered, effect.number, made.stem)
 
         def failed(failure: Failure) -> None:
-            _complain(failure)
             self._step(self._exchange.rendered, effect.number, None)
+            _complain(failure)
 
         made = self.renderer.render(effect.prompt)
         made.addCallbacks(rendered, failed)
@@ -157,6 +157,7 @@ class Voices:
             Extension(extension.key, extension.label),
             datetime.fromtimestamp(message.started_at, UTC),
             message.seconds,
+            self._exchange.office.settings.codes.own_mailbox,
         )
 
         def failed(failure: Failure) -> Path:
@@ -197,6 +198,7 @@ class Voices:
                 datetime.now(UTC),
                 counts.new + counts.saved,
                 counts.seconds / 60,
+                self._exchange.office.settings.codes.own_mailbox,
             )
             self._mailer.send(facts, extension.no_answer.emails)
 

@@ -1,12 +1,12 @@
 """Offer and answer in the INVITE that opens a dialog: its 183, 2xx and PRACK (RFC 3261 §13, RFC 3262 §5)."""
 
-from pbx.call.leg_dialogs import MOST_FORKS
 from pbx.call.leg_media import LegMedia, has_sdp
 from pbx.call.renegotiation import Renegotiation
 from pbx.errors import MediaError, PeerError
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
 from pbx.sip.message import Request, Response
+from pbx.sip.uac import MOST_FORKS
 
 
 class InviteSdp:

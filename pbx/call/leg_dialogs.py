@@ -1,15 +1,11 @@
 """The dialogs that the INVITE of one leg opens: early ones, one for each fork, and the confirmed one."""
 
-from typing import Final
-
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
 from pbx.sip.message import Response
 from pbx.sip.stack import SipStack
 from pbx.sip.stack_user import DialogUser
-from pbx.sip.uac import InviteUac
-
-MOST_FORKS: Final = 32  # early dialogs of one INVITE that are kept
+from pbx.sip.uac import MOST_FORKS, InviteUac
 
 
 class LegDialogs:

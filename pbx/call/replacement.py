@@ -87,11 +87,15 @@ def _pick_up(call: Call, hunt: Hunt, new: Leg, content: Content | None) -> None:
     if content is None or offered is None or origin.state != CALLING:
         _refuse(call, new, NO_MEDIA_IN_COMMON)
         return
+    try:
+        new.answer(translated(offered, content), call.identity(origin, new))
+    except (PeerError, MediaError):
+        _refuse(call, new, NO_MEDIA_IN_COMMON)  # it rings on
+        return
     call.hunt = None
     hunt.stop(ELSEWHERE)
     call.drop_all_but(origin, new)
     try:
-        new.answer(translated(offered, content), call.identity(origin, new))
         origin.answer(translated(content, offered), call.identity(new, origin))
     except (PeerError, MediaError) as error:
         call.end(str(error), NO_MEDIA_IN_COMMON)

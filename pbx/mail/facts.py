@@ -43,22 +43,27 @@ class MissedCall:
 
 @dataclass(frozen=True, slots=True)
 class NewVoicemail:
-    """A message of `duration_s` seconds; the recording is handed over as the attachment."""
+    """A message of `duration_s` seconds; the recording is handed over as the attachment.
+
+    `code` is what is dialled for one's own mailbox, "" = nothing is.
+    """
 
     caller: Party
     called: Extension
     at: datetime
     duration_s: float
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxFull:
-    """A caller could leave no message: `messages` are kept and take `minutes`."""
+    """A caller could leave no message: `messages` are kept and take `minutes`; `code` as above."""
 
     mailbox: Extension
     at: datetime
     messages: int
     minutes: float
+    code: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,9 @@ def _voicemail(facts: NewVoicemail, show: Show) -> Words:
             ("Time", show(facts.at)),
             ("Duration", length),
         ),
-        "The message is also in the mailbox: dial *97 to hear it.",
+        f"The message is also in the mailbox: dial {facts.code} to hear it."
+        if facts.code
+        else "The message is also in the mailbox.",
     )
 
 
@@ -142,7 +144,9 @@ def _mailbox_full(facts: MailboxFull, show: Show) -> Words:
             ("Messages", str(facts.messages)),
             ("Length", f"{facts.minutes:.0f} minutes"),
         ),
-        "Callers can leave no more messages: dial *97 and delete some.",
+        f"Callers can leave no more messages: dial {facts.code} and delete some."
+        if facts.code
+        else "Callers can leave no more messages until some are deleted.",
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 from pbx.errors import PbxError
 from pbx.sip.client_request import ClientRequest, ignore
@@ -15,6 +15,8 @@ from pbx.sip.headers import Extra, Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import SipStack
 from pbx.sip.stack_user import StepOwner
+
+MOST_FORKS: Final = 32  # of one INVITE that are followed: early dialogs, and answers that came too late
 
 
 class InviteUacOwner(StepOwner, Protocol):
@@ -200,7 +202,7 @@ class InviteUac:
                 self._stack.send_again(data, dialog.hop())
         elif tag in self._forked:
             self._stack.send_again(*self._forked[tag])
-        elif not self._is_inside:
+        elif not self._is_inside and len(self._forked) < MOST_FORKS:
             self._end_fork(response)
 
     def _end_fork(self, response: Response) -> None:

@@ -346,6 +346,20 @@ def test_a_carrier_that_forks_without_end_fills_no_memory():
     hang_up(world, ann, carrier)
 
 
+def test_a_carrier_that_answers_in_forks_without_end_is_not_followed():
+    """Each further answer is acknowledged and hung up, but not any number of them."""
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    ann.invite(OUTSIDE)
+    for fork in range(200):
+        carrier.answer(tag=f"fork-{fork}")
+    ann.ack()
+    byes = carrier.all("BYE")
+    assert 10 < len(byes) < 50
+    for bye in byes:
+        carrier.respond(bye, 200)
+    hang_up(world, ann, carrier)
+
+
 class Mirror(Carrier):
     """A carrier behind which each call to outside comes back to the office, as a new one."""
 

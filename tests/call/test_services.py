@@ -383,6 +383,21 @@ def test_pick_up_a_ringing_phone(world: World):
     assert "Call completed elsewhere" in bob.last("CANCEL").headers.get("Reason")
 
 
+def test_who_cannot_be_answered_picks_nothing_up(world: World):
+    """The phone rings on."""
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    ann.invite("102")
+    bob.ring()
+    eve.invite("**102", eve.sdp(formats="18"))
+    assert eve.statuses()[-1] == 488
+    assert not bob.all("CANCEL")
+    bob.answer()
+    ann.ack()
+    ann.bye()
+    bob.ok("BYE")
+    world.assert_nothing_left()
+
+
 def test_nothing_to_pick_up(world: World):
     eve = world.phone("103")
     eve.invite("**102")

@@ -44,14 +44,24 @@ KINDS = {
         ["Caller:   a withheld number", "Rang for: 1:00:00"],
     ),
     "a voicemail": (
-        NewVoicemail(CALLER, ANN, AT, 75),
+        NewVoicemail(CALLER, ANN, AT, 75, "*97"),
         "Voicemail from Bob Tan (+6598765432) to 100 (Ann) (1:15)",
         ["Duration: 1:15", "dial *97"],
     ),
     "a full mailbox": (
-        MailboxFull(ANN, AT, 50, 61.2),
+        MailboxFull(ANN, AT, 50, 61.2, "*97"),
         "The mailbox of 100 (Ann) is full",
-        ["Messages: 50", "Length:   61 minutes"],
+        ["Messages: 50", "Length:   61 minutes", "dial *97"],
+    ),
+    "a voicemail, and no code for mailboxes": (
+        NewVoicemail(CALLER, ANN, AT, 75, ""),
+        "Voicemail from Bob Tan (+6598765432) to 100 (Ann) (1:15)",
+        ["The message is also in the mailbox."],
+    ),
+    "a full mailbox, and no code for mailboxes": (
+        MailboxFull(ANN, AT, 50, 61.2, ""),
+        "The mailbox of 100 (Ann) is full",
+        ["no more messages until some are deleted."],
     ),
     "an emergency call": (
         EmergencyCall(ANN, AT, "995", "+6560001000", "ann-desk"),
@@ -118,14 +128,14 @@ def test_the_headers():
 
 
 def test_a_recording_goes_along_and_decodes():
-    letter = write_letter(NewVoicemail(CALLER, ANN, AT, 75), "Acme", "UTC")
+    letter = write_letter(NewVoicemail(CALLER, ANN, AT, 75, "*97"), "Acme", "UTC")
     [part] = read(make_message(letter, ENVELOPE, Attachment("voicemail.mp3", MP3))).iter_attachments()
     assert (part.get_content_type(), part.get_filename()) == ("audio/mpeg", "voicemail.mp3")
     assert part.get_content() == MP3
 
 
 def test_a_recording_that_is_gone_is_said_to_be():
-    letter = write_letter(NewVoicemail(CALLER, ANN, AT, 75), "Acme", "UTC")
+    letter = write_letter(NewVoicemail(CALLER, ANN, AT, 75, "*97"), "Acme", "UTC")
     note = "The recording <x> is gone."
     message = read(make_message(letter, ENVELOPE, note=note))
     assert note in message.get_body(("plain",)).get_content()
@@ -133,7 +143,7 @@ def test_a_recording_that_is_gone_is_said_to_be():
 
 
 def test_the_same_letter_is_the_same_message_each_time():
-    letter = write_letter(NewVoicemail(CALLER, ANN, AT, 75), "Acme", "UTC")
+    letter = write_letter(NewVoicemail(CALLER, ANN, AT, 75, "*97"), "Acme", "UTC")
     raw = make_message(letter, ENVELOPE, Attachment("voicemail.mp3", MP3))
     assert raw == make_message(letter, ENVELOPE, Attachment("voicemail.mp3", MP3))
 
@@ -161,7 +171,9 @@ ANY = st.text(max_size=300) | st.text('=?utf8qb\r\n:<>"\\,;@é安 \t.', max_size
 
 @given(name=ANY, number=ANY, office=ANY, label=ANY)
 def test_any_name_makes_a_proper_message(name, number, office, label):
-    letter = write_letter(NewVoicemail(Party(number, name), Extension("100", label), AT, 5), office, "UTC")
+    letter = write_letter(
+        NewVoicemail(Party(number, name), Extension("100", label), AT, 5, "*97"), office, "UTC"
+    )
     raw = make_message(letter, ENVELOPE, Attachment("voicemail.mp3", b"ID3\n.\n"))
     assert raw.isascii()
     lines = raw.split(b"\r\n")

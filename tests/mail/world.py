@@ -24,7 +24,7 @@ SOON_S = 60.0
 MINUTE_IN_HALF_A_SECOND = 120
 AT = datetime(2026, 3, 28, 17, 5, tzinfo=UTC)
 MP3 = bytes(range(256)) * 400 + b"\r\n.\r\n..\n.\n"
-FACTS = NewVoicemail(Party("+6598765432", "Zoë"), Extension("100", "Ann"), AT, 75)
+FACTS = NewVoicemail(Party("+6598765432", "Zoë"), Extension("100", "Ann"), AT, 75, "*97")
 
 
 class World:
