@@ -71,7 +71,11 @@ class WavWriter:
             self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise WavError(path, error.strerror or repr(error)) from error
-        self._write(make_header(rate_hz, channels, 0), 0)
+        try:
+            self._write(make_header(rate_hz, channels, 0), 0)
+        except WavError:
+            self.close()
+            raise
 
     @property
     def seconds(self) -> float:

@@ -25,6 +25,7 @@ from pbx.media.prompt import (
     Tone,
 )
 from pbx.media.rendering import Renderer
+from tests.support.full_disk import full_disk
 
 PATIENCE_S = 60
 
@@ -233,6 +234,14 @@ def test_the_cache_does_not_grow_without_end(tmp_path, monkeypatch):
     speech.prune(tmp_path, 10_000 * day)
     assert left() == [0]
     speech.prune(tmp_path / "none", 0)
+
+
+def test_what_does_not_fit_on_the_disk_leaves_nothing_there(tmp_path):
+    from pbx.media import speech  # noqa: PLC0415  # loads numpy
+
+    with full_disk(), pytest.raises(OSError, match="File too large"):
+        speech.write_whole(tmp_path / "a.pcm", bytes(100))
+    assert not list(tmp_path.iterdir())
 
 
 def test_stopping_fails_what_is_still_asked_for(make_desk):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pbx.errors import UsageError
 from pbx.media.wav import HEADER, STEREO, WavError, WavWriter
 from pbx.store.sound_files import repair
+from tests.support.full_disk import full_disk
 from tests.support.sound import frames, tone
 
 
@@ -114,3 +115,10 @@ def test_a_full_disk_is_told(tmp_path):
     with pytest.raises(WavError, match="Bad file descriptor"):
         writer.close()
     writer.close()
+
+
+def test_a_file_whose_header_does_not_fit_on_the_disk_is_closed(tmp_path):
+    opened = len(os.listdir("/proc/self/fd"))
+    with full_disk(), pytest.raises(WavError, match="File too large"):
+        WavWriter(tmp_path / "a.wav", 8_000)
+    assert len(os.listdir("/proc/self/fd")) == opened
