@@ -202,7 +202,10 @@ class UdpPort:
     def _make_flow(self, peer: Address, info: bytes) -> Flow:
         host = peer[0].partition("%")[0]
         if len(peer) == 4 and peer[3]:
+            self._scopes.pop(host, None)  # the newest last
             self._scopes[host] = peer[3]
+            if len(self._scopes) > FLOWS:
+                del self._scopes[next(iter(self._scopes))]
         flow = Flow("UDP", (host, peer[1]), (self._local(info), self.port))
         if len(self._flows) >= FLOWS:
             self._flows.clear()
