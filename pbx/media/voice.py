@@ -271,7 +271,7 @@ class Voice:
             remote.telephone_event if remote.telephone_event_send is None else remote.telephone_event_send
         )
         if self._press is None:
-            # By the number that the peer sends with: under another one that it is sent, the clock is the same.
+            # By the number that the peer sends with; under another one that it is sent it has the same clock.
             clocks = dict(remote.clock_rates)
             arriving = remote.telephone_event
             clock_hz = clocks.get(-1 if arriving is None else arriving) or step * 50

@@ -244,8 +244,8 @@ class KernelJoins:
                 self._lose(join, self.trouble)
             return
         for answer in answers:
-            join = asked[answer.sequence]
-            if join not in self._joins:
+            join = asked.get(answer.sequence)  # none: to what was asked before reading failed once
+            if join is None or join not in self._joins:
                 continue
             self._joins[join] = self._joins.pop(join)  # to the end of the queue
             if answer.kind == ERROR:
