@@ -58,9 +58,3 @@ def _mix_few(frames: Mapping[Key, Samples], listeners: Collection[Key], size: in
 def add(one: Samples, other: Samples) -> Samples:
     """The sum of two frames of one length, kept within 16 bits: such as of both sides of a call."""
     return np.frombuffer(pcm.add(one.tobytes(), other.tobytes(), 2), np.int16)
-
-
-def blend(loud: Samples, soft: Samples, gain: float) -> Samples:
-    """`loud` over `soft` times `gain`, such as an announcement over music; kept within 16 bits."""
-    total = loud.astype(np.float32) + soft * np.float32(gain)
-    return np.clip(total, LOWEST, HIGHEST).astype(np.int16)

@@ -5,12 +5,10 @@ Pure, and without numpy: the core holds these.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from pbx.errors import MediaError
 from pbx.immutable import immutable
-
-Gender: TypeAlias = Literal["female", "male"]
 
 MAX_TEXT: Final = 2_000  # characters of one text
 MAX_FILE_BYTES: Final = 5_000_000

@@ -118,13 +118,6 @@ def locate(uri: SipUri, reach: Reach, below: Callable[[int], int]) -> Steps:
     return (yield from _ask_addresses(places, host, reach))
 
 
-def with_streams_first(targets: Iterable[Target]) -> list[Target]:
-    """For a request too large for UDP (RFC 3261 §18.1.1): TCP instead of it, UDP only as a last try."""
-    targets = list(targets)
-    streams = [each._replace(transport="TCP") if each.transport == "UDP" else each for each in targets]
-    return list(dict.fromkeys([*streams, *targets]))
-
-
 def choose_services(records: Iterable[Record], reach: Reach, *, is_secure: bool) -> list[tuple[str, str]]:
     """(transport, name of its SRV records) of the NAPTR records that are of use, in the domain's order."""
     usable = []

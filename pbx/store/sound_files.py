@@ -42,11 +42,6 @@ def recording_path(recording_id: str, started_at: float) -> str:
     return f"{RECORDINGS}/{datetime.fromtimestamp(started_at, UTC):%Y-%m}/{_safe(recording_id)}.wav"
 
 
-def new_id(started_at: float, token: str) -> str:
-    """A name for a message: its second (UTC), so that names sort by age, and a random token."""
-    return _safe(f"{datetime.fromtimestamp(started_at, UTC):%Y%m%d-%H%M%S}-{token}")
-
-
 def locate(data: Path, relative: str) -> Path:
     """The file of a row.
 

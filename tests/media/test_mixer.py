@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pbx.media.mixer import add, blend, mix
+from pbx.media.mixer import add, mix
 
 SIZE = 8
 frame = arrays(np.int16, SIZE, elements=st.integers(-32_768, 32_767))
@@ -32,8 +32,3 @@ def test_two_hear_each_other_as_they_are():
 @given(frame, frame)
 def test_add(one, other):
     assert np.array_equal(add(one, other), np.clip(one.astype(np.int64) + other, -32_768, 32_767))
-
-
-def test_blend():
-    loud, soft = np.array([100, 32_000, -32_000], np.int16), np.array([100, 32_000, -32_000], np.int16)
-    assert list(blend(loud, soft, 0.25)) == [125, 32_767, -32_768]

@@ -16,7 +16,6 @@ from pbx.net.locate import (
     find_literal,
     locate,
     order_srv,
-    with_streams_first,
 )
 from pbx.sip.uri import parse_uri
 
@@ -239,10 +238,3 @@ def test_weights_decide_how_often_a_record_is_first():
     heavy, light, none = Srv(0, 3, 1, "heavy"), Srv(0, 1, 1, "light"), Srv(0, 0, 1, "none")
     firsts = Counter(order_srv([light, none, heavy], lambda _limit, n=n: n)[0].target for n in range(5))
     assert firsts == {"heavy": 3, "light": 1, "none": 1}
-
-
-def test_a_large_request_tries_tcp_before_udp():
-    udp, tls = Target("UDP", "192.0.2.1", 5060, "a"), Target("TLS", "192.0.2.2", 5061, "a")
-    tcp = udp._replace(transport="TCP")
-    assert with_streams_first([udp, tls]) == [tcp, tls, udp]
-    assert with_streams_first([tcp, udp]) == [tcp, udp]

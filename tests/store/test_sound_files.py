@@ -15,7 +15,6 @@ from pbx.store.sound_files import (
     greeting_path,
     locate,
     make_room,
-    new_id,
     part_of,
     recording_path,
     repair,
@@ -102,7 +101,6 @@ def test_names(tmp_path):
     assert voicemail_path("100", "a-1") == "voicemail/100/a-1.wav"
     assert greeting_path("100") == "voicemail/100/greeting.wav"
     assert recording_path("c1", 1_800_000_000.0) == "recordings/2027-01/c1.wav"
-    assert new_id(1_800_000_000.0, "abc") == "20270115-080000-abc"
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a b", "ä", ".x", "a" * 65])
