@@ -169,9 +169,7 @@ class Voices:
         attached.addErrback(lambda failure: log.failure("a message is not mailed", failure))
 
     def _forget(self, path: str) -> None:
-        rendered = self.renderer.known(self._exchange.services.phrases.sound(path))
-        if rendered is not None:
-            self.renderer.forget(rendered)
+        self.renderer.forget(self._exchange.services.phrases.sound(path))
 
     def _attach(self, name: str, path: Path) -> "Deferred[Any]":
         """The MP3 of a message, in a file for the mail."""

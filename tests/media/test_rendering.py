@@ -164,6 +164,24 @@ def test_files_are_known_by_their_content(make_desk, tmp_path):
     assert desk.render(SoundFile(str(path))).seconds == 0.5
 
 
+def test_of_a_message_that_was_heard_nothing_stays(make_desk, tmp_path):
+    import soundfile  # noqa: PLC0415
+
+    desk = make_desk()
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.sin(np.arange(8000) / 5) * 0.3, 8000)
+    message = Prompt((SoundFile(str(path)),))
+    desk.renderer.forget(message)  # nobody has heard it yet
+    stem = desk.render(*message.parts).stem
+    path.unlink()
+    desk.renderer.forget(message)  # its file is gone: it cannot be found any more
+    soundfile.write(path, np.sin(np.arange(8000) / 5) * 0.3, 8000)
+    desk.render(*message.parts)
+    desk.renderer.forget(message)
+    assert not list(Path(stem).parent.glob("*.pcm"))
+    assert desk.renderer._hashes == {}
+
+
 def test_sounds_are_checked_and_encoded(make_desk, tmp_path):
     import soundfile  # noqa: PLC0415
 
