@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from pbx.app.answers import Answers
 from pbx.app.changes import OfficeChanges
 from pbx.app.mail import ATTACHMENTS
+from pbx.app.printable import printable
 from pbx.call.effects import EmergencyDialled, Missed
 from pbx.call.exchange import Exchange
 from pbx.call.phrases import CALL_TONES
@@ -144,7 +145,7 @@ class Voices:
         """A message was left."""
         log.info(
             "{caller} left a message of {seconds} s for {mailbox}",
-            caller=message.caller or "somebody",
+            caller=printable(message.caller) or "somebody",
             seconds=round(message.seconds),
             mailbox=message.mailbox,
         )
