@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from pbx.app.answers import Answers
 from pbx.app.changes import OfficeChanges
 from pbx.app.mail import ATTACHMENTS
+from pbx.app.printable import printable
 from pbx.call.effects import EmergencyDialled, Missed
 from pbx.call.exchange import Exchange
 from pbx.call.phrases import CALL_TONES
@@ -144,7 +145,7 @@ class Voices:
         """A message was left."""
         log.info(
             "{caller} left a message of {seconds} s for {mailbox}",
-            caller=message.caller or "somebody",
+            caller=printable(message.caller) or "somebody",
             seconds=round(message.seconds),
             mailbox=message.mailbox,
         )
@@ -170,9 +171,7 @@ class Voices:
         attached.addErrback(lambda failure: log.failure("a message is not mailed", failure))
 
     def _forget(self, path: str) -> None:
-        rendered = self.renderer.known(self._exchange.services.phrases.sound(path))
-        if rendered is not None:
-            self.renderer.forget(rendered)
+        self.renderer.forget(self._exchange.services.phrases.sound(path))
 
     def _attach(self, name: str, path: Path) -> "Deferred[Any]":
         """The MP3 of a message, in a file for the mail."""

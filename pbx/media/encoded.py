@@ -118,11 +118,6 @@ class SoundCache:
         self._shrink()
         return sound
 
-    def forget(self, stem: str) -> None:
-        """The files have changed or are gone."""
-        for key in [key for key in self._sounds if key[0] == stem]:
-            del self._sounds[key]
-
     @property
     def size(self) -> int:
         """Bytes taken by all payloads."""

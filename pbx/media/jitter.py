@@ -6,9 +6,13 @@ target; the target is the greatest delay of late, which fades over some ten seco
 there on one packet follows the other by their timestamps. So the pauses of silence suppression come out as
 they were, and with each new spurt of talk the depth is right. In between the depth shrinks by a packet left
 out, at most two a second, and grows by waiting for a packet that is missing.
+
+When all packets of SHIFT_S are later than any target, it is no jitter: their way has become longer, or their
+timestamps stood still for a while. The shortest transit is that of these packets from then on.
 """
 
 from enum import Enum
+from math import inf
 from typing import Final
 
 from pbx.errors import UsageError
@@ -18,6 +22,7 @@ MOST_S: Final = 0.200
 MARGIN_S: Final = 0.005  # of the target over the greatest delay
 FADE: Final = 0.5 ** (1 / 500)  # of the greatest delay, for each packet: by half in ten seconds
 LEAK_S: Final = 20e-6  # so much the shortest transit grows with each packet: 1 ms a second, clocks drift less
+SHIFT_S: Final = 0.5
 START_S: Final = 0.035  # the greatest delay before any is known
 DEEP_S: Final = 0.020  # this much over the target, and a packet time,
 DEEP_POPS: Final = 25  # for so long is too deep
@@ -51,8 +56,9 @@ class JitterBuffer:
     """
 
     __slots__ = (
-        "_base_s", "_clock_hz", "_deep", "_dry", "_gap_ticks", "_highest", "_is_waiting", "_next", "_packets",
-        "_peak_s", "_position", "_skipped", "_ticks", "delay_s", "dropped", "late", "lost", "step_ticks",
+        "_base_s", "_calm_peak_s", "_clock_hz", "_deep", "_dry", "_gap_ticks", "_highest", "_is_waiting",
+        "_least_late_s", "_next", "_packets", "_peak_s", "_position", "_shifted_at", "_skipped", "_ticks",
+        "delay_s", "dropped", "late", "lost", "step_ticks",
     )  # fmt: skip
 
     def __init__(self, clock_hz: int) -> None:
@@ -64,7 +70,7 @@ class JitterBuffer:
         self.late = self.lost = self.dropped = 0
         self._packets: dict[int, tuple[int, bytes]] = {}
         self._skipped: set[int] = set()
-        self._peak_s = START_S
+        self._peak_s = self._calm_peak_s = START_S
         self.delay_s: float | None = None
         self.reset()
 
@@ -78,6 +84,8 @@ class JitterBuffer:
         self._is_waiting = True
         self._deep = 0
         self._dry = DRY_POPS
+        self._shifted_at: float | None = None
+        self._least_late_s = inf
 
     @property
     def target_s(self) -> float:
@@ -109,6 +117,10 @@ class JitterBuffer:
             self._base_s += late_s
         else:
             self._base_s += LEAK_S
+        if late_s > MOST_S:
+            late_s -= self._notice_shift(late_s, now)
+        else:
+            self._shifted_at = None
         self._peak_s = min(late_s, MOST_S) if late_s > self._peak_s else self._peak_s * FADE
         if number < self._next or number in self._packets:
             self.late += 1
@@ -203,6 +215,17 @@ class JitterBuffer:
         self._next = self._highest = sequence + 0x10000
         self._ticks = timestamp
         self._base_s = now - timestamp / self._clock_hz
+
+    def _notice_shift(self, late_s: float, now: float) -> float:
+        """A packet is later than any target; by how much all were that came in SHIFT_S, else 0."""
+        if self._shifted_at is None:
+            self._shifted_at, self._least_late_s, self._calm_peak_s = now, late_s, self._peak_s
+        self._least_late_s = min(self._least_late_s, late_s)
+        if now - self._shifted_at < SHIFT_S:
+            return 0.0
+        self._base_s += self._least_late_s
+        self._peak_s, self._shifted_at = self._calm_peak_s, None
+        return self._least_late_s
 
     def _learn_step(self, ticks: int) -> None:
         """The first two packets, and any three that follow each other evenly, show the packet time."""

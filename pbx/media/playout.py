@@ -69,7 +69,9 @@ class Playout:
         else:
             self.is_silent = False
         while len(self._ready) < size:
-            self._ready = np.concatenate((self._ready, self._sound(self.buffer.pop(now))))
+            got = self.buffer.pop(now)
+            self.is_silent = self.is_silent and got is Gap.EMPTY
+            self._ready = np.concatenate((self._ready, self._sound(got)))
         frame, self._ready = self._ready[:size], self._ready[size:]
         return frame
 

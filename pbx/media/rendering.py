@@ -97,10 +97,14 @@ class Renderer:
             return None  # `render` says why
         return self._cached(self._key(steps, prompt.background))
 
-    def forget(self, rendered: Rendered) -> None:
-        """Remove a sound that nobody else is to find; who plays it goes on."""
-        for path in Path(rendered.stem).parent.glob(f"{Path(rendered.stem).name}-*.pcm"):
-            path.unlink(missing_ok=True)
+    def forget(self, prompt: Prompt) -> None:
+        """Remove the sound of a prompt, which nobody else is to find; who plays it goes on."""
+        if (rendered := self.known(prompt)) is None:
+            return
+        for rate_hz in RATES_HZ:
+            Path(f"{rendered.stem}-{rate_hz}.pcm").unlink(missing_ok=True)
+        for path in files_of(steps_of(prompt, self._system), prompt.background):
+            self._hashes.pop(path, None)
 
     def render_ahead(self, prompts: Iterable[Prompt]) -> "Deferred[None]":
         """Make what is not there yet, in the pauses between what is urgent.

@@ -33,10 +33,10 @@ class SilenceDetector:
         noise_dbfs: as taken for the room's.
     """
 
-    __slots__ = ("_run", "_silent", "_spoken", "level_dbfs", "noise_dbfs")
+    __slots__ = ("_run", "_silent", "level_dbfs", "noise_dbfs")
 
     def __init__(self) -> None:
-        self._silent = self._spoken = self._run = 0
+        self._silent = self._run = 0
         self.level_dbfs = FLOOR_DBFS
         self.noise_dbfs = QUIET_DBFS - OVER_NOISE_DB
 
@@ -44,11 +44,6 @@ class SilenceDetector:
     def silent_s(self) -> float:
         """How long nobody has spoken until now."""
         return self._silent * FRAME_S
-
-    @property
-    def spoken_s(self) -> float:
-        """How much speech there was in all."""
-        return self._spoken * FRAME_S
 
     def feed(self, frame: Samples) -> float:
         """Take 20 ms; how long it has been silent."""
@@ -63,6 +58,5 @@ class SilenceDetector:
             return self.silent_s
         self._run += 1
         if self._run >= SPEECH_FRAMES:
-            self._spoken += SPEECH_FRAMES if self._run == SPEECH_FRAMES else 1
             self._silent = 0
         return self.silent_s

@@ -91,10 +91,12 @@ class Studio:
     # Orders.
 
     def perform(self, order: Any, now: float) -> None:
-        """Carry out an order; one for an endpoint that is gone does nothing."""
+        """Carry out an order; one for an endpoint that is gone does nothing, but a recording is answered."""
         endpoint = self._endpoints.get(order.endpoint)
         if endpoint is not None:
             ACTIONS[type(order)](self, endpoint, order, now)
+        elif isinstance(order, Record):
+            self._report(Recorded(order.endpoint, order.recording, 0.0, "closed"))
 
     def _mix(self, endpoint: Endpoint, order: Mix, now: float) -> None:
         voice = self._voice(endpoint, now)

@@ -61,7 +61,7 @@ class Voice:
         self._agreed: Remote | None = None
         self._chosen: tuple[int, str] | None = None  # payload type and codec, as agreed then
         self._narrow: Converter | None = None  # to the detector's rate
-        self._encoder: tuple[int, int, codecs.Encoder] | None = None  # payload type and rate it is for
+        self._encoder: tuple[str, int, codecs.Encoder] | None = None  # codec and rate it is for
         self._player: Player | None = None
         self._play = ""
         self._lead = 0  # frames of silence before it
@@ -221,7 +221,7 @@ class Voice:
         stream.advance(step, now)
         if self._presses or self._press is not None:
             self._put_press(step, payload_type, name)
-        elif (payload := self._payload(mixed, payload_type, name, now)) is None:
+        elif (payload := self._payload(mixed, name, now)) is None:
             stream.is_new = True
         else:
             self._send(payload_type, payload, stream.is_new, stream.timestamp)
@@ -229,7 +229,7 @@ class Voice:
         if self.endpoint.peer is None:
             self._reporter.tick(stream.timestamp, step * 50, now)
 
-    def _payload(self, mixed: Samples | None, payload_type: int, name: str, now: float) -> bytes | None:
+    def _payload(self, mixed: Samples | None, name: str, now: float) -> bytes | None:
         player = self._player
         if player is not None and self._waits_until is not None:
             if self._others_heard:
@@ -258,14 +258,14 @@ class Voice:
                 mixed = np.clip(mixed.astype(np.int32) + over, -32768, 32767).astype(np.int16)
         if mixed is None and self.endpoint.peer is not None:
             return None
-        return self._encode(mixed, payload_type, name)
+        return self._encode(mixed, name)
 
-    def _encode(self, samples: Samples | None, payload_type: int, name: str) -> bytes:
+    def _encode(self, samples: Samples | None, name: str) -> bytes:
         if samples is None:
             samples = silence(frame_size(self.rate_hz))
         encoder = self._encoder
-        if encoder is None or encoder[:2] != (payload_type, self.rate_hz):
-            encoder = (payload_type, self.rate_hz, codecs.make_encoder(name, self.rate_hz))
+        if encoder is None or encoder[:2] != (name, self.rate_hz):
+            encoder = (name, self.rate_hz, codecs.make_encoder(name, self.rate_hz))
             self._encoder = encoder
         return encoder[2].encode(samples)
 
@@ -277,8 +277,10 @@ class Voice:
             remote.telephone_event if remote.telephone_event_send is None else remote.telephone_event_send
         )
         if self._press is None:
+            # By the number that the peer sends with; under another one that it is sent it has the same clock.
             clocks = dict(remote.clock_rates)
-            clock_hz = clocks.get(-1 if events is None else events) or step * 50
+            arriving = remote.telephone_event
+            clock_hz = clocks.get(-1 if arriving is None else arriving) or step * 50
             self._press = _Press(*self._presses.popleft(), clock_hz, stream.timestamp)
         press = self._press
         if events is not None:
@@ -287,7 +289,7 @@ class Voice:
                 self._send(events, payload, marker, at)
             stream.is_new = True
         else:
-            payload = self._encode(press.tone(self.rate_hz), payload_type, name)
+            payload = self._encode(press.tone(self.rate_hz), name)
             self._send(payload_type, payload, stream.is_new, stream.timestamp)
             stream.is_new = False
         if press.is_over:

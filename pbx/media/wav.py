@@ -71,12 +71,11 @@ class WavWriter:
             self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise WavError(path, error.strerror or repr(error)) from error
-        self._write(make_header(rate_hz, channels, 0), 0)
-
-    @property
-    def seconds(self) -> float:
-        """The sound taken so far."""
-        return (self._written + self._waiting_bytes) / self._second
+        try:
+            self._write(make_header(rate_hz, channels, 0), 0)
+        except WavError:
+            self.close()
+            raise
 
     def append(self, samples: Samples, right: Samples | None = None) -> None:
         """More sound: of a mono file its samples, of a stereo file those of its left and right side.
@@ -97,22 +96,6 @@ class WavWriter:
         self._waiting_bytes += samples.nbytes
         if self._waiting_bytes >= self._second:
             self.flush()
-
-    def cut(self, seconds: float) -> None:
-        """Take the last `seconds` away again, such as the silence that ended a message.
-
-        Raises:
-            UsageError: the file is closed.
-            WavError: the disk refuses.
-        """
-        self.flush()
-        if self._fd is None:
-            raise UsageError(f"{self.path} is closed")
-        block = self.channels * SAMPLE_BYTES
-        left = max(0, self._written - int(seconds * self.rate_hz) * block)
-        self._written = left
-        self._write(make_header(self.rate_hz, self.channels, left), 0)
-        os.ftruncate(self._fd, HEADER.size + left)
 
     def flush(self) -> None:
         """Give what waits to the kernel.

@@ -45,7 +45,6 @@ LAST_PAYLOAD_TYPE: Final = 127
 
 _WORD: Final = re.compile(r"[!-~]+")
 
-
 STATIC: Final[dict[int, Format]] = {
     number: Format(number, encoding, encoding.upper())
     for number, encoding in {

@@ -77,13 +77,12 @@ class SdpSide:
         entropy: Entropy,
         policy: SrtpPolicy = "optional",
         *,
-        prefer_srtp: bool = False,
         suites: Sequence[str] = crypto.OFFERED_SUITES,
     ) -> None:
         self.state: State = STABLE
         self.policy = policy
         self.remote_content: Content | None = None
-        self._terms = Terms(entropy, policy, prefer_srtp, tuple(suites))
+        self._terms = Terms(entropy, policy, tuple(suites))
         self._session_id = 1 + (int(entropy.token(), 16) >> 34)  # 30 bits
         self._version = 0
         self._origin_address = ""

@@ -24,7 +24,6 @@ class Terms(NamedTuple):
 
     entropy: Entropy
     policy: SrtpPolicy
-    prefer_srtp: bool
     suites: tuple[str, ...]
 
     def judge(self, remote: RemoteLine) -> RemoteLine:
@@ -111,7 +110,7 @@ class Terms(NamedTuple):
             return self.policy == "required" if asked is None else asked
         if before is not None and before.transport is not None:
             return before.srtp is not None
-        return self.prefer_srtp or any(each.srtp for each in session)
+        return any(each.srtp for each in session)
 
 
 def settle_line(ours: LocalLine, remote: RemoteLine) -> tuple[LocalLine, Refusal | None]:

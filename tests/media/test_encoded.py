@@ -81,12 +81,6 @@ class TestCache:
         cache.get("b", "PCMU")
         assert len(self.read) == 4
 
-    def test_forget(self):
-        cache = self.make()
-        first = cache.get("a", "PCMU")
-        cache.forget("a")
-        assert cache.get("a", "PCMU") is not first
-
     def test_unknown_codec(self):
         with pytest.raises(UsageError, match="GSM"):
             self.make().get("a", "GSM")

@@ -179,6 +179,17 @@ def test_a_pause_without_timestamps_running_on():
             assert isinstance(got, bytes)
 
 
+@pytest.mark.parametrize("stood_s", [0.1, 0.3, 1.0, 1.9, 2.5])
+def test_after_a_pause_in_which_its_timestamps_stood_jitter_is_met_as_before(stood_s):
+    """Or after its way has become so much longer."""
+    noise = random.Random(1)
+    delays = [noise.uniform(0.03, 0.07) + stood_s * (number >= 200) for number in range(2_000)]
+    out, buffer = play(packets(2_000), delays.__getitem__)
+    after = out[out.index(600) : out.index(1_999)]
+    assert sum(isinstance(each, Gap) for each in after) == 0
+    assert buffer.target_s < (0.12 if stood_s == 0.1 else 0.06)
+
+
 def test_reset_is_for_another_source():
     buffer = JitterBuffer(8_000)
     for number in range(5):

@@ -63,10 +63,10 @@ def test_a_thousand_share_what_was_encoded(stem):
 
 
 def test_a_sound_that_is_thrown_away_meanwhile_is_played_to_its_end(stem):
-    cache = SoundCache()
+    cache = SoundCache(max_bytes=1)
     player = Player(cache, stem)
     player.payload("PCMU")
-    cache.forget(stem)
+    cache.get(stem, "PCMA")
     for rate_hz in (8_000, 16_000):
         open(f"{stem}-{rate_hz}.pcm", "r+b").close()
     rest = [player.payload("PCMU") for _ in range(24)]

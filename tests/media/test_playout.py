@@ -58,10 +58,24 @@ def test_short_packets_and_pauses():
             for half in (0, 1):
                 number = (step - step // 20 * 10) * 2 + half
                 playout.push(number, (2 * step + half) * 80, b"\x10" * 80, now + half * 0.01)
-        assert len(playout.frame(now + 0.015)) == 160
+        frame = playout.frame(now + 0.015)
+        assert len(frame) == 160
+        assert not (playout.is_silent and frame.any())
         silent += playout.is_silent
     assert playout.buffer.lost == 0
     assert 20 <= silent <= 55
+
+
+def test_talk_that_begins_within_a_frame_is_not_silence():
+    """10 ms a packet, after a pause that ends in the middle of 20 ms."""
+    playout = Playout("PCMU", 8_000)
+    for number in range(10):
+        playout.push(number, number * 80, b"\x10" * 80, number * 0.01)
+    for number in range(10, 20):
+        playout.push(number, (number + 11) * 80, b"\x10" * 80, (number + 11) * 0.01)
+    for step in range(30):
+        frame = playout.frame(0.06 + step * 0.02)
+        assert not (playout.is_silent and frame.any())
 
 
 def test_what_cannot_be_read_is_counted_and_concealed():

@@ -25,6 +25,7 @@ from pbx.media.prompt import (
     Tone,
 )
 from pbx.media.rendering import Renderer
+from tests.support.full_disk import full_disk
 
 PATIENCE_S = 60
 
@@ -163,6 +164,24 @@ def test_files_are_known_by_their_content(make_desk, tmp_path):
     assert desk.render(SoundFile(str(path))).seconds == 0.5
 
 
+def test_of_a_message_that_was_heard_nothing_stays(make_desk, tmp_path):
+    import soundfile  # noqa: PLC0415
+
+    desk = make_desk()
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.sin(np.arange(8000) / 5) * 0.3, 8000)
+    message = Prompt((SoundFile(str(path)),))
+    desk.renderer.forget(message)  # nobody has heard it yet
+    stem = desk.render(*message.parts).stem
+    path.unlink()
+    desk.renderer.forget(message)  # its file is gone: it cannot be found any more
+    soundfile.write(path, np.sin(np.arange(8000) / 5) * 0.3, 8000)
+    desk.render(*message.parts)
+    desk.renderer.forget(message)
+    assert not list(Path(stem).parent.glob("*.pcm"))
+    assert desk.renderer._hashes == {}
+
+
 def test_sounds_are_encoded(make_desk, tmp_path):
     import soundfile  # noqa: PLC0415
 
@@ -232,6 +251,14 @@ def test_the_cache_does_not_grow_without_end(tmp_path, monkeypatch):
     speech.prune(tmp_path, 10_000 * day)
     assert left() == [0]
     speech.prune(tmp_path / "none", 0)
+
+
+def test_what_does_not_fit_on_the_disk_leaves_nothing_there(tmp_path):
+    from pbx.media import speech  # noqa: PLC0415  # loads numpy
+
+    with full_disk(), pytest.raises(OSError, match="File too large"):
+        speech.write_whole(tmp_path / "a.pcm", bytes(100))
+    assert not list(tmp_path.iterdir())
 
 
 def test_stopping_fails_what_is_still_asked_for(make_desk):

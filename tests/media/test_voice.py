@@ -139,6 +139,14 @@ class TestPlaying:
         assert {np.diff([each.sequence for each in phone.packets]).max() for _ in "1"} == {1}
         assert stage.failed == []
 
+    def test_another_codec_under_the_same_payload_type(self, stage):
+        phone = stage.open("a", "PCMU", codecs=((96, "PCMU"),))
+        stage.order(Mix("a", "room"))
+        stage.run(0.5)
+        stage.agree("a", "PCMA", codecs=((96, "PCMA"),))
+        stage.run(0.5)
+        assert {each.payload for each in phone.packets[-20:]} == {CODECS["PCMA"].silence}
+
     def test_a_held_peer_gets_nothing_and_time_goes_on(self, stage, music):
         phone = stage.open("a")
         stage.order(Play("a", "p", music))
@@ -279,6 +287,12 @@ class TestKeys:
         stage.run(0.5)
         assert len(self.events(phone, 96)) == 10
         assert not self.events(phone)
+
+    def test_in_the_clock_of_events_though_the_peers_number_means_another_codec_to_us(self, stage):
+        phone = stage.open("a", telephone_event_send=96, clock_rates=((96, 48_000), (EVENTS, 8_000)))
+        stage.order(SendDigit("a", "5", 100))
+        stage.run(0.5)
+        assert unpack_event(self.events(phone, 96)[-1].payload).duration_ticks == 800
 
     @pytest.mark.parametrize("clock_hz", [8_000, 48_000])
     def test_beside_opus_in_the_clock_that_was_agreed_on(self, stage, clock_hz):

@@ -89,24 +89,21 @@ def test_the_answer_echoes_the_tag_with_our_key():
     assert stream(a).srtp == SrtpKeys(GCM, ours.key, b"k" * 44)
 
 
-# policy, prefer_srtp, asked -> the profile we offer, or None for a misuse
+# policy, asked -> the profile we offer, or None for a misuse
 OFFERED = {
-    "optional": ("optional", False, None, "RTP/AVP"),
-    "optional, preferred": ("optional", True, None, "RTP/SAVP"),
-    "optional, asked": ("optional", False, True, "RTP/SAVP"),
-    "optional, preferred, not asked": ("optional", True, False, "RTP/AVP"),
-    "required": ("required", False, None, "RTP/SAVP"),
-    "required, asked": ("required", False, True, "RTP/SAVP"),
-    "required, against it": ("required", False, False, None),
-    "off": ("off", False, None, "RTP/AVP"),
-    "off, preferred all the same": ("off", True, None, "RTP/AVP"),
-    "off, against it": ("off", False, True, None),
+    "optional": ("optional", None, "RTP/AVP"),
+    "optional, asked": ("optional", True, "RTP/SAVP"),
+    "required": ("required", None, "RTP/SAVP"),
+    "required, asked": ("required", True, "RTP/SAVP"),
+    "required, against it": ("required", False, None),
+    "off": ("off", None, "RTP/AVP"),
+    "off, against it": ("off", True, None),
 }
 
 
-@pytest.mark.parametrize(("policy", "prefer", "asked", "profile"), OFFERED.values(), ids=OFFERED)
-def test_offers_of_ours(policy, prefer, asked, profile):
-    b = side(policy, prefer_srtp=prefer)
+@pytest.mark.parametrize(("policy", "asked", "profile"), OFFERED.values(), ids=OFFERED)
+def test_offers_of_ours(policy, asked, profile):
+    b = side(policy)
     if profile is None:
         with pytest.raises(UsageError):
             b.make_offer(make_content(), [PORT_B], srtp=asked)

@@ -240,12 +240,12 @@ class KernelJoins:
             answers = link.ask(b"".join(pack_get(number, join.flow) for number, join in asked.items()))
         except (OSError, MediaError) as error:
             self.trouble = f"the kernel cannot be asked: {error}"
-            for join in joins:
-                self._lose(join, self.trouble)
+            for each in joins:
+                self._lose(each, self.trouble)
             return
         for answer in answers:
-            join = asked[answer.sequence]
-            if join not in self._joins:
+            join = asked.get(answer.sequence)  # none: to what was asked before reading failed once
+            if join is None or join not in self._joins:
                 continue
             self._joins[join] = self._joins.pop(join)  # to the end of the queue
             if answer.kind == ERROR:

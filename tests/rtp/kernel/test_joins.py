@@ -35,7 +35,7 @@ class FakeKernel:
     def __init__(self):
         self.entries, self.counts, self.passes = {}, {}, sum(PASSED)
         self.counting, self.refusal, self.clashes = True, 0, 0
-        self.asked = []
+        self.asked, self.late = [], []
         self._sequence = 0
 
     def number(self):
@@ -45,7 +45,8 @@ class FakeKernel:
     def ask(self, requests):
         messages = list(unpack(requests))
         self.asked.append([message.kind for message in messages])
-        return [answer for message in messages if (answer := self._answer(message)) is not None]
+        late, self.late = self.late, []
+        return late + [answer for message in messages if (answer := self._answer(message)) is not None]
 
     def _answer(self, message):
         body = attributes(message.body)
@@ -198,6 +199,15 @@ def test_without_counters_there_is_no_staying(setting):
     setting.joins.poll(POLL_S + TRIAL_S)
     assert setting.lost == [NOT_COUNTED]
     assert setting.joins.trouble == NOT_COUNTED
+
+
+def test_an_answer_to_what_was_asked_before_is_passed_over(setting):
+    """It was left in the socket when reading failed."""
+    join = setting.proven()
+    setting.kernel.late.append(error(1, errno.ENOENT))
+    setting.kernel.flow(7, 3)
+    setting.joins.poll(1.0)
+    assert (setting.lost, join.there.total, join.back.total) == ([], 12, 8)
 
 
 def test_each_has_its_turn_once_in_a_poll_time_and_many_go_with_one_request(setting):
