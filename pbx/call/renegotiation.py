@@ -225,9 +225,9 @@ class Renegotiation:
             PeerError: it comes at a bad moment (RFC 3311 §5.2), or cannot be read.
         """
         leg, dialog = self._leg, self._leg.dialog
+        if self._update is not None or (request.body and self._media.is_answer_due):
+            raise self._too_early()
         if request.body:
-            if self._update is not None:
-                raise self._too_early()
             in_progress = leg.is_up and (self._uac is not None or self.pending is not None)
             if self.is_updating or in_progress or not self._media.is_stable:
                 raise PeerError(491, "Request Pending")
@@ -432,7 +432,7 @@ class Renegotiation:
     # --- inside --------------------------------------------------------------------------------------------
 
     def _too_early(self) -> Refusal:
-        """§14.2: theirs is still in progress."""
+        """§14.2, RFC 3311 §5.2: theirs is still in progress."""
         wait = str(self._stack.entropy.below(11))
         return Refusal(500, "Server Internal Error", (("Retry-After", wait),))
 

@@ -10,7 +10,7 @@ from pbx.call.own_media import own_offer
 from pbx.errors import PeerError
 from pbx.rules.decision import Reject, Ring
 from pbx.sdp.content import Content, with_direction
-from pbx.sip.fields import parse_name_addr
+from pbx.sip.fields import parse_name_addr, parse_replaces
 from pbx.sip.headers import Extra
 from pbx.sip.message import Request
 from pbx.sip.subscription import ReferSubscription, Unsubscribed
@@ -62,13 +62,15 @@ class Transfer:
         if leg.party.is_outside:  # it would be at our expense
             raise PeerError(403, "Forbidden")
         replaces = uri.headers.get("Replaces")
-        if replaces is None and not call.host.is_ours(uri.host):
+        if replaces is not None:
+            parse_replaces(replaces)  # once the REFER is accepted, it is too late for a 400
+        elif not call.host.is_ours(uri.host):
             raise PeerError(404, "Not Served Here")
         peer = call.peer_of(leg)
         is_busy = call.hunt is not None or call.transfer is not None or call.consult is not None
         if peer is None or is_busy or leg.state != UP:
             raise PeerError(491, "Request Pending")
-        silent = (request.headers.get("Refer-Sub") or "").strip().lower() == "false"
+        silent = (request.headers.get("Refer-Sub") or "").partition(";")[0].strip().lower() == "false"
         extra: Extra = (("Refer-Sub", "false"),) if silent else ()
         call.refers += 1
         subscription = Unsubscribed() if silent else ReferSubscription(leg, request, call.refers == 1)
@@ -110,10 +112,6 @@ class Transfer:
         """Nothing came of it: the transferor has its call back."""
         self._subscription.notify(status, reason)
         self._forget()
-
-    def transferor_left(self) -> None:
-        """The transferor hung up before the target answered: nobody is told any more."""
-        self._subscription.stop()
 
     def stop(self) -> None:
         """The call is over."""

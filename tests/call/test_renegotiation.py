@@ -238,6 +238,29 @@ def test_a_second_update_before_the_first_is_answered_is_500_with_retry_after(wo
     hang_up(world, ann, bob)
 
 
+@pytest.mark.parametrize("body", [True, False])
+def test_an_update_before_the_first_update_is_answered_is_500(world, ann, bob, body):
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("UPDATE", ann.sdp(2, "sendonly")))
+    ann.send(ann.in_dialog("UPDATE", ann.sdp(3) if body else ""))
+    assert ann.statuses("UPDATE") == [500]
+    bob.respond(bob.last("INVITE"), 200, bob.sdp(2, "recvonly"))
+    hang_up(world, ann, bob)
+
+
+def test_an_update_of_who_waits_for_our_answer_is_500_with_retry_after(world, ann, bob):
+    """RFC 3311 §5.2; 491 is for who has an offer of ours to answer."""
+    ann.invite("101")
+    bob.ring()
+    ann.early(180)
+    ann.send(ann.in_dialog("UPDATE", ann.sdp(2)))
+    assert ann.statuses("UPDATE") == [500]
+    assert ann.last(500).headers.get("Retry-After") is not None
+    bob.answer()
+    ann.ack()
+    hang_up(world, ann, bob)
+
+
 def test_a_request_with_an_old_cseq_is_500(world, ann, bob):
     talk(world, ann, bob)
     ann.send(ann.in_dialog("OPTIONS"))

@@ -52,6 +52,7 @@ def last_join(world: World) -> Join:
         ("<sip:pbx.local>", 400),
         ("<sip:102", 400),
         ("<sip:102@elsewhere.example>", 404),
+        ("<sip:102@pbx.local?Replaces=nothing>", 400),
     ],
 )
 def test_a_refer_that_cannot_be_followed(world, ann, bob, refer_to, status):
@@ -319,6 +320,13 @@ def test_two_replaces_are_400(world, ann, bob, eve):
     made.headers.add("Replaces", replaces)
     eve.send(made)
     assert eve.statuses()[-1] == 400
+    hang_up(world, ann, bob)
+
+
+def test_replaces_in_anything_but_an_invite_is_400(world, ann, bob):
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("OPTIONS", Replaces=replaces_of(bob.dialog)))
+    assert ann.statuses("OPTIONS") == [400]  # RFC 3891 §3
     hang_up(world, ann, bob)
 
 
