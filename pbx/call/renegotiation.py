@@ -319,7 +319,7 @@ class Renegotiation:
             self._uas.stop()
         if self._uac is not None:
             self._stack.timers.set((self, "re-INVITE"), None)
-            self._uac.stop()
+            self._uac.stop(self._leg.dialog)
         self._uas = self._uac = None
         self._done = self._waiting = self._again = None
         self._drop_update()

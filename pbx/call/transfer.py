@@ -34,6 +34,7 @@ class TransferCall(DialledCall, Protocol):
     def join(self, a: Leg, b: Leg) -> None: ...
     def connect(self, a: Leg, b: Leg) -> None: ...
     def linger(self) -> None: ...
+    def leg_withdrew(self, leg: Leg) -> None: ...
     def identity(self, leg: Leg, origin: Leg) -> Extra: ...
 
 
@@ -252,6 +253,9 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
             y.acknowledge(answer)
             call.connect(x, y)
 
+        if x.pending is not None:  # it waits for `y`, and `y` for what `x` says to its offer
+            call.leg_withdrew(x)
+            x.refuse(491, "Request Pending")
         x.reoffer(with_direction(offer), answered, introduce(y.party, x.party, domain), persistent=True)
 
     known = x.media.content

@@ -162,6 +162,29 @@ def test_bye_during_a_reinvite_of_ours(world, ann, bob):
     world.assert_nothing_left()
 
 
+def test_the_answer_to_our_reinvite_that_crosses_our_bye_is_acknowledged(world, ann, bob):
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
+    reinvite = bob.last("INVITE")
+    ann.bye()
+    for _ in range(2):  # the second time because the ACK was lost
+        bob.respond(reinvite, 200, bob.sdp(2, "recvonly"))
+        assert bob.received[-1].method == "ACK"
+        assert bob.received[-1].cseq.number == reinvite.cseq.number
+    bob.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_a_callee_that_hangs_up_before_the_ack_gets_it_all_the_same(world, ann, bob):
+    ann.invite("101", "")
+    bob.answer()  # its offer is answered in the caller's ACK
+    bob.bye()
+    assert bob.last("ACK")
+    ann.ack(ann.sdp())
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
 def test_bye_of_who_sent_the_reinvite(world, ann, bob):
     talk(world, ann, bob)
     ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))

@@ -221,6 +221,23 @@ def test_a_transferee_that_cannot_take_the_target_s_codec_finds_another(world, a
     hang_up(world, ann, eve)
 
 
+def test_a_transferee_that_holds_while_the_target_is_asked_for_an_offer_gives_way(world, ann, bob, eve):
+    talk(world, ann, bob)
+    first = bob.dialog
+    talk(world, bob, eve)
+    refer_to_dialog(bob, first, bob.dialog)
+    eve.respond(eve.last("INVITE"), 488)
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
+    settle(eve)  # with its own offer
+    assert ann.statuses()[-1] == 491
+    settle(ann)
+    assert eve.last("ACK").body
+    bob.ok("BYE")
+    bob.dialog = first
+    let_go(bob)
+    hang_up(world, ann, eve)
+
+
 def test_an_attended_transfer_of_two_calls_that_the_transferor_received(world, ann, bob, eve):
     talk(world, ann, bob)
     first = bob.dialog
