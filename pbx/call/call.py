@@ -584,8 +584,7 @@ class Call:
             return
         self.drop(leg, 200, why)
         if transfer is not None and transfer.transferor is leg:
-            transfer.transferor_left()
-            return
+            return  # it is told how that ends all the same: a BYE ends no subscription (RFC 5359 §2.4)
         if not was_talking and hunt is None and (self.talk is not None or self.booth is not None):
             return  # a transferor left after its transfer
         if transfer is not None:

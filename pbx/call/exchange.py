@@ -404,6 +404,8 @@ class Exchange:
             pass_message(self, sender, request, key)
         elif method == "SUBSCRIBE":
             self.subscriptions.subscribe(request, key, flow)
+        elif method == "REFER":  # a phone calls whom its own user wants
+            raise PeerError(403, "Forbidden")
         else:
             raise PeerError(481, "Call/Transaction Does Not Exist")
 

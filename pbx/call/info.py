@@ -55,5 +55,7 @@ def pass_on(stack: SipStack, other: Leg, request: Request, key: TransactionKey) 
             is_gone = response.status in DIALOG_IS_GONE
             status, reason = (500, "") if is_gone else (response.status, response.reason)
             stack.respond(request, key, status, reason)
+            if response.status == 481:  # §12.2.1.2; a phone that only knows no INFO may say nothing: 408
+                other.lose(f"{request.method} answered 481")
 
     other.send(other.make_request(request.method, extra, request.body), answered)

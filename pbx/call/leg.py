@@ -286,9 +286,6 @@ class Leg:
             self._renegotiation.yield_to_bye()
             if self._uas is not None or self._renegotiation.is_ack_due:
                 return  # §15: the callee waits with its BYE for the ACK
-            uac = self._uac
-            if uac is not None and uac.is_waiting_for_ack and self.dialog is not None:
-                uac.acknowledge(self.dialog)
             self._send_bye()
 
     def move(self, flow: Flow, behind_nat: bool) -> None:
@@ -601,6 +598,8 @@ class Leg:
         assert dialog is not None
         if self.state == OVER:
             return
+        if self._uac is not None and self._uac.is_waiting_for_ack:
+            self._uac.acknowledge(dialog)
         bye = self._in_dialog("BYE", self._bye_extra)
         self._stack.send(bye, dialog.hop(), ignore, credentials=self.credentials, dialog=dialog)
         self._close()
@@ -613,7 +612,7 @@ class Leg:
         if self._uas is not None:
             self._uas.stop()
         if self._uac is not None:
-            self._uac.stop()
+            self._uac.stop(self.dialog)
         self._uas = self._uac = None
         waiting = self._renegotiation.close()
         self.media.close()

@@ -225,9 +225,9 @@ class Renegotiation:
             PeerError: it comes at a bad moment (RFC 3311 §5.2), or cannot be read.
         """
         leg, dialog = self._leg, self._leg.dialog
+        if self._update is not None or (request.body and self._media.is_answer_due):
+            raise self._too_early()
         if request.body:
-            if self._update is not None:
-                raise self._too_early()
             in_progress = leg.is_up and (self._uac is not None or self.pending is not None)
             if self.is_updating or in_progress or not self._media.is_stable:
                 raise PeerError(491, "Request Pending")
@@ -319,7 +319,7 @@ class Renegotiation:
             self._uas.stop()
         if self._uac is not None:
             self._stack.timers.set((self, "re-INVITE"), None)
-            self._uac.stop()
+            self._uac.stop(self._leg.dialog)
         self._uas = self._uac = None
         self._done = self._waiting = self._again = None
         self._drop_update()
@@ -432,7 +432,7 @@ class Renegotiation:
     # --- inside --------------------------------------------------------------------------------------------
 
     def _too_early(self) -> Refusal:
-        """§14.2: theirs is still in progress."""
+        """§14.2, RFC 3311 §5.2: theirs is still in progress."""
         wait = str(self._stack.entropy.below(11))
         return Refusal(500, "Server Internal Error", (("Retry-After", wait),))
 

@@ -34,6 +34,7 @@ class TransferCall(DialledCall, Protocol):
     def join(self, a: Leg, b: Leg) -> None: ...
     def connect(self, a: Leg, b: Leg) -> None: ...
     def linger(self) -> None: ...
+    def leg_withdrew(self, leg: Leg) -> None: ...
     def identity(self, leg: Leg, origin: Leg) -> Extra: ...
 
 
@@ -69,7 +70,7 @@ class Transfer:
         is_busy = call.hunt is not None or call.transfer is not None or call.consult is not None
         if peer is None or is_busy or leg.state != UP:
             raise PeerError(491, "Request Pending")
-        silent = (request.headers.get("Refer-Sub") or "").strip().lower() == "false"
+        silent = (request.headers.get("Refer-Sub") or "").partition(";")[0].strip().lower() == "false"
         extra: Extra = (("Refer-Sub", "false"),) if silent else ()
         call.refers += 1
         subscription = Unsubscribed() if silent else ReferSubscription(leg, request, call.refers == 1)
@@ -111,10 +112,6 @@ class Transfer:
         """Nothing came of it: the transferor has its call back."""
         self._subscription.notify(status, reason)
         self._forget()
-
-    def transferor_left(self) -> None:
-        """The transferor hung up before the target answered: nobody is told any more."""
-        self._subscription.stop()
 
     def stop(self) -> None:
         """The call is over."""
@@ -255,6 +252,9 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
             y.acknowledge(answer)
             call.connect(x, y)
 
+        if x.pending is not None:  # it waits for `y`, and `y` for what `x` says to its offer
+            call.leg_withdrew(x)
+            x.refuse(491, "Request Pending")
         x.reoffer(with_direction(offer), answered, introduce(y.party, x.party, domain), persistent=True)
 
     known = x.media.content

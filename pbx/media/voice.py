@@ -243,7 +243,7 @@ class Voice:
             player = player and self._player
         if player is not None and self._lead:
             self._lead -= 1
-            return self._encode(mixed, payload_type, name)
+            return self._encode(mixed, name)
         if player is not None and player.is_over:
             self.stop("ended")
             player = self._player

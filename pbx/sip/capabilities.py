@@ -21,7 +21,7 @@ def check_understood(request: Request) -> None:
     """What every request must meet before anybody looks at it (§8.2.1 to §8.2.3).
 
     Raises:
-        PeerError: 405, 415, 416, 420 or 501.
+        PeerError: 400, 405, 415, 416, 420 or 501.
     """
     if request.method not in METHODS:
         status, reason = (
@@ -32,9 +32,11 @@ def check_understood(request: Request) -> None:
     if not isinstance(uri, SipUri) and (uri.scheme != "tel" or request.method == "REGISTER"):
         raise PeerError(416, "Unsupported URI Scheme")
     if "Require" in request.headers:
-        unknown = [tag for tag in request.headers.values("Require") if tag not in OPTION_TAGS]
+        unknown = [tag for tag in request.headers.values("Require") if tag.lower() not in OPTION_TAGS]
         if unknown:
             raise Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unknown)),))
+    if "Replaces" in request.headers and request.method != "INVITE":
+        raise PeerError(400, "Replaces Belongs In An INVITE")  # RFC 3891 §3
     encoding = request.headers.get("Content-Encoding")
     if encoding and encoding.lower() != "identity":
         raise Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))

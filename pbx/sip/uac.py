@@ -63,7 +63,7 @@ class InviteUac:
         self._reliable: dict[str, tuple[int, Dialog]] = {}  # the last RSeq of each early dialog
         self._forked: dict[str, tuple[bytes, Flow]] = {}  # ACKs of the 2xxs that lost
         self._credentials = credentials
-        self._is_inside = dialog is not None
+        self._dialog = dialog  # that it is sent in
         self._behind_nat = by_this_flow
         self._client: ClientRequest = stack.send(
             request,
@@ -144,8 +144,13 @@ class InviteUac:
         self._stack.send(prack, dialog.hop(), ignore, credentials=self._credentials, dialog=dialog)
         return True
 
-    def stop(self) -> None:
-        """Tell nobody any more; an INVITE without final response must not stay open for ever."""
+    def stop(self, dialog: Dialog | None) -> None:
+        """Tell nobody any more; an INVITE without final response must not stay open for ever.
+
+        A 2xx is acknowledged all the same (§13.2.2.4): one that waits for it, in `dialog`, or one to come.
+        """
+        if self.is_waiting_for_ack and dialog is not None:
+            self.acknowledge(dialog)
         self._owner = None
         self.cancel()
         self._stack.timers.set((self, "cancel"), None)
@@ -190,19 +195,23 @@ class InviteUac:
 
     def _receive_2xx(self, response: Response) -> None:
         tag = response.to.tag or ""
-        if self._winner is None:
+        if tag in self._forked:
+            self._stack.send_again(*self._forked[tag])
+        elif self._winner is None:
             self._winner = tag
             self.is_final = True
             self._stack.timers.set((self, "cancel"), None)
             if self._owner is not None:
                 self._owner.invite_answered(response)
+            elif self._dialog is not None:  # its BYE has crossed the 2xx
+                self.acknowledge(self._dialog)
+            else:
+                self._end_fork(response)
         elif tag == self._winner:
             if self._ack is not None:  # a repeated 2xx: our ACK was lost
                 data, dialog = self._ack
                 self._stack.send_again(data, dialog.hop())
-        elif tag in self._forked:
-            self._stack.send_again(*self._forked[tag])
-        elif not self._is_inside and len(self._forked) < MOST_FORKS:
+        elif self._dialog is None and len(self._forked) < MOST_FORKS:
             self._end_fork(response)
 
     def _end_fork(self, response: Response) -> None:

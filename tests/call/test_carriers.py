@@ -275,7 +275,7 @@ def test_what_the_pbx_has_no_use_for_does_not_end_the_dialog(world, ann, method,
     assert ("Recv-Info" in ann.received[-1].headers) == (status == 469)
 
 
-@pytest.mark.parametrize(("theirs", "told"), [(481, 500), (408, 500), (415, 415), (469, 469)])
+@pytest.mark.parametrize(("theirs", "told"), [(408, 500), (415, 415), (469, 469)])
 def test_that_the_other_sides_dialog_is_gone_says_nothing_about_this_one(world, ann, bob, theirs, told):
     talk(world, ann, bob)
     request = ann.in_dialog("INFO", "x")
@@ -284,3 +284,14 @@ def test_that_the_other_sides_dialog_is_gone_says_nothing_about_this_one(world, 
     bob.respond(bob.last("INFO"), theirs)
     assert ann.statuses("INFO") == [told]
     hang_up(world, ann, bob)
+
+
+def test_info_answered_by_481_ends_the_call(world, ann, bob):
+    """RFC 3261 §12.2.1.2: the other side knows nothing of its dialog any more."""
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("INFO", "x", Content_Type="application/x-unknown"))
+    bob.respond(bob.last("INFO"), 481)
+    assert ann.statuses("INFO") == [500]
+    for phone in (ann, bob):
+        phone.ok("BYE")
+    world.assert_nothing_left()

@@ -474,10 +474,16 @@ def test_blind_transfer(world, ann, bob, eve):
 def test_blind_transfer_by_one_who_hangs_up_at_once(world, ann, bob, eve):
     talk(world, ann, bob)
     bob.send(bob.in_dialog("REFER", Refer_To="<sip:102@pbx.local>"))
+    for notify in bob.all("NOTIFY"):
+        bob.respond(notify, 200)
     bob.bye()
     assert "BYE" not in ann.summary()
     eve.answer()
     settle_reinvite(ann)
+    # RFC 5359 §2.4: despite the BYE, the dialog is there until the subscription of the REFER has ended.
+    assert sipfrags(bob) == ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]
+    assert bob.last("NOTIFY").headers.get("Subscription-State").startswith("terminated")
+    bob.ok("NOTIFY")
     hang_up(world, eve, ann)
 
 
@@ -566,9 +572,11 @@ def test_a_refer_that_replaces_somebody_else_s_call_is_481(world, ann, bob, eve)
     hang_up(world, ann, bob)
 
 
-def test_refer_sub_false_gets_no_notify(world, ann, bob, eve):
+@pytest.mark.parametrize("value", ["false", "False ;some=thing"])
+def test_refer_sub_false_gets_no_notify(world, ann, bob, eve, value):
     talk(world, ann, bob)
-    bob.send(bob.in_dialog("REFER", Refer_To="<sip:102@pbx.local>", Refer_Sub="false"))
+    bob.send(bob.in_dialog("REFER", Refer_To="<sip:102@pbx.local>", Refer_Sub=value))
+    assert bob.last(202).headers.get("Refer-Sub") == "false"
     eve.answer()
     settle_reinvite(ann)
     assert sipfrags(bob) == []

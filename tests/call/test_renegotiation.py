@@ -162,6 +162,29 @@ def test_bye_during_a_reinvite_of_ours(world, ann, bob):
     world.assert_nothing_left()
 
 
+def test_the_answer_to_our_reinvite_that_crosses_our_bye_is_acknowledged(world, ann, bob):
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
+    reinvite = bob.last("INVITE")
+    ann.bye()
+    for _ in range(2):  # the second time because the ACK was lost
+        bob.respond(reinvite, 200, bob.sdp(2, "recvonly"))
+        assert bob.received[-1].method == "ACK"
+        assert bob.received[-1].cseq.number == reinvite.cseq.number
+    bob.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_a_callee_that_hangs_up_before_the_ack_gets_it_all_the_same(world, ann, bob):
+    ann.invite("101", "")
+    bob.answer()  # its offer is answered in the caller's ACK
+    bob.bye()
+    assert bob.last("ACK")
+    ann.ack(ann.sdp())
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
 def test_bye_of_who_sent_the_reinvite(world, ann, bob):
     talk(world, ann, bob)
     ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
@@ -235,6 +258,29 @@ def test_a_second_update_before_the_first_is_answered_is_500_with_retry_after(wo
     assert ann.statuses("UPDATE") == [500]
     assert ann.last(500).headers.get("Retry-After") is not None
     bob.respond(bob.last("INVITE"), 200, bob.sdp(2, "recvonly"))
+    hang_up(world, ann, bob)
+
+
+@pytest.mark.parametrize("body", [True, False])
+def test_an_update_before_the_first_update_is_answered_is_500(world, ann, bob, body):
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("UPDATE", ann.sdp(2, "sendonly")))
+    ann.send(ann.in_dialog("UPDATE", ann.sdp(3) if body else ""))
+    assert ann.statuses("UPDATE") == [500]
+    bob.respond(bob.last("INVITE"), 200, bob.sdp(2, "recvonly"))
+    hang_up(world, ann, bob)
+
+
+def test_an_update_of_who_waits_for_our_answer_is_500_with_retry_after(world, ann, bob):
+    """RFC 3311 §5.2; 491 is for who has an offer of ours to answer."""
+    ann.invite("101")
+    bob.ring()
+    ann.early(180)
+    ann.send(ann.in_dialog("UPDATE", ann.sdp(2)))
+    assert ann.statuses("UPDATE") == [500]
+    assert ann.last(500).headers.get("Retry-After") is not None
+    bob.answer()
+    ann.ack()
     hang_up(world, ann, bob)
 
 

@@ -30,6 +30,18 @@ def test_an_unknown_extension_that_is_required_is_420(world, ann):
     world.assert_nothing_left()
 
 
+def test_option_tags_have_no_case(world, ann, bob):
+    ann.send(ann.request("INVITE", f"sip:101@{DOMAIN}", ann.sdp(), Require="Timer"))
+    assert ann.statuses()[-1] == 401  # RFC 3261 §7.3.1
+    world.assert_nothing_left()
+
+
+def test_a_refer_outside_of_dialogs_is_403(world, ann):
+    ann.send(ann.request("REFER", f"sip:101@{DOMAIN}", Refer_To=f"<sip:102@{DOMAIN}>"))
+    assert ann.statuses("REFER") == [403]
+    world.assert_nothing_left()
+
+
 def test_another_content_type_is_415(world, ann, bob):
     ann.invite("101", "<xml/>", Content_Type="application/xml")
     assert ann.statuses()[-1] == 415

@@ -53,6 +53,7 @@ def last_join(world: World) -> Join:
         ("<sip:102", 400),
         ("<sip:102@elsewhere.example>", 404),
         ("<sip:102@pbx.local?Replaces=other%3Bto-tag%3D>", 400),
+        ("<sip:102@pbx.local?Replaces=nothing>", 400),
     ],
 )
 def test_a_refer_that_cannot_be_followed(world, ann, bob, refer_to, status):
@@ -221,6 +222,23 @@ def test_a_transferee_that_cannot_take_the_target_s_codec_finds_another(world, a
     hang_up(world, ann, eve)
 
 
+def test_a_transferee_that_holds_while_the_target_is_asked_for_an_offer_gives_way(world, ann, bob, eve):
+    talk(world, ann, bob)
+    first = bob.dialog
+    talk(world, bob, eve)
+    refer_to_dialog(bob, first, bob.dialog)
+    eve.respond(eve.last("INVITE"), 488)
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
+    settle(eve)  # with its own offer
+    assert ann.statuses()[-1] == 491
+    settle(ann)
+    assert eve.last("ACK").body
+    bob.ok("BYE")
+    bob.dialog = first
+    let_go(bob)
+    hang_up(world, ann, eve)
+
+
 def test_an_attended_transfer_of_two_calls_that_the_transferor_received(world, ann, bob, eve):
     talk(world, ann, bob)
     first = bob.dialog
@@ -320,6 +338,13 @@ def test_two_replaces_are_400(world, ann, bob, eve):
     made.headers.add("Replaces", replaces)
     eve.send(made)
     assert eve.statuses()[-1] == 400
+    hang_up(world, ann, bob)
+
+
+def test_replaces_in_anything_but_an_invite_is_400(world, ann, bob):
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("OPTIONS", Replaces=replaces_of(bob.dialog)))
+    assert ann.statuses("OPTIONS") == [400]  # RFC 3891 §3
     hang_up(world, ann, bob)
 
 
