@@ -3,6 +3,7 @@ once calls are taken, but by `writer` and by commands."""
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -260,6 +261,8 @@ def _make_private(path: Path, make: bool) -> None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):  # of a device, all programs would lose it
+            raise StoreError(f"{path} is no file: a database needs the path of one")
         if status.st_uid == os.geteuid() and status.st_mode & 0o077:
             os.fchmod(handle, 0o600)
     finally:

@@ -227,6 +227,15 @@ def test_a_database_that_cannot_be_opened_is_one_clear_line_without_its_password
     assert "hush-hush" not in line
 
 
+def test_what_is_no_file_is_no_database_and_keeps_its_mode(tmp_path):
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    device.chmod(0o666)  # whatever the umask
+    with pytest.raises(StoreError, match="is no file"):
+        open_store(f"sqlite:///{device}")
+    assert device.stat().st_mode & 0o777 == 0o666
+
+
 def test_a_database_that_is_only_asked_for_is_not_made(tmp_path):
     path = tmp_path / "sub" / "pbx.db"
     with pytest.raises(StoreError, match="there is no database"):
