@@ -1,5 +1,6 @@
 """The store on both databases: offices, registrations, call records, passwords; alone and with others."""
 
+import os
 import signal
 import stat
 import subprocess
