@@ -33,7 +33,7 @@ def voicemail_path(mailbox: str, message_id: str) -> str:
 
 
 def greeting_path(mailbox: str) -> str:
-    """Of a mailbox's own greeting, the same. No message has this name: theirs begin with a date."""
+    """Of a mailbox's own greeting, the same. No message has this name: theirs are hexadecimal."""
     return f"{VOICEMAIL}/{_safe(mailbox)}/greeting.wav"
 
 
