@@ -105,7 +105,7 @@ class _Conversation(LineOnlyReceiver):
             question = json.loads(line)
             name, arguments = question["cmd"], question.get("args", {})
             command = self._commands[name]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self._tell({"error": f"no command; allowed: {', '.join(sorted(self._commands))}"})
             return
         if not _fits(command, arguments):

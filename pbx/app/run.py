@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from pbx.app.card import make_card, render_json, show_card
 from pbx.app.folder import take_folder
 from pbx.app.line_log import LineLog
+from pbx.app.memory import return_large_blocks
 from pbx.app.report import report_error
 from pbx.app.service import Service
 from pbx.config import Config
@@ -46,6 +47,7 @@ def run(config: Config, verbose: bool = False, as_json: bool = False) -> int:
     """
     os.umask(0o077)
     raise_file_limit()
+    return_large_blocks()
     with take_folder(config.server.data):
         store = open_store(config.database.url)
         try:

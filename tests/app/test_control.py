@@ -68,6 +68,7 @@ RUBBISH = {
     "no text": b'{"cmd": ["status"]}\n',
     "no such command": b'{"cmd": "stop"}\n',
     "no UTF-8": b"\xff\xfe\n",
+    "lists inside lists": b"[" * 10_000 + b"\n",
 }
 
 
