@@ -101,7 +101,7 @@ class Ringing:
         hunt.begin(decision.key, content, extra, is_shared=len(extensions) + len(decision.outside) > 1)
         offered = with_digits(content) if content is not None else None
         legs = [
-            (self._phone_leg(call, hunt, binding, sender), binding, sender)
+            (self._phone_leg(call, hunt, binding, sender, decision.why), binding, sender)
             for sender in senders
             for binding in self.places(sender.device.username)
             if binding.flow.is_secure or not sender.device.tls
@@ -129,7 +129,7 @@ class Ringing:
             if outside.is_emergency:
                 self._tell_staff(hunt.origin.party, outside)
             try:
-                self._dial(call, hunt, outside, self._ways(call, outside))
+                self._dial(call, hunt, outside, self._ways(call, outside), decision.why)
             except MediaError as error:
                 failed = str(error)
         if failed and not hunt.legs:
@@ -152,7 +152,7 @@ class Ringing:
             reason=response.reason,
         )
         try:
-            return self._dial(call, hunt, leg.outside.number, others)
+            return self._dial(call, hunt, leg.outside.number, others, leg.because)
         except MediaError as error:
             self._host.note("call {call}: {why}", call=call.id, why=str(error))
             return False
@@ -187,10 +187,11 @@ class Ringing:
             if found is not None:
                 yield Sender(*found)
 
-    def _phone_leg(self, call: RingingCall, hunt: Hunt, binding: Binding, sender: Sender) -> Leg:
+    def _phone_leg(self, call: RingingCall, hunt: Hunt, binding: Binding, sender: Sender, why: str) -> Leg:
         name = call.next_name()
         media = self.media(call.id, name, binding.flow, self.policy(sender))
         leg = Leg(self._stack, call, name, self._host.router.party(sender), media)
+        leg.because = why
         call.add(leg)
         hunt.add(leg)
         return leg
@@ -237,11 +238,12 @@ class Ringing:
         key = found[0].key if found is not None else party.key
         self._host.order(EmergencyDialled(key, party.device, number.number, number.shown.number))
 
-    def _dial(self, call: RingingCall, hunt: Hunt, number: Outside, ways: Sequence[str]) -> bool:
+    def _dial(self, call: RingingCall, hunt: Hunt, number: Outside, ways: Sequence[str], why: str) -> bool:
         """Call a number by the first of these ways that can be used now; False: there is none."""
         for at, way in enumerate(ways):
             leg = self._outside_leg(call, number, way, tuple(ways[at + 1 :]))
             if leg is not None:
+                leg.because = why
                 call.add(leg)
                 hunt.add(leg)
                 self._invite_outside(call, hunt, leg, number)
