@@ -108,7 +108,7 @@ class Ringing:
         ]
         failed = ""  # not the error itself: its traceback would keep this frame, and that the error
         for leg, binding, sender in legs:
-            request = self._invite(hunt, binding, decision, sender.extension.key)
+            request = self._invite(hunt, binding, decision, sender)
             secure = self.policy(sender) == "required"
             try:
                 leg.invite(request, hop(binding), binding.behind_nat, offered, secure)
@@ -201,16 +201,16 @@ class Ringing:
         leg.cancel()
         call.drop(leg, 503, why)
 
-    def _invite(self, hunt: Hunt, binding: Binding, decision: Ring, own_key: str) -> Request:
-        shown = self._shown_caller(hunt.origin.party, decision)
-        called = decision.key or decision.group or own_key
+    def _invite(self, hunt: Hunt, binding: Binding, decision: Ring, sender: Sender) -> Request:
+        shown = self._shown_caller(hunt.origin.party, decision.shown_to(sender.device.username))
+        called = decision.key or decision.group or sender.extension.key
         request = self.request_to(binding, "INVITE", shown, called, hunt.origin.opening)
         request.headers.extend((*assert_identity(shown, self._host.domain), *hunt.extra))
         return request
 
-    def _shown_caller(self, caller: Party, decision: Ring) -> Party:
-        """Who calls, for the phones that a decision rings."""
-        extension = self._host.office.extension(decision.shown_key) if decision.shown_key else None
+    def _shown_caller(self, caller: Party, key: str) -> Party:
+        """Who calls, for a phone that sees the extension `key` instead; "" = him who calls."""
+        extension = self._host.office.extension(key) if key else None
         return caller if extension is None else Party(extension.key, extension.label)
 
     def request_to(
