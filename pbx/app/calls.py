@@ -192,6 +192,7 @@ def _facts(body: Row) -> Iterator[tuple[str, str]]:
 
 def _describe_leg(leg: Row) -> Iterator[str]:
     way = f" by {leg['trunk']}" if leg.get("trunk") else ""
+    way += f' (outbound rule "{leg["rule"]}")' if leg.get("rule") else ""
     who = " ".join(filter(None, (leg["party"], leg.get("number", "")))) or "somebody"
     phone = f" at {leg['device']}" if leg.get("device") else ""
     status = f", {leg['status']}" if leg.get("status") else ""

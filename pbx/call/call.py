@@ -106,6 +106,8 @@ class Call:
                 number=leg.party.number,
                 trunk=leg.party.trunk or leg.party.gateway,
                 payer=leg.outside.number.payer if leg.outside is not None else "",
+                because=leg.because,
+                rule=leg.outside.number.rule if leg.outside is not None else "",
             )
             self._rows[leg.name] = row
             self.record.legs.append(row)

@@ -56,6 +56,8 @@ class LegRecord:
     payer: str = ""  # key of the extension whose usage limit counts it
     cost: str = ""  # decimal, in the office's currency; "" = not counted
     call_id: str = ""  # of its SIP dialog
+    because: str = ""  # the decision by which it rang
+    rule: str = ""  # the outbound rule that let it out
 
     def as_row(self) -> dict[str, Any]:
         """All of it as plain values."""

@@ -78,7 +78,7 @@ class Hunt:
         self.key = self.key or key
         self.tried.add(key)
         self.content, self.extra = content, extra
-        self.is_shared = self.is_shared or is_shared
+        self.is_shared = self.is_shared or is_shared or bool(self.legs)
 
     def add(self, leg: Leg) -> None:
         """One more phone rings."""

@@ -91,6 +91,7 @@ class Leg:
         self.dialog: Dialog | None = None
         self.answered_at: float | None = None
         self.outside: OutsideLeg | None = None  # of a B-leg to a number outside
+        self.because = ""  # the decision by which it rings
         self.account = ""  # the name by which its usage is counted, "" = it is not
         self.opening: Request | None = None  # the INVITE that opens the dialog
         self.user: LegUser | None = user

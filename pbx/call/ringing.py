@@ -101,14 +101,14 @@ class Ringing:
         hunt.begin(decision.key, content, extra, is_shared=len(extensions) + len(decision.outside) > 1)
         offered = with_digits(content) if content is not None else None
         legs = [
-            (self._phone_leg(call, hunt, binding, sender), binding, sender)
+            (self._phone_leg(call, hunt, binding, sender, decision.why), binding, sender)
             for sender in senders
             for binding in self.places(sender.device.username)
             if binding.flow.is_secure or not sender.device.tls
         ]
         failed = ""  # not the error itself: its traceback would keep this frame, and that the error
         for leg, binding, sender in legs:
-            request = self._invite(hunt, binding, decision, sender.extension.key)
+            request = self._invite(hunt, binding, decision, sender)
             secure = self.policy(sender) == "required"
             try:
                 leg.invite(request, hop(binding), binding.behind_nat, offered, secure)
@@ -129,7 +129,7 @@ class Ringing:
             if outside.is_emergency:
                 self._tell_staff(hunt.origin.party, outside)
             try:
-                self._dial(call, hunt, outside, self._ways(call, outside))
+                self._dial(call, hunt, outside, self._ways(call, outside), decision.why)
             except MediaError as error:
                 failed = str(error)
         if failed and not hunt.legs:
@@ -152,7 +152,7 @@ class Ringing:
             reason=response.reason,
         )
         try:
-            return self._dial(call, hunt, leg.outside.number, others)
+            return self._dial(call, hunt, leg.outside.number, others, leg.because)
         except MediaError as error:
             self._host.note("call {call}: {why}", call=call.id, why=str(error))
             return False
@@ -187,10 +187,11 @@ class Ringing:
             if found is not None:
                 yield Sender(*found)
 
-    def _phone_leg(self, call: RingingCall, hunt: Hunt, binding: Binding, sender: Sender) -> Leg:
+    def _phone_leg(self, call: RingingCall, hunt: Hunt, binding: Binding, sender: Sender, why: str) -> Leg:
         name = call.next_name()
         media = self.media(call.id, name, binding.flow, self.policy(sender))
         leg = Leg(self._stack, call, name, self._host.router.party(sender), media)
+        leg.because = why
         call.add(leg)
         hunt.add(leg)
         return leg
@@ -200,16 +201,16 @@ class Ringing:
         leg.cancel()
         call.drop(leg, 503, why)
 
-    def _invite(self, hunt: Hunt, binding: Binding, decision: Ring, own_key: str) -> Request:
-        shown = self._shown_caller(hunt.origin.party, decision)
-        called = decision.key or decision.group or own_key
+    def _invite(self, hunt: Hunt, binding: Binding, decision: Ring, sender: Sender) -> Request:
+        shown = self._shown_caller(hunt.origin.party, decision.shown_to(sender.device.username))
+        called = decision.key or decision.group or sender.extension.key
         request = self.request_to(binding, "INVITE", shown, called, hunt.origin.opening)
         request.headers.extend((*assert_identity(shown, self._host.domain), *hunt.extra))
         return request
 
-    def _shown_caller(self, caller: Party, decision: Ring) -> Party:
-        """Who calls, for the phones that a decision rings."""
-        extension = self._host.office.extension(decision.shown_key) if decision.shown_key else None
+    def _shown_caller(self, caller: Party, key: str) -> Party:
+        """Who calls, for a phone that sees the extension `key` instead; "" = him who calls."""
+        extension = self._host.office.extension(key) if key else None
         return caller if extension is None else Party(extension.key, extension.label)
 
     def request_to(
@@ -237,11 +238,12 @@ class Ringing:
         key = found[0].key if found is not None else party.key
         self._host.order(EmergencyDialled(key, party.device, number.number, number.shown.number))
 
-    def _dial(self, call: RingingCall, hunt: Hunt, number: Outside, ways: Sequence[str]) -> bool:
+    def _dial(self, call: RingingCall, hunt: Hunt, number: Outside, ways: Sequence[str], why: str) -> bool:
         """Call a number by the first of these ways that can be used now; False: there is none."""
         for at, way in enumerate(ways):
             leg = self._outside_leg(call, number, way, tuple(ways[at + 1 :]))
             if leg is not None:
+                leg.because = why
                 call.add(leg)
                 hunt.add(leg)
                 self._invite_outside(call, hunt, leg, number)

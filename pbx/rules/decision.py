@@ -82,7 +82,13 @@ class Ring:
     after: tuple["Ring", ...] = ()
     because: tuple[str, ...] = ()
     group: str = ""  # key of the group that was called
-    shown_key: str = ""  # of the extension that its phones see as the caller; "" = him who calls
+    shown_keys: tuple[
+        tuple[str, str], ...
+    ] = ()  # phones that see another extension as the caller, and its key
+
+    def shown_to(self, device: str) -> str:
+        """The key of the extension that a phone sees as the caller; "" = him who calls."""
+        return next((key for name, key in self.shown_keys if name == device), "")
 
 
 @immutable

@@ -158,6 +158,7 @@ def together(found: Iterable[tuple[str, Ring | Reject]], what: str) -> Ring | Re
     remarks: list[str] = []
     ringing: list[str] = []
     statuses: set[int] = set()
+    shown: dict[str, str] = {}  # who rings for himself as well as for another's forwarding sees the caller
     for who, each in found:
         remarks.extend(each.because)
         if isinstance(each, Reject):
@@ -168,10 +169,14 @@ def together(found: Iterable[tuple[str, Ring | Reject]], what: str) -> Ring | Re
         ringing.append(who)
         devices += each.devices
         outside += each.outside
+        for name in each.devices:
+            shown[name] = "" if shown.get(name) == "" else each.shown_to(name)
     if ringing:
         why = f"{what}: {listed(ringing)}"
         legs = tuple(dict.fromkeys(outside))
-        return Ring(tuple(dict.fromkeys(devices)), None, why, outside=legs, because=tuple(remarks))
+        others = tuple([(name, key) for name, key in shown.items() if key])
+        names = tuple(dict.fromkeys(devices))
+        return Ring(names, None, why, outside=legs, because=tuple(remarks), shown_keys=others)
     nobody = busy if statuses == {486} else away
     return after(tuple(remarks), nobody(f"{what}, and nobody rings"))
 
@@ -180,7 +185,7 @@ def passed_on(extension: Extension, decision: Ring | Reject) -> Ring | Reject:
     """The phones see the extension that passes the call on as the caller, where it wants that."""
     if isinstance(decision, Reject) or extension.caller_id.forwarded == "caller":
         return decision
-    return changed(decision, shown_key=extension.key)
+    return changed(decision, shown_keys=tuple((name, extension.key) for name in decision.devices))
 
 
 def listed(names: list[str]) -> str:

@@ -3,8 +3,9 @@
 import pytest
 
 from pbx.media.orders import Join, OpenEndpoint
+from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
-from tests.call.world import hang_up, talk
+from tests.call.world import DOMAIN, World, hang_up, make_extension, talk
 
 
 def joins(world) -> set[tuple[str, str]]:
@@ -329,6 +330,21 @@ def test_two_phones_that_forward_to_one_another_come_to_an_end(world, ann, bob, 
     assert len(bob.all("INVITE")) == 1
     assert ann.statuses()[-1] == 480
     world.assert_nothing_left()
+
+
+def test_who_is_called_in_place_of_one_phone_does_not_refuse_for_the_others():
+    phones = {"100": ("100",), "101": ("101i", "101m"), "102": ("102",)}
+    extensions = tuple(make_extension(key, names) for key, names in phones.items())
+    world = World(Office(extensions=extensions, realm=DOMAIN))
+    ann, desk, mobile, eve = (world.phone(name) for name in ("100", "101i", "101m", "102"))
+    ann.invite("101")
+    mobile.ring()
+    desk.respond(desk.last("INVITE"), 302, Contact="<sip:102@pbx.local>")
+    eve.respond(eve.last("INVITE"), 603)
+    assert not mobile.all("CANCEL")
+    mobile.answer()
+    ann.ack()
+    hang_up(world, ann, mobile)
 
 
 def test_a_302_to_the_outside_is_not_followed(world, ann, bob):

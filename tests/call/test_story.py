@@ -146,6 +146,26 @@ def test_the_turn_of_a_member_of_a_group_ends_when_the_next_one_begins():
     assert (leg.party, leg.why, leg.ended_s) == ("101", IN_TIME, pytest.approx(15.0))
 
 
+def test_each_leg_says_which_decision_and_which_outbound_rule_rang_it():
+    forwards = change(make_office(), "101", incoming=Incoming(forward=Forward(True, OUTSIDE, ("102",))))
+    world, carrier, second, (ann, cid) = start(forwards, "100", "102")
+    ann.invite("101")
+    carrier.respond(carrier.last("INVITE"), 503)
+    second.answer()
+    ann.ack()
+    cid.respond(cid.last("INVITE"), 487)
+    hang_up(world, ann, second)
+    story(world)
+    why = f"forwarding of 101 is on: 102 and {OUTSIDE} ring together"
+    legs = [(leg.party, leg.trunk, leg.because, leg.rule) for leg in world.records[-1].legs]
+    assert legs == [
+        ("100", "", "", ""),
+        ("102", "", why, ""),
+        (OUTSIDE, "carrier", why, "standard"),
+        (OUTSIDE, "second", why, "standard"),
+    ]
+
+
 def test_a_call_from_outside():
     world, carrier, _, (ann,) = start(make_office(), "100")
     before = foreseen(world, STRANGER, OURS)

@@ -169,3 +169,19 @@ def test_reasons():
 def test_a_member_pays_for_his_own_forwarding():
     decision = decide_inbound(office(FORWARDS, groups=(ALL,)), WORLD, OUTSIDE, "600")
     assert [leg.payer for leg in decision.outside] == ["101"]
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (("101", "102"), {"103": "101", "102": ""}),
+        (("101", "103"), {"103": ""}),
+        (("103", "101"), {"103": ""}),
+    ],
+    ids=["who is forwarded to sees the member", "who is a member, too, the caller", "in any order"],
+)
+def test_whom_the_phones_of_a_forwarding_member_see(members, expected):
+    forwards = ext("101", forward=Forward(True, extensions=("103",)))
+    group = Group("600", "Sales", members)
+    decision = decide_inbound(office(forwards, ext("103"), groups=(group,)), WORLD, OUTSIDE, "600")
+    assert {phone: decision.shown_to(phone) for phone in decision.devices} == expected

@@ -82,4 +82,8 @@ def test_the_no_answer_action_of_the_extension_follows(kind, key, seconds):
     place = office(ext("100", type=kind, no_answer=NoAnswer(timeout=42)))
     decision = decide_redirect(place, WORLD, OUTSIDE, "100", FAR)
     assert (decision.key, decision.no_answer_s, decision.outside[0].payer) == (key, seconds, "100")
-    assert decision.shown_key == "100"
+
+
+def test_who_is_sent_on_sees_the_extension_that_sends():
+    decision = decide_redirect(office(), WORLD, OUTSIDE, "100", "101")
+    assert (decision.devices, decision.shown_to("101")) == (("101",), "100")
