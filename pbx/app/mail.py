@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from pbx.app.once import run_once
@@ -41,8 +42,10 @@ def make_post(reactor: Any, config: MailConfig, patience: Patience | None = None
     return Post(reactor, parse_server(config.server), trusted, config.token_command, patience)
 
 
-def make_mailer(reactor: Any, config: MailConfig, store: Store, settings: Callable[[], Settings]) -> Mailer:
-    """The sender of a running server.
+def make_mailer(
+    reactor: Any, config: MailConfig, store: Store, settings: Callable[[], Settings], folder: Path
+) -> Mailer:
+    """The sender of a running server; `folder` has the attachments.
 
     Raises:
         ConfigError: trusted_ca cannot be used.
@@ -53,7 +56,9 @@ def make_mailer(reactor: Any, config: MailConfig, store: Store, settings: Callab
         return now.name, now.timezone
 
     post = make_post(reactor, config)
-    return Mailer(reactor, Outbox(store), post, office, config.sender, SystemEntropy(), time.time)
+    return Mailer(
+        reactor, Outbox(store), post, office, config.sender, SystemEntropy(), time.time, folder=folder
+    )
 
 
 def leave_mail(

@@ -96,7 +96,13 @@ class Service:
             lambda: self.exchange.office,
             self._mailbox_changed,
         )
-        self.mailer = make_mailer(reactor, config.mail, store, lambda: self.exchange.office.settings)
+        self.mailer = make_mailer(
+            reactor,
+            config.mail,
+            store,
+            lambda: self.exchange.office.settings,
+            config.server.data / "outbox",
+        )
         self._logins = LoginKeeper(reactor, HotDesk(store), self._expire_logins)
         performer = Performer(
             self.media, self._save_bindings, self._write_record, self._logins.save, self._write_trace

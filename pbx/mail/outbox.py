@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from pbx.entropy import Entropy
 from pbx.errors import StoreError
+from pbx.mail.attachments import throw_away
 from pbx.mail.client import Parcel, SmtpConnection
 from pbx.mail.facts import Facts
 from pbx.mail.letter import write_letter
@@ -63,6 +64,7 @@ class Mailer:
         office: gives the office's name and time zone.
         sender: whom mail comes from.
         wall: seconds since 1970.
+        folder: of attachments; those that no mail names any more are thrown away.
     """
 
     def __init__(
@@ -75,10 +77,11 @@ class Mailer:
         entropy: Entropy,
         wall: Callable[[], float],
         pace: Pace | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._reactor, self._outbox, self._post, self._office = reactor, outbox, post, office
         self._sender, self._entropy, self._wall = sender, entropy, wall
-        self._pace = pace or Pace()
+        self._pace, self._folder = pace or Pace(), folder
         self._new: dict[str, OutboxRow] = {}  # not in the database yet
         self._ended: dict[str, Change] = {}  # attempts that the database does not know of yet
         self._queue: deque[OutboxRow] = deque()  # to be sent next
@@ -242,8 +245,14 @@ class Mailer:
             self._is_gone, self._lost = False, 0
 
     def _tidy(self) -> "Deferred[None]":
-        done: Deferred[None] = self._in_thread(lambda: self._outbox.tidy(self._wall()))
-        return done.addErrback(self._expected)
+        unwritten = {str(row.body["attachment"]) for row in self._new.values()}
+
+        def tidy() -> None:
+            self._outbox.tidy(self._wall())
+            if self._folder is not None:
+                throw_away(self._folder, unwritten | self._outbox.attachments(), self._wall())
+
+        return self._in_thread(tidy).addErrback(self._expected)
 
     def _expected(self, failure: Any) -> None:
         failure.trap(StoreError)

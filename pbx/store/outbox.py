@@ -152,6 +152,12 @@ class Outbox:
         with self._store.writes() as connection:
             return connection.execute(change).rowcount
 
+    def attachments(self) -> set[str]:
+        """The files that go along with what is not sent yet, or may be tried again."""
+        query = select(table.c.body).where(table.c.state != "sent")
+        with self._store.reads() as connection:
+            return {str(body.get("attachment") or "") for body in connection.scalars(query)} - {""}
+
     def tidy(self, now: float) -> None:
         """Forget what ended long ago, and the oldest where there is very much."""
         with self._store.writes() as connection:

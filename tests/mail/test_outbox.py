@@ -32,6 +32,9 @@ class FakeOutbox:
         self.rows |= {row.id: row for row in rows}
         return 0
 
+    def attachments(self):
+        return set()
+
     def tidy(self, now):
         if self.gone:
             raise StoreError("database: gone")
@@ -81,7 +84,7 @@ class FakePost:
 
 
 class Core:
-    def __init__(self, outbox=None, post=None) -> None:
+    def __init__(self, outbox=None, post=None, folder=None) -> None:
         self.clock, self.pool, self.outbox = Clock(), Pool(), outbox or FakeOutbox()
         self.clock.getThreadPool = lambda: self.pool
         self.clock.callFromThread = lambda function, *args: function(*args)
@@ -93,6 +96,7 @@ class Core:
             "pbx@acme.example",
             SeededEntropy(1),
             self.now,
+            folder=folder,
         )
 
     def now(self) -> float:
