@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -284,6 +285,14 @@ def mail(context: click.Context, config_path: str | None, as_json: bool) -> None
         context.invoke(list_, config_path=config_path, as_json=as_json)
 
 
+def _settings(config: Config) -> Settings:
+    """The office's, or the usual ones where there is none yet."""
+    try:
+        return load_office(config).settings
+    except NoOfficeError:
+        return Settings()
+
+
 @mail.command("list")
 @command
 def list_(config: Config, as_json: bool) -> None:
@@ -295,7 +304,8 @@ def list_(config: Config, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"server": bool(config.mail.server), **listed}))
     else:
-        click.echo("\n".join(describe_mail(listed, bool(config.mail.server))))
+        zone = ZoneInfo(_settings(config).timezone)
+        click.echo("\n".join(describe_mail(listed, bool(config.mail.server), zone)))
 
 
 @mail.command()
@@ -309,11 +319,7 @@ def test(config: Config, as_json: bool, address: str) -> None:
         recipient = Email().read(address)
     except NotAllowedError as error:
         raise PbxError(f"{address!r} is not {error.allowed}") from None
-    try:
-        settings = load_office(config).settings
-    except NoOfficeError:
-        settings = Settings()
-    says = send_test(config, recipient, settings)
+    says = send_test(config, recipient, _settings(config))
     click.echo(json.dumps({"recipient": recipient, "says": says}) if as_json else says)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from pbx.app.once import run_once
 from pbx.app.printable import printable
@@ -95,27 +96,27 @@ def _as_json(row: OutboxRow) -> dict[str, Any]:
     }
 
 
-def describe_mail(listed: Mapping[str, Any], has_server: bool) -> list[str]:
-    """The same for people, as lines."""
+def describe_mail(listed: Mapping[str, Any], has_server: bool, zone: ZoneInfo) -> list[str]:
+    """The same for people, as lines; times are those of `zone`."""
     counts = listed["counts"]
     lines = [", ".join(f"{counts[state]} {state}" for state in STATES if state != "sending" or counts[state])]
     if not has_server:
         lines.append("no mail server is configured (mail.server): mail is kept, and not sent")
     for row in listed["mails"]:
-        when = _show(row["created_at"])
+        when = _show(row["created_at"], zone)
         lines.append(
             f"{row['id']}  {when}  {row['state']:<7}  {row['recipient']}  {printable(row['subject'])}"
         )
         tries = ""
         if row["state"] == "waiting" and row["attempts"]:
-            tries = f"{row['attempts']} tries, the next at {_show(row['next_at'])}; "
+            tries = f"{row['attempts']} tries, the next at {_show(row['next_at'], zone)}; "
         if row["words"] and row["state"] != "sent":
             lines.append(f"    {tries}{printable(row['words'])}")
     return lines
 
 
-def _show(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+def _show(at: float, zone: ZoneInfo) -> str:
+    return f"{datetime.fromtimestamp(at, zone):%Y-%m-%d %H:%M}"
 
 
 def send_test(config: Config, address: str, office: Settings) -> str:

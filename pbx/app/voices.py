@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
@@ -165,7 +166,8 @@ class Voices:
             log.warn("a message is mailed as it was recorded: {why}", why=failure.getErrorMessage())
             return path
 
-        attached = self._attach(message.id, path)
+        zone = ZoneInfo(self._exchange.office.settings.timezone)
+        attached = self._attach(attachment_name(message, zone), path)
         attached.addErrback(failed)
         attached.addCallback(lambda attachment: self._mailer.send(facts, emails, attachment))
         attached.addErrback(lambda failure: log.failure("a message is not mailed", failure))
@@ -175,7 +177,7 @@ class Voices:
 
     def _attach(self, name: str, path: Path) -> "Deferred[Any]":
         """The MP3 of a message, in a file for the mail."""
-        target = self._data / ATTACHMENTS / f"{name}.mp3"
+        target = self._data / ATTACHMENTS / name
 
         def write(data: bytes) -> Path:
             target.parent.mkdir(mode=0o700, exist_ok=True)
@@ -200,6 +202,12 @@ class Voices:
                 self._exchange.office.settings.codes.own_mailbox,
             )
             self._mailer.send(facts, extension.no_answer.emails)
+
+
+def attachment_name(message: Message, zone: ZoneInfo) -> str:
+    """Of its MP3: tells it from others in a folder of downloads, in the order of time."""
+    at = datetime.fromtimestamp(message.started_at, zone)
+    return f"voicemail-{message.mailbox}-{at:%Y-%m-%d-%H%M}-{message.id}.mp3"
 
 
 def _complain(failure: Failure) -> None:

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from pbx.errors import MediaError
 from pbx.media.crew import Crew
 from pbx.media.crew_effects import Effect, Kill, Report, Spawn, Tell
+from pbx.media.digit_events import PressedOnce
 from pbx.media.key_reader import KeyReader
 from pbx.media.link import Link
 from pbx.media.orders import Digit, Event, Order
@@ -60,6 +61,7 @@ class MediaControl:
         self._is_stepping = False
         self._is_waiting = False  # what was told, for `flush`
         self._key_reader: KeyReader | None = None
+        self._presses = PressedOnce()
         self._stopped: Deferred[None] | None = None
         self._ready: Deferred[None] | None = None
         self._unheard: set[int] = set()
@@ -107,8 +109,8 @@ class MediaControl:
         self._key_reader = KeyReader(keys, self._crew.hears_keys, self._pressed, self._reactor.seconds)
         self._reactor.addReader(self._key_reader)
 
-    def _pressed(self, endpoint: str, digit: str) -> None:
-        self._report(Digit(endpoint, digit))
+    def _pressed(self, endpoint: str, digit: str, at_ticks: int) -> None:
+        self._report(Digit(endpoint, digit, at_ticks), "log")
         self._settle()
 
     def flush(self) -> None:
@@ -243,7 +245,11 @@ class MediaControl:
         link.tell(encode(message))
         self._is_waiting = True
 
-    def _report(self, event: Event) -> None:
+    def _report(self, event: Event, where: str = "worker") -> None:
+        if isinstance(event, Digit):
+            now = self._reactor.seconds()
+            if not self._presses.is_new(where, event.endpoint, event.digit, event.at_ticks, now):
+                return
         try:
             self._on_event(event)
         except Exception:

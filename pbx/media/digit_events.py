@@ -79,6 +79,36 @@ class EventReceiver:
         return True if later < CIRCLE // 2 else None
 
 
+class PressedOnce:
+    """Tells apart one press that is seen in two places from two presses.
+
+    In a call that the kernel relays its log shows the keys. One that completes a code has the call taken out
+    of the kernel, and the rest of its packets comes to the media worker, which has not seen their beginning.
+    """
+
+    MOST: Final = 1000  # endpoints whose last press is known
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[str, str, int, float]] = {}
+
+    def is_new(self, where: str, endpoint: str, digit: str, at_ticks: int | None, now: float) -> bool:
+        """Whether nobody has told this press yet.
+
+        Args:
+            where: it was seen; what one place tells twice was pressed twice.
+            at_ticks: the RTP timestamp of the event, None = a tone.
+        """
+        if at_ticks is None:
+            return True
+        last = self._last.pop(endpoint, None)
+        self._last[endpoint] = where, digit, at_ticks, now
+        if len(self._last) > self.MOST:
+            del self._last[next(iter(self._last))]
+        if last is None or last[0] == where or last[1:3] != (digit, at_ticks):
+            return True
+        return now - last[3] > SILENT_S
+
+
 @immutable
 class EventPacket:
     """One packet to be sent for a key.

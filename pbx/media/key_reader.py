@@ -24,7 +24,7 @@ class KeyReader:
     """
     Args:
         find: gives the endpoint on an address of ours that has a payload type for events.
-        pressed: is told endpoint and key.
+        pressed: is told endpoint, key and RTP timestamp.
         clock: seconds.
     """
 
@@ -32,7 +32,7 @@ class KeyReader:
         self,
         keys: KeyLog,
         find: Callable[[Address, int], str | None],
-        pressed: Callable[[str, str], None],
+        pressed: Callable[[str, str, int], None],
         clock: Callable[[], float],
     ) -> None:
         self._keys, self._find, self._pressed, self._now = keys, find, pressed, clock
@@ -72,4 +72,4 @@ class KeyReader:
         except MalformedPacketError:
             return
         if digit is not None:
-            self._pressed(endpoint, digit)
+            self._pressed(endpoint, digit, opened.timestamp_ticks)

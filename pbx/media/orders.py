@@ -274,10 +274,14 @@ class Resumed:
 
 @immutable
 class Digit:
-    """The peer has pressed a key, "0" to "9", "*", "#", "A" to "D": told once, when it is pressed."""
+    """The peer has pressed a key, "0" to "9", "*", "#", "A" to "D": told once, when it is pressed.
+
+    `at_ticks` is the RTP timestamp of its event; None: it was heard as a tone.
+    """
 
     endpoint: str
     digit: str
+    at_ticks: int | None = None
 
 
 @immutable

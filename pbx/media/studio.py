@@ -182,7 +182,7 @@ class Studio:
         except MalformedPacketError:
             return
         if digit is not None:
-            self._report(Digit(endpoint.name, digit))
+            self._report(Digit(endpoint.name, digit, opened.timestamp_ticks))
 
     def changed(self, endpoint: Endpoint) -> None:
         """SDP has agreed on something else."""

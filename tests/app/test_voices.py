@@ -1,11 +1,13 @@
-"""What the log says of messages that were left."""
+"""What is said of messages that were left."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
-from pbx.app.voices import Voices
+from pbx.app.voices import Voices, attachment_name
 from pbx.call.locks import Locks
 from pbx.office.snapshot import Office
 from pbx.store.voicemail import Message
@@ -20,3 +22,9 @@ def test_a_caller_writes_no_lines_of_his_own_into_the_log(tmp_path):
     (said,) = map(formatEvent, events)
     assert said.isprintable()
     assert said.startswith("1\\n2026")
+
+
+def test_an_attachment_is_named_by_mailbox_and_time_where_the_office_is():
+    at = datetime(2026, 11, 26, 23, 30, tzinfo=UTC).timestamp()
+    message = Message("0a1b", "100", "+6531112222", "", "100", at, 9.0, "new", "voicemail/100/0a1b.wav")
+    assert attachment_name(message, ZoneInfo("Asia/Singapore")) == "voicemail-100-2026-11-27-0730-0a1b.mp3"

@@ -3,7 +3,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pbx.errors import UsageError
-from pbx.media.digit_events import EventReceiver, plan_digit
+from pbx.media.digit_events import EventReceiver, PressedOnce, plan_digit
 from pbx.rtp.packet import MalformedPacketError
 from pbx.rtp.telephone_event import DIGITS, TelephoneEvent, unpack
 
@@ -205,3 +205,35 @@ def test_short_keys_are_long_enough():
 def test_no_plan(digit, volume):
     with pytest.raises(UsageError, match=r"keys|volume"):
         plan_digit(digit, 100, volume=volume)
+
+
+# A call is taken out of the kernel within a press: seconds, where it was seen, key, timestamp; what is told.
+SEEN_TWICE = {
+    "by the kernel's log, then by the worker": ([(0, "log", "2", 800), (0.04, "worker", "2", 800)], "2"),
+    "by the worker, then by the kernel's log": ([(0, "worker", "2", 800), (0.04, "log", "2", 800)], "2"),
+    "pressed again, after that": (
+        [(0, "log", "2", 800), (0.04, "worker", "2", 800), (0.5, "worker", "2", 4800)],
+        "22",
+    ),
+    "another key of a sender that keeps its timestamp": (
+        [(0, "log", "2", 800), (0.3, "worker", "3", 800), (0.6, "worker", "3", 800)],
+        "233",
+    ),
+    "long after": ([(0, "log", "2", 800), (9, "worker", "2", 800)], "22"),
+    "as a tone, which has no timestamp": ([(0, "worker", "2", None), (0.3, "worker", "2", None)], "22"),
+}
+
+
+@pytest.mark.parametrize(("seen", "told"), SEEN_TWICE.values(), ids=SEEN_TWICE)
+def test_a_press_that_is_seen_in_two_places_is_told_once(seen, told):
+    once = PressedOnce()
+    assert "".join(key for now, where, key, at in seen if once.is_new(where, "a", key, at, now)) == told
+
+
+def test_presses_are_known_for_each_endpoint_and_not_for_ever():
+    once = PressedOnce()
+    assert once.is_new("log", "a", "2", 800, 0.0)
+    assert once.is_new("worker", "b", "2", 800, 0.0)
+    for number in range(PressedOnce.MOST):
+        once.is_new("log", f"other {number}", "1", 1, 0.0)
+    assert once.is_new("worker", "a", "2", 800, 0.1)

@@ -31,6 +31,7 @@ MESSAGES = [
     orders.Detect("a", False),
     orders.SendDigit("a", "#", 200),
     orders.Digit("a", "5"),
+    orders.Digit("a", "5", 0xFFFFFFFF),
     orders.Played("a", "play", "ended"),
     orders.Recorded("a", "recording", 9.5, "silence"),
     orders.Join("a", "b"),

@@ -244,7 +244,7 @@ def test_keys_of_the_peer_as_events_and_as_tones(worker, talkers):
     phone = talkers("a")
     for packet in [TelephoneEvent(5, at > 2, 10, 160 * (at + 1)).pack() for at in range(5)] * 2:
         phone.send(packet, EVENTS)
-    assert worker.events(Digit) == Digit("a", "5")
+    assert worker.events(Digit) == Digit("a", "5", 0)
     worker.tell(Detect("a"))
     heard = []
     while not heard:  # pressed again, where the machine was too busy to be on time
