@@ -129,6 +129,11 @@ class Leg:
         return self._uas is not None or self._uac is not None
 
     @property
+    def has_settled(self) -> bool:
+        """The offer of the INVITE that opened the dialog has been answered."""
+        return self.media.is_stable or not self.is_opening
+
+    @property
     def flow(self) -> Flow:
         """The way to the phone."""
         assert self.dialog is not None  # a leg without a dialog is asked nothing
