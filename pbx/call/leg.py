@@ -465,9 +465,10 @@ class Leg:
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """Any other request inside the dialog."""
-        dialog, user = self.dialog, self.user
+        dialog, user = self._dialogs.of(request), self.user
         if user is None or dialog is None:
             raise PeerError(481, "Call/Transaction Does Not Exist")
+        self.dialog = dialog  # of several forks, that of who has spoken up last
         if flow.peer[0] != dialog.flow.peer[0] and not user.leg_moved(self, request, key, flow):
             return
         dialog.check_order(request)
