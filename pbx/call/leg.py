@@ -130,6 +130,11 @@ class Leg:
         return self._uas is not None or self._uac is not None
 
     @property
+    def has_settled(self) -> bool:
+        """The offer of the INVITE that opened the dialog has been answered."""
+        return self.media.is_stable or not self.is_opening
+
+    @property
     def flow(self) -> Flow:
         """The way to the phone."""
         assert self.dialog is not None  # a leg without a dialog is asked nothing
@@ -461,9 +466,10 @@ class Leg:
 
     def receive_request(self, request: Request, key: TransactionKey, flow: Flow) -> None:
         """Any other request inside the dialog."""
-        dialog, user = self.dialog, self.user
+        dialog, user = self._dialogs.of(request), self.user
         if user is None or dialog is None:
             raise PeerError(481, "Call/Transaction Does Not Exist")
+        self.dialog = dialog  # of several forks, that of who has spoken up last
         if flow.peer[0] != dialog.flow.peer[0] and not user.leg_moved(self, request, key, flow):
             return
         dialog.check_order(request)

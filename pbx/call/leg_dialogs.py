@@ -2,7 +2,7 @@
 
 from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
-from pbx.sip.message import Response
+from pbx.sip.message import Request, Response
 from pbx.sip.stack import SipStack
 from pbx.sip.stack_user import DialogUser
 from pbx.sip.uac import MOST_FORKS, InviteUac
@@ -22,6 +22,13 @@ class LegDialogs:
         """Requests inside it are the leg's."""
         self._all.append(dialog)
         self._stack.dialogs[dialog.id] = leg
+
+    def of(self, request: Request) -> Dialog | None:
+        """The dialog that a request is in."""
+        for dialog in self._all:
+            if len(self._all) == 1 or dialog.id.remote_tag == request.from_.tag:
+                return dialog
+        return None
 
     def early(self, response: Response, uac: InviteUac, leg: DialogUser) -> tuple[Dialog | None, bool]:
         """The dialog of a provisional response, and whether that opens it; None: it has none."""

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Final, Protocol
 
-from pbx.call.leg_media import LegMedia
+from pbx.call.leg_media import LegMedia, UnsupportedBodyError
 from pbx.call.session_refresh import SessionRefresh
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
+from pbx.sdp.body import is_optional
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
 from pbx.sip.capabilities import WITHOUT_100REL
@@ -273,7 +274,7 @@ class Renegotiation:
         self.idle()
 
     def offer_of(self, message: Request, flow: Flow) -> Content | None:
-        """The offer in a request; None when it has no body.
+        """The offer in a request; None when it has no body, or none that has to be understood.
 
         Raises:
             PeerError: 415, 488 with a Warning, or 491 while another offer is pending.
@@ -284,6 +285,12 @@ class Renegotiation:
             raise PeerError(491, "Request Pending")
         try:
             return self._media.receive_offer(message)
+        except UnsupportedBodyError:
+            kind, wish = message.headers.get("Content-Type"), message.headers.get("Content-Disposition")
+            if not is_optional(kind, wish, message.body):
+                raise
+            message.body = b""  # RFC 3261 §8.2.3: as if it were not there
+            return None
         except SdpError as error:
             host = self._stack.own_host(flow)
             raise Refusal(error.status, error.reason, (("Warning", error.warning(host)),)) from error

@@ -68,7 +68,7 @@ class Transfer:
             raise PeerError(404, "Not Served Here")
         peer = call.peer_of(leg)
         is_busy = call.hunt is not None or call.transfer is not None or call.consult is not None
-        if peer is None or is_busy or leg.state != UP:
+        if peer is None or is_busy or leg.state != UP or not (leg.has_settled and peer.has_settled):
             raise PeerError(491, "Request Pending")
         silent = (request.headers.get("Refer-Sub") or "").partition(";")[0].strip().lower() == "false"
         extra: Extra = (("Refer-Sub", "false"),) if silent else ()

@@ -21,16 +21,31 @@ def extract_sdp(content_type: str | None, body: bytes) -> bytes | None:
     return _extract(content_type, body, MAX_DEPTH)
 
 
+def is_optional(content_type: str | None, disposition: str | None, body: bytes) -> bool:
+    """Whether who does not understand a body may pass it over: it says so, or each of its parts does.
+
+    Args:
+        content_type: the Content-Type header's value.
+        disposition: the Content-Disposition header's; without one a body is required (RFC 3261 §20.11).
+        body: all of it.
+    """
+    if _parameter(disposition or "", "handling").lower() == "optional":
+        return True
+    boundary = _boundary(content_type or "")
+    parts = [] if boundary is None else [_split_head(part) for part in _split_parts(body, boundary)]
+    wishes = [_parameter(_header(head, "content-disposition") or "", "handling") for head, _ in parts]
+    return bool(wishes) and all(wish.lower() == "optional" for wish in wishes)
+
+
 def _extract(content_type: str | None, body: bytes, depth: int) -> bytes | None:
     if not content_type or not body:
         return None
-    media_type, _, parameters = content_type.partition(";")
-    media_type = media_type.strip().lower()
+    media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "application/sdp":
         return body
     if not media_type.startswith("multipart/") or depth == 0:
         return None
-    boundary = _boundary(parameters)
+    boundary = _boundary(content_type)
     if boundary is None:
         return None
     for part in _split_parts(body, boundary):
@@ -41,16 +56,21 @@ def _extract(content_type: str | None, body: bytes, depth: int) -> bytes | None:
     return None
 
 
-def _boundary(parameters: str) -> bytes | None:
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "boundary":
-            value = value.strip()
-            if len(value) >= 2 and value[0] == value[-1] == '"':
-                value = value[1:-1].replace("\\", "")
-            usable = 0 < len(value) <= MAX_BOUNDARY and value.isascii()
-            return value.encode("ascii") if usable else None
-    return None
+def _boundary(content_type: str) -> bytes | None:
+    value = _parameter(content_type, "boundary")
+    usable = 0 < len(value) <= MAX_BOUNDARY and value.isascii()
+    return value.encode("ascii") if usable else None
+
+
+def _parameter(value: str, wanted: str) -> str:
+    """A parameter of a header's value, without quotes; "" when it is not there."""
+    for parameter in value.split(";")[1:]:
+        name, _, said = parameter.partition("=")
+        if name.strip().lower() == wanted:
+            said = said.strip()
+            is_quoted = len(said) >= 2 and said[0] == said[-1] == '"'
+            return said[1:-1].replace("\\", "") if is_quoted else said
+    return ""
 
 
 def _split_parts(body: bytes, boundary: bytes) -> list[bytes]:

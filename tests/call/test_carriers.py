@@ -295,3 +295,26 @@ def test_info_answered_by_481_ends_the_call(world, ann, bob):
     for phone in (ann, bob):
         phone.ok("BYE")
     world.assert_nothing_left()
+
+
+def test_each_fork_counts_its_requests_for_itself(world, ann, bob):
+    """RFC 3261 §12.2.2: a high CSeq of one fork does not make the BYE of the other one old."""
+    ann.invite("101")
+    invite = bob.last("INVITE")
+    for tag in ("fork-1", "fork-2"):
+        bob.ring(180, tag=tag)
+    bob.dialog = {
+        "call_id": invite.call_id,
+        "remote": invite.headers.get("From"),
+        "local": f"{invite.headers.get('To')};tag=fork-1",
+        "target": invite.contacts[0].uri.render(),
+    }
+    bob.cseq = 5000
+    bob.send(bob.in_dialog("UPDATE"))
+    assert bob.statuses("UPDATE") == [200]
+    bob.respond(invite, 200, bob.sdp(), tag="fork-2")
+    ann.ack()
+    bob.dialog["local"] = f"{invite.headers.get('To')};tag=fork-2"
+    bob.cseq = 1
+    hang_up(world, bob, ann)
+    assert bob.statuses("BYE") == [200]

@@ -49,6 +49,17 @@ def test_another_content_type_is_415(world, ann, bob):
     world.assert_nothing_left()
 
 
+def test_a_body_that_need_not_be_understood_is_passed_over(world, ann, bob):
+    """RFC 3261 §8.2.3: the call is one without an offer."""
+    optional = "signal;handling=optional"
+    ann.invite("101", "isup", Content_Type="application/ISUP", Content_Disposition=optional)
+    assert bob.last("INVITE").body == b""
+    bob.answer()
+    assert b"m=audio" in ann.last(200).body
+    ann.ack(ann.sdp())
+    hang_up(world, ann, bob)
+
+
 def test_an_encoded_body_is_415(world, ann):
     ann.send(ann.request("INVITE", f"sip:101@{DOMAIN}", ann.sdp(), Content_Encoding="gzip"))
     assert ann.statuses()[-1] == 415

@@ -86,6 +86,16 @@ def test_a_second_refer_during_the_first_is_491(world, ann, bob, eve):
     hang_up(world, ann, eve)
 
 
+def test_a_refer_before_the_answer_to_an_offer_has_come_is_491(world, ann, bob):
+    ann.invite("101", "")
+    bob.answer()
+    ann.early(200)
+    refer(ann, "102")
+    assert ann.statuses("REFER") == [491]
+    ann.ack(ann.sdp())
+    hang_up(world, ann, bob)
+
+
 def test_the_id_of_the_event_tells_refers_apart(world, ann, bob, eve):
     talk(world, ann, bob)
     refer(bob, "999")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbx.sdp.body import extract_sdp
+from pbx.sdp.body import extract_sdp, is_optional
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n"
 
@@ -76,3 +76,20 @@ def test_a_nest_of_multiparts_is_not_followed_for_ever():
 def test_rubbish_is_no_description(content_type, body):
     found = extract_sdp(content_type, b"--b1\r\n" + body)
     assert found is None or found in body
+
+
+ISUP = b"Content-Type: application/ISUP\r\nContent-Disposition: signal ;Handling = optional\r\n\r\n\x01\x02"
+OPTIONAL = {
+    "no word of it": ("text/plain", None, b"hello", False),
+    "required": ("text/plain", "render;handling=required", b"hello", False),
+    "optional": ("text/plain", 'render; handling="optional"', b"hello", True),
+    "each part": (MIXED, None, multipart(ISUP, ISUP), True),
+    "one part of two": (MIXED, None, multipart(ISUP, TEXT_PART), False),
+    "no parts": (MIXED, None, b"--b1--", False),
+    "the whole": (MIXED, "signal;handling=optional", multipart(TEXT_PART), True),
+}
+
+
+@pytest.mark.parametrize(("content_type", "disposition", "body", "expected"), OPTIONAL.values(), ids=OPTIONAL)
+def test_what_may_be_passed_over(content_type, disposition, body, expected):
+    assert is_optional(content_type, disposition, body) is expected
