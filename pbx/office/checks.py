@@ -19,7 +19,7 @@ from pbx.office.outbound_rule import OutboundRule
 from pbx.office.prompt import Prompt
 from pbx.office.reading import Finding, show
 from pbx.office.snapshot import Office
-from pbx.office.values import nearest
+from pbx.office.values import KEY, nearest
 
 MAX_LISTED = 12
 
@@ -85,9 +85,11 @@ def destinations(facts: Facts) -> Iterator[Finding]:
 def vip_keys(facts: Facts) -> Iterator[Finding]:
     for at, extension in enumerate(facts.office.extensions):
         for index, vip in enumerate(extension.incoming.forward.vip):
-            if vip.isdigit():
-                path = ("extension", at, "incoming", "forward", "vip", index)
+            path = ("extension", at, "incoming", "forward", "vip", index)
+            if KEY.fits(vip):
                 yield from _missing(path, vip, _a("extension"), facts.known("extension"))
+            elif not vip.startswith("+") and not facts.office.settings.country:
+                yield Finding(path, show(vip), 'a number with "+", where office.country is not set')
 
 
 def keys_are_unique(facts: Facts) -> Iterator[Finding]:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pbx.office.values import E164, KEY, NAME_OR_NONE, Many, OneOf, Reference
+from pbx.office.values import E164, KEY, NAME_OR_NONE, Many, OneOf, Reference, WrittenNumber
 
 NUMBER_OR_KEY = OneOf(
-    (E164(empty=False), KEY), 'a number such as "+6531234567", or the key of an extension such as "105"'
+    (KEY, WrittenNumber()), 'a number such as "+6531234567", or the key of an extension such as "105"'
 )
 
 

@@ -148,8 +148,12 @@ class Text:
 class Key:
     """What an extension, a group or a room is dialled by; codes begin with 0, * or #."""
 
+    def fits(self, text: str) -> bool:
+        """Whether this is one."""
+        return re.fullmatch(r"[1-9][0-9]{1,5}", text, re.ASCII) is not None
+
     def read(self, raw: object) -> str:
-        if not isinstance(raw, str) or re.fullmatch(r"[1-9][0-9]{1,5}", raw, re.ASCII) is None:
+        if not isinstance(raw, str) or not self.fits(raw):
             is_code = isinstance(raw, str) and raw.startswith(("0", "*", "#"))
             hint = "; what begins with 0, * or # is a code ([office.codes])" if is_code else ""
             raise NotAllowedError("2 to 6 digits, the first 1 to 9" + hint)
@@ -228,6 +232,19 @@ class E164:
         if not phonenumbers.is_possible_number(number):
             raise NotAllowedError(f"{allowed}; no number of +{number.country_code} has this many digits")
         return raw
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenNumber:
+    """An outside number as people write it, also nationally; kept without what is between the digits."""
+
+    def read(self, raw: object) -> str:
+        squeezed = re.sub(r"[ ().\-/]", "", raw) if isinstance(raw, str) else ""
+        if squeezed.startswith("+"):
+            return E164(empty=False).read(squeezed)
+        if re.fullmatch(r"[0-9]{7,18}", squeezed, re.ASCII) is None:
+            raise NotAllowedError('a number such as "+6531234567" or "3123 4567"')
+        return squeezed
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The same for a direct call, for the member of a group and for the target of a fo
 is ignored: forwards do not chain, so nothing here goes round in circles.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from pbx.errors import UsageError
@@ -14,7 +14,7 @@ from pbx.office.snapshot import Office
 from pbx.rules.decision import Outside, Reject, Ring, Shown
 from pbx.rules.facts import Caller, World
 from pbx.rules.hot_desk import phones_that_ring
-from pbx.rules.number import to_e164
+from pbx.rules.number import KEY_SHAPE, to_e164
 from pbx.rules.opinions import after, ask, changed
 from pbx.rules.outbound import pass_on
 from pbx.rules.people import name_of, number_of
@@ -111,7 +111,15 @@ def reach(call: Reaching) -> Ring | Reject:
 def is_vip(call: Reaching) -> bool:
     """Whether the caller is never forwarded."""
     vip, caller = call.extension.incoming.forward.vip, call.caller
-    return (caller.key or to_e164(caller.number, call.office.settings.country)) in vip
+    if caller.key:
+        return caller.key in vip
+    country = call.office.settings.country
+    number = to_e164(caller.number, country)
+    return bool(number) and (number in vip or any(to_e164(each, country) == number for each in _national(vip)))
+
+
+def _national(vip: tuple[str, ...]) -> Iterator[str]:
+    return (each for each in vip if not each.startswith("+") and not KEY_SHAPE.fullmatch(each))
 
 
 def forward_inside(call: Reaching, key: str) -> Ring | Reject:

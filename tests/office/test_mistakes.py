@@ -403,6 +403,20 @@ ADDED = {
         '"Ann"',
         "or the key of an extension",
     ),
+    "a national VIP in an office of no country": (
+        EXTENSION + '[extension.incoming.forward]\nvip = ["3123 4567"]',
+        3,
+        'extension "102".incoming.forward.vip[1]',
+        '"31234567"',
+        'a number with "+"',
+    ),
+    "a VIP that no country has": (
+        EXTENSION + '[extension.incoming.forward]\nvip = ["+65 31"]',
+        3,
+        'extension "102".incoming.forward.vip[1]',
+        '"+65 31"',
+        "or the key of an extension",
+    ),
     "a forward number in a country with a passcode": (
         EXTENSION + 'outbound_rule = "standard"\n[extension.incoming.forward]\nnumber = "+84938812345"',
         4,

@@ -72,7 +72,7 @@ gateway = "warehouse"
 enabled = true
 number = "+6531112222"
 extensions = ["101", "100"]
-vip = ["+6531234567", "101"]
+vip = ["+6531234567", "101", "+65 (3123) 45-68", "3123 4569"]
 
 [extension.caller_id]
 mode = "random"
@@ -124,7 +124,9 @@ def test_every_key_of_an_extension_arrives():
             ),
         ),
         incoming=Incoming(
-            True, "warehouse", Forward(True, "+6531112222", ("101", "100"), ("+6531234567", "101"))
+            True,
+            "warehouse",
+            Forward(True, "+6531112222", ("101", "100"), ("+6531234567", "101", "+6531234568", "31234569")),
         ),
         caller_id=CallerId("random", "+6598765432", ("+6598765432",), "caller"),
         usage_limit=UsageLimit("amount", Decimal(50), 300),

@@ -65,6 +65,21 @@ WORKED = {
     "on, a caller without a number": (TO_OTHERS, Caller(trunk="carrier"), ["101", "102", "103"]),
     "a VIP as his carrier writes him": (TO_OTHERS, Caller(number="6531234567"), ["100", "100-mobile"]),
     "a VIP as a national number": (TO_OTHERS, Caller(number="31234567"), ["100", "100-mobile"]),
+    "a VIP who is listed nationally": (
+        replace(TO_OTHERS, vip=("31234567",)),
+        VIP_CALLER,
+        ["100", "100-mobile"],
+    ),
+    "a VIP who is listed with 00": (
+        replace(TO_OTHERS, vip=("006531234567",)),
+        Caller(number="31234567"),
+        ["100", "100-mobile"],
+    ),
+    "a key on the VIP list is nobody outside": (
+        replace(TO_OTHERS, vip=("102",)),
+        Caller(number="102"),
+        ["101", "102", "103"],
+    ),
     "a VIP with 00": (TO_OTHERS, Caller(number="006531234567"), ["100", "100-mobile"]),
 }
 
