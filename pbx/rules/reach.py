@@ -115,7 +115,9 @@ def is_vip(call: Reaching) -> bool:
         return caller.key in vip
     country = call.office.settings.country
     number = to_e164(caller.number, country)
-    return bool(number) and (number in vip or any(to_e164(each, country) == number for each in _national(vip)))
+    return bool(number) and (
+        number in vip or any(to_e164(each, country) == number for each in _national(vip))
+    )
 
 
 def _national(vip: tuple[str, ...]) -> Iterator[str]:
