@@ -163,7 +163,8 @@ def test_three_in_a_room_hear_each_other_and_not_themselves(server: PbxServer, s
                     f"{phone.name} hears {other.name}",
                     lambda p=phone, c=call, o=other: share_of(p, c, o.tone) > 0.2,
                 )
-        assert share_of(phone, call, phone.tone) < 0.01
+        # It would be a third; where a busy machine tears the others, the splinters are everywhere.
+        assert share_of(phone, call, phone.tone) < 0.1
     for phone, call in zip(phones, calls, strict=True):
         phone.hangup(call)
 
