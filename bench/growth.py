@@ -26,7 +26,7 @@ COLUMNS = [
     "failed",
 ]
 OTHERS = 100
-MANY = 500  # with more, phones register so long that our server begins to render its prompts, 30 s after its start
+MANY = 500  # with more, phones register until our server renders its prompts, 30 s after its start
 RENDERED_S = 50.0  # then that is over
 RAMP = 100.0  # a second; they carry no audio, and a call that is silent for 30 s is ended as dead
 
