@@ -105,10 +105,13 @@ class Services:
         """Who is transferred to the code is parked, and who transfers hears where."""
         slot = self.lot.free_slot()
         if slot is None:
-            call.talk = (by, leg)
-            call.join(by, leg)
             if call.transfer is not None:
                 call.transfer.failed(503)
+            if by not in call.legs:  # nobody is left who could have him back
+                self.fail(call, leg, 503, "park-no-slot", lambda: call.end("no parking slot is free", 503))
+                return
+            call.talk = (by, leg)
+            call.join(by, leg)
             call.playing.hold(by, leg)
             call.play(by, self.phrases.say("park-no-slot"))
             return
