@@ -35,8 +35,7 @@ from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Serve, TakeMessage
 
-PIN_DIGITS: Final = 10
-KEY_DIGITS: Final = 6
+MAILBOX_KEYS: Final = 7  # the longest key of an extension and its "#"
 
 
 class ServicesHost(Protocol):
@@ -184,7 +183,7 @@ class Services:
     def _ask_mailbox(self) -> Dialogue:
         """Ask for key and PIN; returns the key, or None."""
         phrases = self.phrases
-        key = yield Gather(phrases.say("vm-enter-mailbox"), most=KEY_DIGITS)
+        key = yield Gather(phrases.say("vm-enter-mailbox"), most=MAILBOX_KEYS)
         if not key:
             return None
         extension = self._host.office.extension(key)
@@ -198,7 +197,6 @@ class Services:
             phrases.say("vm-wrong-pin"),
             phrases.say("vm-locked"),
             check,
-            most=PIN_DIGITS,
         )
         return key if opened else None
 
@@ -219,7 +217,6 @@ class Services:
             self.phrases.say("passcode-wrong"),
             self.phrases.say("passcode-locked"),
             lambda code: CheckSecret(f"passcode {key}", stored, code),
-            most=PIN_DIGITS,
         )
         call.serve(leg, dialogue, lambda answer: done(answer is not None))
 
