@@ -532,11 +532,13 @@ class Call:
     def leg_reoffered(self, leg: Leg, content: Content | None) -> None:
         """One side renegotiates."""
         other, hunt = self.peer_of(leg), self.hunt
-        waits = other is None and leg.is_up and hunt is not None and hunt.origin is leg
-        if waits or (self.booth is not None and self.booth.leg is leg):
+        if other is None and hunt is not None and hunt.origin.is_up and leg in (hunt.origin, hunt.early):
             answer_by_pbx(self, leg, content)
-            if waits and hunt is not None and hunt.early is not None:
-                self.join(leg, hunt.early)
+            if hunt.early is not None:
+                self.join(hunt.origin, hunt.early)
+            return
+        if self.booth is not None and self.booth.leg is leg:
+            answer_by_pbx(self, leg, content)
             return
         if other is None and hunt is not None and hunt.origin is leg and len(hunt.legs) == 1:
             other = hunt.legs[0]

@@ -138,6 +138,26 @@ def test_who_hears_it_may_renegotiate():
     world.assert_nothing_left()
 
 
+def test_who_is_heard_may_renegotiate():
+    world, carrier, _, ann = after_a_passcode()
+    carrier.ring(183, carrier.sdp(), Require="100rel", RSeq="1", Allow="INVITE, ACK, BYE, PRACK, UPDATE")
+    carrier.ok("PRACK")
+    invite = carrier.last("INVITE")
+    carrier.dialog = {
+        "call_id": invite.call_id,
+        "remote": invite.headers.get("From"),
+        "local": f"{invite.headers.get('To')};tag={carrier.tag}",
+        "target": invite.contacts[0].uri.render(),
+    }
+    carrier.send(carrier.in_dialog("UPDATE", carrier.sdp(2, "sendonly")))
+    assert carrier.statuses("UPDATE") == [200]
+    assert not ann.all("INVITE")
+    assert heard_by(world, ann) == "carrier"
+    carrier.answer(carrier.sdp(2))
+    ann.ok("INVITE", ann.sdp(2))
+    hang_up(world, ann, carrier)
+
+
 def three() -> tuple[World, Carrier, Phone, Phone]:
     world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
     ann.invite("101")
