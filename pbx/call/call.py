@@ -150,7 +150,10 @@ class Call:
         self.recording.begin(self, a, b)
 
     def join(self, a: Leg, b: Leg) -> None:
-        """Relay between two legs as they have agreed now."""
+        """Relay between two legs as they have agreed now; nobody else hears them where the PBX translates."""
+        for leg in self.legs:
+            if leg is not a and leg is not b:
+                leg.media.part()
         a.media.join(b.media)
         if self._silent:
             self.set_timer("silence", UNHELD_S)
@@ -419,18 +422,17 @@ class Call:
         """A key was pressed, told in whatever way."""
         booth = self.booth if self.booth is not None and self.booth.leg is leg else None
         consult = self.consult if self.consult is not None and self.consult.transferor is leg else None
-        if booth is not None and (consult is None or self.hunt is None):
+        rings = consult is not None and self.hunt is not None  # it hears whom it asks for
+        if booth is not None and not rings:
             booth.digit(digit)
         elif leg.party.device and leg in (self.talk or ()):  # one of our phones
             keys = self._keys.setdefault(leg, Keys(self.host.services.codes))
             action = keys.press(digit, self.host.stack.now)
             if action == "back" and consult is not None:
                 consult.back()
-            elif booth is not None:  # it hears whom it asks for ring
-                pass
-            elif action == "transfer":
+            elif action == "transfer" and not rings:
                 Consultation.start(self, leg)
-            elif action == "record":
+            elif action == "record" and not rings:
                 self.recording.toggle(self, leg)
 
     def play(self, leg: Leg, prompt: Prompt, then: Callable[[], None] | None = None) -> None:
@@ -530,11 +532,13 @@ class Call:
     def leg_reoffered(self, leg: Leg, content: Content | None) -> None:
         """One side renegotiates."""
         other, hunt = self.peer_of(leg), self.hunt
-        waits = other is None and leg.is_up and hunt is not None and hunt.origin is leg
-        if waits or (self.booth is not None and self.booth.leg is leg):
+        if other is None and hunt is not None and hunt.origin.is_up and leg in (hunt.origin, hunt.early):
             answer_by_pbx(self, leg, content)
-            if waits and hunt is not None and hunt.early is not None:
-                self.join(leg, hunt.early)
+            if hunt.early is not None:
+                self.join(hunt.origin, hunt.early)
+            return
+        if self.booth is not None and self.booth.leg is leg:
+            answer_by_pbx(self, leg, content)
             return
         if other is None and hunt is not None and hunt.origin is leg and len(hunt.legs) == 1:
             other = hunt.legs[0]

@@ -17,6 +17,7 @@ from pbx.media.prompt import Prompt
 FIRST_DIGIT_S: Final = 10.0  # product §3
 NEXT_DIGIT_S: Final = 5.0
 TRIES: Final = 3
+CODE_KEYS: Final = 11  # the longest passcode or PIN and its "#", which is no key for what comes next
 LOCKED: Final = "locked"  # too many wrong codes: not even the right one counts for a while
 
 
@@ -130,9 +131,6 @@ def ask_code(
     wrong: Prompt,
     locked: Prompt,
     check: Callable[[str], Any],
-    *,
-    most: int = 10,
-    tries: int = TRIES,
 ) -> Dialogue:
     """Ask for a passcode or PIN (product §3: 3 tries, 10 s, 5 s, `#` ends). A try without any digit counts.
 
@@ -143,8 +141,8 @@ def ask_code(
     Returns:
         The answer to the code that was right; None: none was.
     """
-    for _ in range(tries):
-        digits = yield Gather(prompt, most=most)
+    for _ in range(TRIES):
+        digits = yield Gather(prompt, most=CODE_KEYS)
         if digits is None:
             continue  # silence is a try, but no guess: it counts for no lock
         answer = yield Ask(check(digits))

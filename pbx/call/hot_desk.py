@@ -1,16 +1,12 @@
 """Hot desking (product §4): dialogues that ask for a member's PIN, log in and log out."""
 
 from collections.abc import Callable
-from typing import Final
 
 from pbx.call.dialogue import Dialogue, Do, Say, ask_code
 from pbx.call.phrases import Phrases
 from pbx.call.questions import FindMember, FoundMember
 from pbx.media.prompt import Digits
 from pbx.office.extension import Extension
-
-PIN_DIGITS: Final = 10
-
 
 ExtensionOf = Callable[[str], Extension | None]  # a member's, by his email
 
@@ -26,7 +22,6 @@ def find_member(phrases: Phrases, username: str, extension_of: ExtensionOf) -> D
         phrases.say("hotdesk-wrong-pin"),
         phrases.say("vm-locked"),
         lambda pin: FindMember(f"hot desk {username}", pin),
-        most=PIN_DIGITS,
     )
     if found is not None and extension_of(found.email) is None:
         yield Say(phrases.say("hotdesk-no-extension"), is_interruptible=False)

@@ -32,6 +32,10 @@ PRIVATE: Final = {
 class HuntUser(Protocol):
     """Who wants to know, for the call behind it."""
 
+    def hears(self, hunt: "Hunt") -> bool:
+        """Whether early media is passed on."""
+        ...
+
     def progressed(self, hunt: "Hunt", leg: Leg, response: Response, content: Content | None) -> None: ...
     def fell_silent(self, hunt: "Hunt") -> None:
         """Whose early media was passed on is gone."""
@@ -89,7 +93,7 @@ class Hunt:
         if leg not in self.legs or self.user is None:
             return
         if content is not None:
-            if self.early is None:
+            if self.early is None and self.user.hears(self):
                 self.early, self.early_content = leg, content
             elif self.early is not leg:
                 content = None

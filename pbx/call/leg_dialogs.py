@@ -43,7 +43,7 @@ class LegDialogs:
         if len(self._early) >= MOST_FORKS:
             return None, False
         dialog = uac.make_dialog(response)
-        if self._early:  # a CSeq of its own for each would do; one counter for all is simpler and legal
+        if self._early:  # each counts for itself; it may begin anywhere (§12.2.1.1)
             dialog.local_seq = max(d.local_seq for d in self._early.values())
         self._early[tag] = dialog
         self.register(dialog, leg)

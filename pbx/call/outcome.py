@@ -27,6 +27,11 @@ class Outcome:
     def __init__(self, call: HuntingCall) -> None:
         self._call = call
 
+    def hears(self, hunt: Hunt) -> bool:
+        """Whether early media is passed on: not to who waits with music, or is served by another worker."""
+        transfer = self._call.transfer
+        return not hunt.is_recall and (transfer is None or not transfer.is_adopted)
+
     def progressed(self, hunt: Hunt, leg: Leg, response: Response, content: Content | None) -> None:
         """A phone rings."""
         call, origin = self._call, hunt.origin
@@ -41,16 +46,15 @@ class Outcome:
             return
         if call.transfer is not None:
             call.transfer.progressed(response.status, response.reason)
-        if hunt.early is None or not self._is_heard(hunt):
-            if call.transfer is not None:
-                call.playing.ringing(origin)
-        elif content is not None:
+        if content is not None:
             hear(call, origin, leg)
+        elif hunt.early is None and call.transfer is not None:
+            call.playing.ringing(origin)
 
     def fell_silent(self, hunt: Hunt) -> None:
         """Who hears the early media of a phone that is gone hears ours again, and whom he talks with."""
         call, origin = self._call, hunt.origin
-        if not self._is_heard(hunt):
+        if origin.state != UP:
             return
         origin.media.part()
         if call.transfer is None:
@@ -59,12 +63,6 @@ class Outcome:
         if call.talk is not None:
             call.join(*call.talk)
         call.playing.ringing(origin)
-
-    def _is_heard(self, hunt: Hunt) -> bool:
-        """Whether early media is passed on to a leg that is up: by one media worker, unless it waits."""
-        transfer = self._call.transfer
-        is_adopted = transfer is not None and transfer.is_adopted
-        return hunt.origin.state == UP and not hunt.is_recall and not is_adopted
 
     def answered(self, hunt: Hunt, leg: Leg, content: Content | None) -> None:
         """A phone answered."""

@@ -35,8 +35,7 @@ from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
 from pbx.rules.decision import Serve, TakeMessage
 
-PIN_DIGITS: Final = 10
-KEY_DIGITS: Final = 6
+MAILBOX_KEYS: Final = 7  # the longest key of an extension and its "#"
 
 
 class ServicesHost(Protocol):
@@ -105,10 +104,13 @@ class Services:
         """Who is transferred to the code is parked, and who transfers hears where."""
         slot = self.lot.free_slot()
         if slot is None:
-            call.talk = (by, leg)
-            call.join(by, leg)
             if call.transfer is not None:
                 call.transfer.failed(503)
+            if by not in call.legs:  # nobody is left who could have him back
+                self.fail(call, leg, 503, "park-no-slot", lambda: call.end("no parking slot is free", 503))
+                return
+            call.talk = (by, leg)
+            call.join(by, leg)
             call.playing.hold(by, leg)
             call.play(by, self.phrases.say("park-no-slot"))
             return
@@ -181,7 +183,7 @@ class Services:
     def _ask_mailbox(self) -> Dialogue:
         """Ask for key and PIN; returns the key, or None."""
         phrases = self.phrases
-        key = yield Gather(phrases.say("vm-enter-mailbox"), most=KEY_DIGITS)
+        key = yield Gather(phrases.say("vm-enter-mailbox"), most=MAILBOX_KEYS)
         if not key:
             return None
         extension = self._host.office.extension(key)
@@ -195,7 +197,6 @@ class Services:
             phrases.say("vm-wrong-pin"),
             phrases.say("vm-locked"),
             check,
-            most=PIN_DIGITS,
         )
         return key if opened else None
 
@@ -216,7 +217,6 @@ class Services:
             self.phrases.say("passcode-wrong"),
             self.phrases.say("passcode-locked"),
             lambda code: CheckSecret(f"passcode {key}", stored, code),
-            most=PIN_DIGITS,
         )
         call.serve(leg, dialogue, lambda answer: done(answer is not None))
 

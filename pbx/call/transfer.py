@@ -46,9 +46,7 @@ class Transfer:
     ) -> None:
         self.transferor = transferor
         self.transferee = transferee
-        self.is_adopted = (
-            False  # the ringing phones were offered the transferor's media, not the transferee's
-        )
+        self.is_adopted = False  # the ringing phones were offered the media of the transferor
         self._call: TransferCall | None = call
         self._subscription = subscription
 

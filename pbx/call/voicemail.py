@@ -1,6 +1,7 @@
 """Leaving a message, and the mailbox of its owner (product §2, §5): dialogues."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from pbx.call.dialogue import Ask, Dialogue, Gather, Say, Take, Taken, Unanswered
@@ -79,7 +80,7 @@ def visit(phrases: Phrases, mailbox: str, heard: list[str]) -> Dialogue:
 class _Visit:
     def __init__(self, phrases: Phrases, mailbox: str, heard: list[str]) -> None:
         self._phrases, self._mailbox, self._heard = phrases, mailbox, heard
-        self._states: dict[str, str] = {}  # of messages that were touched in this visit
+        self._states: dict[str, MessageState] = {}  # of messages that were touched in this visit
         self._deleted: dict[str, HeldMessage] = {}  # in this visit, with their states before
         self._finished: set[str] = set()  # heard to their end
 
@@ -187,7 +188,7 @@ class _Visit:
     def _delete(self, message: HeldMessage) -> Dialogue:
         """Or restore it."""
         if message.id in self._deleted:
-            if (yield from self._mark(message, message.state)):
+            if (yield from self._mark(message, self._deleted[message.id].state)):
                 yield self._tell("vm-restored")
         elif (yield from self._mark(message, "deleted")):
             yield self._tell("vm-deleted")
@@ -202,10 +203,10 @@ class _Visit:
         if isinstance(answer, Unanswered):
             yield self._tell("call-try-later")
             return False
-        self._states[message.id] = state
         self._deleted.pop(message.id, None)
         if state == "deleted":
-            self._deleted[message.id] = message
+            self._deleted[message.id] = replace(message, state=self._states.get(message.id, message.state))
+        self._states[message.id] = state
         return True
 
     def _greeting(self) -> Dialogue:

@@ -63,16 +63,19 @@ class Srtp:
         self._in: dict[bytes, int] = {}
         self._out: dict[bytes, int] = {}
         self._rtcp_sent: dict[bytes, int] = {}
-        if before is not None and before.keys.key_of("out") == keys.key_of("out"):
-            self._outbound: Session = before._outbound
-            self._out, self._rtcp_sent = before._out, before._rtcp_sent
-        else:
-            self._outbound = Session(keys.suite, keys.local, is_inbound=False)
-        if before is not None and before.keys.key_of("in") == keys.key_of("in"):
-            self._inbound: Session = before._inbound
-            self._in = before._in
-        else:
-            self._inbound = Session(keys.suite, keys.remote, is_inbound=True)
+        self._outbound = Session(keys.suite, keys.local, is_inbound=False)
+        self._inbound = Session(keys.suite, keys.remote, is_inbound=True)
+        if before is not None:
+            self._go_on(before)
+
+    def _go_on(self, before: "Srtp") -> None:
+        """Take over what came of the keys that stay, and what is known of them and was not needed yet."""
+        stays = [kind for kind in ("in", "out", "rtcp") if self.keys.key_of(kind) == before.keys.key_of(kind)]
+        self._known = {**{each: n for each, n in before._known.items() if each.kind in stays}, **self._known}
+        if "out" in stays:
+            self._outbound, self._out, self._rtcp_sent = before._outbound, before._out, before._rtcp_sent
+        if "in" in stays:
+            self._inbound, self._in = before._inbound, before._in
 
     def protect(self, packet: bytes) -> bytes:
         """RTP -> SRTP.

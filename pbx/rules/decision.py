@@ -82,9 +82,7 @@ class Ring:
     after: tuple["Ring", ...] = ()
     because: tuple[str, ...] = ()
     group: str = ""  # key of the group that was called
-    shown_keys: tuple[
-        tuple[str, str], ...
-    ] = ()  # phones that see another extension as the caller, and its key
+    shown_keys: tuple[tuple[str, str], ...] = ()  # phones that see another extension as the caller, its key
 
     def shown_to(self, device: str) -> str:
         """The key of the extension that a phone sees as the caller; "" = him who calls."""

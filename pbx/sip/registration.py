@@ -12,9 +12,7 @@ from pbx.sip.flow import Flow
 from pbx.sip.message import Response
 
 EXPIRES_S: Final = 600  # asked for
-SHORTEST_S: Final = (
-    10.0  # a binding that lives less long is none: to keep it, we would have to ask all the time
-)
+SHORTEST_S: Final = 10.0  # what lives less long is no binding: to keep it, we would have to ask all the time
 LONGEST_S: Final = 86_400  # what a Min-Expires or a Retry-After can make of it
 BASE_S: Final = 30.0  # RFC 5626 §4.5: the first pause after a failure; it doubles each time
 MAX_S: Final = 1800.0

@@ -261,6 +261,28 @@ def test_what_is_deleted_can_be_restored_until_the_owner_hangs_up():
     )
 
 
+def test_what_is_restored_is_as_it_was_last():
+    play(
+        visit(PHRASES, "100", []),
+        *START,
+        (MENU, "1"),
+        LIST,
+        (FIRST, "9"),
+        (MarkMessage("a", "saved"), None),
+        (("say", "vm-saved"), ""),
+        (SECOND, "4"),
+        (FIRST, "7"),
+        (MarkMessage("a", "deleted"), None),
+        (("say", "vm-deleted"), ""),
+        (SECOND, "4"),
+        (DELETED, "7"),
+        (MarkMessage("a", "saved"), None),
+        (("say", "vm-restored"), ""),
+        (FIRST, "#"),
+        BYE,
+    )
+
+
 @pytest.mark.parametrize(("key", "state"), [("7", "deleted"), ("9", "saved")])
 def test_what_the_database_does_not_do_is_not_said(key, state):
     play(

@@ -138,6 +138,26 @@ def test_who_hears_it_may_renegotiate():
     world.assert_nothing_left()
 
 
+def test_who_is_heard_may_renegotiate():
+    world, carrier, _, ann = after_a_passcode()
+    carrier.ring(183, carrier.sdp(), Require="100rel", RSeq="1", Allow="INVITE, ACK, BYE, PRACK, UPDATE")
+    carrier.ok("PRACK")
+    invite = carrier.last("INVITE")
+    carrier.dialog = {
+        "call_id": invite.call_id,
+        "remote": invite.headers.get("From"),
+        "local": f"{invite.headers.get('To')};tag={carrier.tag}",
+        "target": invite.contacts[0].uri.render(),
+    }
+    carrier.send(carrier.in_dialog("UPDATE", carrier.sdp(2, "sendonly")))
+    assert carrier.statuses("UPDATE") == [200]
+    assert not ann.all("INVITE")
+    assert heard_by(world, ann) == "carrier"
+    carrier.answer(carrier.sdp(2))
+    ann.ok("INVITE", ann.sdp(2))
+    hang_up(world, ann, carrier)
+
+
 def three() -> tuple[World, Carrier, Phone, Phone]:
     world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
     ann.invite("101")
@@ -195,3 +215,54 @@ def test_a_forward_of_who_is_transferred_is_heard():
     world.wait(6.0)
     early(carrier)
     assert heard_by(world, ann) == "carrier"
+
+
+def in_room(world: World) -> set[str]:
+    """Who hears one another because the PBX translates."""
+    rooms: dict[str, str] = {}
+    for order in world.orders:
+        match order:
+            case Mix(endpoint, room):
+                rooms[endpoint] = room
+            case CloseEndpoint(endpoint):
+                rooms.pop(endpoint, None)
+    legs = [leg for call in world.exchange.calls.values() for leg in call.legs]
+    return {
+        leg.party.trunk or leg.party.key
+        for leg in legs
+        if any(rooms.get(each) for each in leg.media.endpoints)
+    }
+
+
+def three_translated() -> tuple[World, Carrier, Phone, Phone]:
+    """The carrier will take another codec than ann has chosen, too."""
+    world, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    ann.invite("101", ann.sdp(formats="0 8 101"))
+    bob.ring(488)
+    bob.ring(488)
+    bob.answer(bob.sdp(formats="9 101"))
+    ann.ack()
+    assert in_room(world) == {"100", "101"}
+    return world, carrier, ann, bob
+
+
+def test_whom_the_transferor_by_keys_leaves_waiting_hears_nothing_of_the_other_call():
+    world, carrier, ann, bob = three_translated()
+    world.press(f"##2{NUMBER}#", endpoint_of(world, ann))
+    early(carrier, formats="8 101")
+    assert in_room(world) == {"100", "carrier"}
+    carrier.answer(carrier.sdp(formats="8 101"))
+    assert in_room(world) == {"100", "carrier"}
+    world.press("##3", endpoint_of(world, ann))
+    assert in_room(world) == {"100", "101"}
+    carrier.ok("BYE")
+    hang_up(world, ann, bob)
+
+
+def test_a_transferor_by_refer_hears_nothing_of_the_other_call():
+    world, carrier, _, bob = three_translated()
+    refer(world, bob, NUMBER)
+    early(carrier, formats="8 101")
+    assert in_room(world) == {"100", "carrier"}
+    carrier.respond(carrier.last("INVITE"), 486)
+    assert in_room(world) == {"100", "101"}

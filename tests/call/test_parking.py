@@ -4,6 +4,7 @@ import pytest
 
 from pbx.call.parking import Lot
 from pbx.media.orders import (
+    Join,
     Play,
     Played,
 )
@@ -229,6 +230,40 @@ def test_no_slot_is_free_for_who_is_transferred_there(world: World, monkeypatch,
     ann.bye()
     bob.ok("BYE")
     world.assert_nothing_left()
+
+
+def test_no_slot_is_free_and_who_transfers_there_has_left(world: World, monkeypatch):
+    """Who was on hold is asked to speak again first, and meanwhile nobody is left who could have him back."""
+    monkeypatch.setattr(Lot, "free_slot", lambda _lot: None)
+    ann, bob = world.phone("101"), world.phone("102")
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly")))
+    bob.ok("INVITE", bob.sdp(2, "recvonly"))
+    ann.ack()
+    refer(world, ann, "*85")
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    ann.bye()
+    bob.ok("INVITE", bob.sdp(3))
+    assert world.heard() == ["park-no-slot"]
+    assert ann.last("NOTIFY").body.startswith(b"SIP/2.0 503")
+    ann.respond(ann.last("NOTIFY"), 200)
+    world.finish()
+    world.wait(5.0)  # the tone after it
+    bob.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_a_parked_phone_that_renegotiates_while_it_rings_back_hears_its_music_alone(world: World):
+    ann, bob = world.phone("101"), world.phone("102")
+    park(world, ann, bob)
+    world.wait(181.0)
+    ann.ring(183, ann.sdp(7))
+    before = [each for each in world.orders if isinstance(each, Join)]
+    bob.send(bob.in_dialog("INVITE", bob.sdp(2, "sendonly")))
+    assert bob.statuses()[-1] == 200
+    bob.ack()
+    assert [each for each in world.orders if isinstance(each, Join)] == before
 
 
 def test_who_cannot_be_answered_fetches_nobody(world: World):

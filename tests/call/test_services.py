@@ -7,6 +7,7 @@ import pytest
 from pbx.call.booth import OPENING_MS
 from pbx.call.phrases import BEEP
 from pbx.call.questions import (
+    CheckSecret,
     LeaveMailbox,
     ListMessages,
     NewMessage,
@@ -368,6 +369,23 @@ def test_a_room_with_a_pin(world: World):
     assert world.heard() == ["room-enter-pin"]
     world.press("1234#")
     assert world.heard() == ["room-alone"]
+
+
+def test_the_hash_after_the_longest_pin_belongs_to_it(world: World):
+    """It is not left over for what comes next: in a room it would lead out again."""
+    answer = world.answer
+    world.answer = lambda about: (
+        about.code == "1234567890" if isinstance(about, CheckSecret) else answer(about)
+    )
+    ann = world.phone("101")
+    ann.invite("700")
+    ann.ack()
+    world.press("1234567899#")
+    assert world.heard() == ["room-wrong-pin"]
+    world.press("1234567890#")
+    assert world.heard() == ["room-alone"]
+    world.finish()
+    assert not ann.all("BYE")
 
 
 # --- picking up

@@ -175,6 +175,19 @@ def test_the_way_whose_key_stays_goes_on_and_the_other_begins_anew(suite, change
     assert set(told) == {Counter("in" if is_phones else "out", 7)}
 
 
+def test_what_was_known_of_the_way_whose_key_stays_is_known_on(suite):
+    """The worker that died has sent; the new one has not yet when the phone changes its key."""
+    keys, _ = of_both(suite, b"o", b"p")
+    known = {Counter("out", 7): 70_000, Counter("rtcp", 7): 64, Counter("in", 8): 70_000}
+    new_keys, new_phones = of_both(suite, b"o", b"n")
+    told = {}
+    a = Srtp(new_keys, {}, told.__setitem__, Srtp(keys, known))
+    a.protect(rtp(70_500 & 0xFFFF))
+    a.protect_rtcp(Report(7, 1, ()).pack())
+    a.unprotect(Srtp(new_phones).protect(rtp(5, 8)))
+    assert told == {Counter("out", 7): 70_500, Counter("rtcp", 7): 128, Counter("in", 8): 5}
+
+
 WRONG = {
     "unknown suite": SrtpKeys("F8_128_HMAC_SHA1_80", bytes(30), bytes(30)),
     "key too short": SrtpKeys("AEAD_AES_256_GCM", bytes(28), bytes(28)),
