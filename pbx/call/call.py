@@ -267,7 +267,7 @@ class Call:
         self.leave_booth()
         state = "answered" if self.record.answered_s is not None else "failed"
         for leg in tuple(self.legs):
-            said = 200 if leg.is_up else status
+            said = 200 if leg.is_up else status if leg.is_caller else 487  # who rings is cancelled
             leg.end(status, "", extra)
             self.drop(leg, said, why)
         self._over(self.record.state if self.record.state != "failed" else state, why)

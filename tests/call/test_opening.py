@@ -55,6 +55,44 @@ def test_a_prack_with_another_rack_is_481_and_the_right_one_still_counts(world, 
     hang_up(world, ann, bob)
 
 
+@pytest.mark.parametrize("ending", ["refused", "cancelled", "hung up", "cancelled after the answer"])
+def test_a_prack_that_crosses_our_refusal_is_taken(world, ann, bob, ending):
+    """RFC 3262 §3: we "MUST be prepared to process PRACK requests for those outstanding responses"."""
+    ann.invite("101", Supported="100rel")
+    bob.ring(183, bob.sdp())
+    if ending == "refused":
+        bob.respond(bob.last("INVITE"), 486)
+    elif ending == "hung up":
+        ann.early(183)
+        ann.bye()
+    else:
+        if ending == "cancelled after the answer":
+            bob.answer()
+        ann.cancel()
+    assert ann.statuses()[-1] == (486 if ending == "refused" else 487)
+    ann.prack(183)
+    ann.prack(183)
+    assert ann.statuses("PRACK") == [200, 481]
+    if ending == "cancelled after the answer":
+        bob.ok("BYE")
+    elif ending != "refused":
+        bob.ok("CANCEL")
+        bob.respond(bob.last("INVITE"), 487)
+    world.assert_nothing_left()
+
+
+def test_a_prack_that_never_comes_after_our_refusal_leaves_nothing(world, ann, bob):
+    ann.invite("101", Supported="100rel")
+    bob.ring(183, bob.sdp())
+    bob.respond(bob.last("INVITE"), 486)
+    ann.early(183)
+    ann.bye()
+    assert ann.statuses("BYE") == [481]
+    world.assert_nothing_left()
+    ann.prack(183)
+    assert ann.statuses("PRACK") == [481]
+
+
 def test_a_prack_with_a_new_offer_is_488_and_the_call_goes_on(world, ann, bob):
     ann.invite("101", Supported="100rel")
     bob.ring(183, bob.sdp())
