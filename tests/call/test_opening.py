@@ -1,8 +1,11 @@
 """How a call begins: early and late offers, reliable provisional responses, forks, CANCEL and refusals."""
 
+from dataclasses import replace
+
 import pytest
 
 from pbx.media.orders import Join, OpenEndpoint
+from pbx.office.group import Group
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
 from tests.call.world import DOMAIN, World, hang_up, make_extension, talk
@@ -451,6 +454,19 @@ def test_without_a_port_for_the_caller_nothing_rings(world, ann, bob):
     assert ann.statuses()[-1] == 503
     assert ann.last(503).headers.get("Retry-After")
     assert "INVITE" not in bob.summary()
+    world.exchange.endpoints.ports.free(taken, world.now)
+    world.assert_nothing_left()
+
+
+def test_whoever_rings_next_where_no_port_was_free_is_offered_the_same(world, ann, bob, eve):
+    office = world.exchange.office
+    sales = Group("600", "Sales", ("101", "102"), "sequence", 15)
+    world.perform(world.exchange.swap_office(replace(office, groups=(sales,)), world.now))
+    few_ports(world, 1)
+    taken = world.exchange.endpoints.ports.take(world.now)
+    ann.invite("600")
+    assert ann.statuses()[-1] == 503
+    assert "INVITE" not in (*bob.summary(), *eve.summary())  # without an offer nobody would answer theirs
     world.exchange.endpoints.ports.free(taken, world.now)
     world.assert_nothing_left()
 
