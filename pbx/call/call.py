@@ -243,6 +243,11 @@ class Call:
             self.record.state, self.record.answered_s = "answered", self.age_s
 
     @property
+    def is_asking(self) -> bool:
+        """Somebody is asked for who is to take part: nobody else changes places until that is over."""
+        return self.hunt is not None or self.transfer is not None or self.consult is not None
+
+    @property
     def router(self) -> Router:
         """The rules' answers for this call, and for what it causes later on."""
         return self.host.router.since(self.age_s)

@@ -3,6 +3,7 @@
 import pytest
 
 from pbx.media.orders import Join
+from tests.call.voices import endpoint_of
 from tests.call.world import Phone, World, hang_up, talk
 
 
@@ -388,6 +389,24 @@ def test_a_taker_that_gives_up_leaves_the_call_as_it_was(world, ann, bob, eve):
     ann.respond(ann.last("INVITE"), 200, ann.sdp(2))
     assert "BYE" not in ann.summary()
     assert "BYE" not in bob.summary()
+    hang_up(world, ann, bob)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("place", ["who waits", "who asks"])
+def test_nobody_takes_a_place_while_somebody_is_asked_for_by_keys(world, ann, bob, eve, place, is_first):
+    talk(world, ann, bob)
+    old, peer = (ann, bob) if place == "who waits" else (bob, ann)
+    asking = endpoint_of(world, bob)
+    if is_first:
+        world.press("##2", asking)
+    eve.invite("101", Replaces=replaces_of(old.dialog))
+    if not is_first:
+        world.press("##2", asking)
+        peer.respond(peer.last("INVITE"), 200, peer.sdp(2))
+    assert eve.statuses()[-1] == 491
+    world.wait(30.0)  # no key comes
+    assert "BYE" not in (*ann.summary(), *bob.summary())
     hang_up(world, ann, bob)
 
 
