@@ -88,7 +88,9 @@ class Booth:
         self._next: tuple[Any] | None = None
 
     def start(self) -> None:
-        """Begin. A phone that has no events for keys may send them as tones."""
+        """Begin, once. A phone that has no events for keys may send them as tones."""
+        if self._number:
+            return
         if self._call is not None and self._endpoint and not self.leg.media.sends_events:
             self._host.order(Detect(self._endpoint))
         self._go(None)

@@ -246,6 +246,11 @@ class Call:
             self.record.state, self.record.answered_s = "answered", self.age_s
 
     @property
+    def is_asking(self) -> bool:
+        """Somebody is asked for who is to take part: nobody else changes places until that is over."""
+        return self.hunt is not None or self.transfer is not None or self.consult is not None
+
+    @property
     def router(self) -> Router:
         """The rules' answers for this call, and for what it causes later on."""
         return self.host.router.since(self.age_s)
@@ -270,7 +275,7 @@ class Call:
         self.leave_booth()
         state = "answered" if self.record.answered_s is not None else "failed"
         for leg in tuple(self.legs):
-            said = 200 if leg.is_up else status
+            said = 200 if leg.is_up else status if leg.is_caller else 487  # who rings is cancelled
             leg.end(status, "", extra)
             self.drop(leg, said, why)
         self._over(self.record.state if self.record.state != "failed" else state, why)

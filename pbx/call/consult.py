@@ -41,7 +41,7 @@ class Consultation:
     def start(cls, call: ConsultCall, leg: Leg) -> None:
         """Ask for the key, if nothing else is under way."""
         peer = call.peer_of(leg)
-        if peer is None or call.consult is not None or call.hunt is not None or call.transfer is not None:
+        if peer is None or call.is_asking:
             return
         consult = call.consult = cls(call, leg, peer)
         call.playing.music(peer)

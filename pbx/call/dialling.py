@@ -97,6 +97,7 @@ def _ring_for_caller(
         _goes_out(call)
     call.host.world.took_turn(decision.group)
     hunt = call.begin_hunt(leg, decision)
+    hunt.content, hunt.extra = content, extra  # whoever rings after these is offered the same
     try:
         leg.media.prepare()
     except NoPortError as error:

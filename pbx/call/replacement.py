@@ -72,7 +72,9 @@ def replace(call: Call, old: Leg, new: Leg, content: Content | None) -> None:
     """Let `new`, which offers `content`, take the place of `old`."""
     call.add(new)
     peer = call.peer_of(old)
-    if old.state == UP and peer is not None:
+    if old.state == UP and peer is not None and call.is_asking:
+        _refuse(call, new, 491)
+    elif old.state == UP and peer is not None:
         _take_over(call, old, new, peer, content)
     elif call.hunt is not None and old in call.hunt.legs:
         _pick_up(call, call.hunt, new, content)
@@ -114,6 +116,10 @@ def _take_over(call: Call, old: Leg, new: Leg, peer: Leg, content: Content | Non
             return
         if status >= 300 or answer is None or peer not in call.legs:
             _refuse(call, new, NO_MEDIA_IN_COMMON)
+            return
+        if call.is_asking:  # since a moment ago
+            _refuse(call, new, 491)
+            peer.keep()
             return
         try:
             new.answer(answer, call.identity(peer, new))

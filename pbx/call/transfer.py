@@ -27,6 +27,8 @@ class TransferCall(DialledCall, Protocol):
     consult: Any  # a transfer by keys
     refers: int
 
+    @property
+    def is_asking(self) -> bool: ...
     def peer_of(self, leg: Leg) -> Leg | None: ...
     def adopt(self, leg: Leg) -> None: ...
     def adopt_hunt(self, hunt: Hunt, origin: Leg) -> None: ...
@@ -65,8 +67,7 @@ class Transfer:
         if replaces is None and not call.host.is_here(uri):
             raise PeerError(404, "Not Served Here")
         peer = call.peer_of(leg)
-        is_busy = call.hunt is not None or call.transfer is not None or call.consult is not None
-        if peer is None or is_busy or leg.state != UP or not (leg.has_settled and peer.has_settled):
+        if peer is None or call.is_asking or leg.state != UP or not (leg.has_settled and peer.has_settled):
             raise PeerError(491, "Request Pending")
         silent = (request.headers.get("Refer-Sub") or "").partition(";")[0].strip().lower() == "false"
         extra: Extra = (("Refer-Sub", "false"),) if silent else ()

@@ -266,7 +266,7 @@ class SipStack:
         size = len(request.body) + sum([len(name) + len(value) + 4 for name, value in request.headers])
         return size + len(request.uri) + 160 > UDP_LIMIT  # with the Via and Content-Length that are added
 
-    def _guard(self, owner: StepOwner | None, step: Callable[[Any], None], argument: Any) -> None:
+    def _guard(self, owner: StepOwner | None, step: Callable[[Any], object], argument: Any) -> None:
         """Take a step on behalf of `owner`: when it fails, the owner ends, and nobody else is hurt."""
         try:
             step(argument)

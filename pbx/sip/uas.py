@@ -6,6 +6,7 @@ Reliable provisional responses wait for their PRACK, a 2xx is repeated until its
 from typing import Final, Protocol
 
 from pbx.errors import PbxError, PeerError
+from pbx.sip.dialog import DialogId
 from pbx.sip.fields import parse_rack
 from pbx.sip.flow import Flow
 from pbx.sip.headers import Extra, Headers
@@ -92,10 +93,13 @@ class InviteUas:
         """Repeat nothing any more: the dialog is over, and so is an INVITE whose answer has not gone out."""
         if not self._is_answered:
             self._refuse(487, "Request Terminated")
-        self._forget_provisional()
-        self._stack.timers.set((self, "2xx"), None)
+        stack = self._stack
+        stack.timers.set((self, "2xx"), None)
         self._owner = None
         self._last_2xx = None
+        if self._unacknowledged is not None:  # RFC 3262 §3: its PRACK may cross the refusal
+            stack.dialogs[self._dialog_id] = self
+            stack.timers.set((self, "late"), stack.now + 64 * stack.t.t1)
 
     def move(self, flow: Flow) -> None:
         """The caller is reached by another way from now on; not by another transport (§18.2.2)."""
@@ -135,6 +139,15 @@ class InviteUas:
         self._unacknowledged = None
         self._stack.timers.set((self, "1xx"), None)
 
+    def receive_request(self, request: Request, key: TransactionKey, _flow: Flow) -> None:
+        """A request in the dialog of an INVITE that is refused: only a late PRACK is taken."""
+        if request.method != "PRACK":
+            raise PeerError(481, "Call/Transaction Does Not Exist")
+        self.receive_prack(request)
+        self._stack.respond(request, key, 200)
+        self._stack.timers.set((self, "late"), None)
+        self._leave_dialog()
+
     def resume(self) -> None:
         """Send what waited for the PRACK, once that is answered."""
         while self._waiting and self._unacknowledged is None:
@@ -151,6 +164,7 @@ class InviteUas:
         else:  # the 2xx still waits for the PRACK of a reliable answer
             self._refuse(487, "Request Terminated")
             owner.invite_abandoned("the caller gave up", False)
+            self.stop()
 
     def broke(self, error: PbxError) -> None:
         """A step of its timers failed."""
@@ -161,6 +175,9 @@ class InviteUas:
 
     def expire(self, timer: str) -> None:
         """Repeat a 2xx (§13.3.1.4) or a reliable provisional (RFC 3262 §3), or give up."""
+        if timer == "late":
+            self._leave_dialog()
+            return
         stack = self._stack
         response = self._last_2xx if timer == "2xx" else self._unacknowledged
         if response is None:
@@ -178,6 +195,13 @@ class InviteUas:
         stack.timers.set((self, timer), min(stack.now + self._interval, self._give_up_at))
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    @property
+    def _dialog_id(self) -> DialogId:
+        return DialogId(self.request.call_id, self.local_tag, self.request.from_.tag or "")
+
+    def _leave_dialog(self) -> None:
+        self._stack.dialogs.pop(self._dialog_id, None)
 
     def _make(self, status: int, reason: str, extra: Extra, body: bytes) -> Response:
         response = make_response(self.request, status, reason, to_tag=self.local_tag)
@@ -216,7 +240,7 @@ class InviteUas:
         self._send(self._make(status, reason, (), b""))
 
     def _forget_provisional(self) -> None:
-        self._unacknowledged = None
+        """Nothing waits for a PRACK any more; it may come all the same."""
         self._waiting.clear()
         self._stack.timers.set((self, "1xx"), None)
 

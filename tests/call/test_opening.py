@@ -1,8 +1,11 @@
 """How a call begins: early and late offers, reliable provisional responses, forks, CANCEL and refusals."""
 
+from dataclasses import replace
+
 import pytest
 
 from pbx.media.orders import Join, OpenEndpoint
+from pbx.office.group import Group
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
 from tests.call.world import DOMAIN, World, hang_up, make_extension, talk
@@ -53,6 +56,44 @@ def test_a_prack_with_another_rack_is_481_and_the_right_one_still_counts(world, 
     bob.answer()
     ann.ack()
     hang_up(world, ann, bob)
+
+
+@pytest.mark.parametrize("ending", ["refused", "cancelled", "hung up", "cancelled after the answer"])
+def test_a_prack_that_crosses_our_refusal_is_taken(world, ann, bob, ending):
+    """RFC 3262 §3: we "MUST be prepared to process PRACK requests for those outstanding responses"."""
+    ann.invite("101", Supported="100rel")
+    bob.ring(183, bob.sdp())
+    if ending == "refused":
+        bob.respond(bob.last("INVITE"), 486)
+    elif ending == "hung up":
+        ann.early(183)
+        ann.bye()
+    else:
+        if ending == "cancelled after the answer":
+            bob.answer()
+        ann.cancel()
+    assert ann.statuses()[-1] == (486 if ending == "refused" else 487)
+    ann.prack(183)
+    ann.prack(183)
+    assert ann.statuses("PRACK") == [200, 481]
+    if ending == "cancelled after the answer":
+        bob.ok("BYE")
+    elif ending != "refused":
+        bob.ok("CANCEL")
+        bob.respond(bob.last("INVITE"), 487)
+    world.assert_nothing_left()
+
+
+def test_a_prack_that_never_comes_after_our_refusal_leaves_nothing(world, ann, bob):
+    ann.invite("101", Supported="100rel")
+    bob.ring(183, bob.sdp())
+    bob.respond(bob.last("INVITE"), 486)
+    ann.early(183)
+    ann.bye()
+    assert ann.statuses("BYE") == [481]
+    world.assert_nothing_left()
+    ann.prack(183)
+    assert ann.statuses("PRACK") == [481]
 
 
 def test_a_prack_with_a_new_offer_is_488_and_the_call_goes_on(world, ann, bob):
@@ -413,6 +454,19 @@ def test_without_a_port_for_the_caller_nothing_rings(world, ann, bob):
     assert ann.statuses()[-1] == 503
     assert ann.last(503).headers.get("Retry-After")
     assert "INVITE" not in bob.summary()
+    world.exchange.endpoints.ports.free(taken, world.now)
+    world.assert_nothing_left()
+
+
+def test_whoever_rings_next_where_no_port_was_free_is_offered_the_same(world, ann, bob, eve):
+    office = world.exchange.office
+    sales = Group("600", "Sales", ("101", "102"), "sequence", 15)
+    world.perform(world.exchange.swap_office(replace(office, groups=(sales,)), world.now))
+    few_ports(world, 1)
+    taken = world.exchange.endpoints.ports.take(world.now)
+    ann.invite("600")
+    assert ann.statuses()[-1] == 503
+    assert "INVITE" not in (*bob.summary(), *eve.summary())  # without an offer nobody would answer theirs
     world.exchange.endpoints.ports.free(taken, world.now)
     world.assert_nothing_left()
 

@@ -1,6 +1,9 @@
 """INVITE with Replaces: somebody takes the place of another one (RFC 3891)."""
 
+import pytest
+
 from pbx.media.orders import Join
+from tests.call.voices import endpoint_of
 from tests.call.world import hang_up, talk
 
 
@@ -104,4 +107,22 @@ def test_a_taker_whose_offer_is_refused(world, ann, bob, eve):
     ann.respond(ann.last("INVITE"), 488)
     assert eve.statuses()[-1] == 488
     assert "BYE" not in bob.summary()
+    hang_up(world, ann, bob)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("place", ["who waits", "who asks"])
+def test_nobody_takes_a_place_while_somebody_is_asked_for_by_keys(world, ann, bob, eve, place, is_first):
+    talk(world, ann, bob)
+    old, peer = (ann, bob) if place == "who waits" else (bob, ann)
+    asking = endpoint_of(world, bob)
+    if is_first:
+        world.press("##2", asking)
+    eve.invite("101", Replaces=replaces_of(old.dialog))
+    if not is_first:
+        world.press("##2", asking)
+        peer.respond(peer.last("INVITE"), 200, peer.sdp(2))
+    assert eve.statuses()[-1] == 491
+    world.wait(30.0)  # no key comes
+    assert "BYE" not in (*ann.summary(), *bob.summary())
     hang_up(world, ann, bob)

@@ -80,6 +80,24 @@ def test_who_has_just_been_answered_gets_a_moment_to_open_his_ears(world: World)
     assert world.playing.lead_ms == 0
 
 
+def test_an_offerless_reinvite_does_not_disturb_who_leaves_a_message(world: World):
+    ann = world.phone("101")
+    ann.invite("102")
+    ann.ack()
+    world.finish()
+    world.finish()  # the beep
+    assert len(world.recordings) == 1
+    ann.send(ann.in_dialog("INVITE"))
+    ann.ack(ann.sdp(2))
+    (record,) = world.recordings
+    world.press("#")
+    assert record not in world.recordings
+    assert world.heard() == ["vm-message-sent"]
+    world.finish()
+    ann.ok("BYE")
+    world.assert_nothing_left()
+
+
 def test_nobody_answers_in_time(world: World):
     ann, bob = world.phone("101"), world.phone("102")
     ann.invite("102")

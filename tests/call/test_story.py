@@ -132,6 +132,20 @@ def test_a_phone_that_did_not_answer_was_not_beaten_by_another():
     assert (leg.party, leg.status, leg.why, leg.ended_s) == ("101", 487, IN_TIME, pytest.approx(20.0))
 
 
+@pytest.mark.parametrize("why", ["the caller gave up", "the server stops"])
+def test_a_phone_that_rings_no_more_has_been_cancelled(why):
+    world, _, _, (ann, bob) = start(make_office(), "100", "101")
+    ann.invite("101")
+    bob.ring()
+    if why == "the caller gave up":
+        ann.cancel()
+    else:
+        world.perform(world.exchange.stop(world.now))
+    bob.respond(bob.last("INVITE"), 487)
+    story(world)
+    assert [leg.status for leg in world.records[-1].legs] == [503 if why == "the server stops" else 487, 487]
+
+
 def test_the_turn_of_a_member_of_a_group_ends_when_the_next_one_begins():
     group = Group("600", "Sales", ("101", "102"), "sequence", 15)
     world, _, _, (ann, bob, cid) = start(make_office(groups=(group,)), "100", "101", "102")
