@@ -247,7 +247,7 @@ class Booth:
         call, step = self._call, self._step
         if number != self._number or call is None or (isinstance(step, Gather) and self._digits):
             return
-        if stem is not None:
+        if stem is not None and self._endpoint:  # else its audio is off since it was asked for
             if isinstance(step, Say):
                 call.set_timer(TIMER, step.most_s)
             self._play(stem)

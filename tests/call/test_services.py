@@ -13,7 +13,7 @@ from pbx.call.questions import (
     NewMessage,
     OpenMailbox,
 )
-from pbx.call.sound import Finish
+from pbx.call.sound import Finish, Render
 from pbx.media.orders import (
     Digit,
     EndpointStats,
@@ -474,6 +474,30 @@ def test_transfer_by_keys_blind(world: World):
     bob.ok("INVITE", bob.sdp(2))
     bob.bye()
     eve.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_who_asks_for_somebody_by_keys_may_lose_his_audio_before_the_prompt_is_there(world: World):
+    ann, bob = world.phone("101"), world.phone("102")
+    talk(world, ann, bob)
+    perform, held = world.perform, []
+
+    def delay(effects):
+        held.extend(each for each in effects if isinstance(each, Render))
+        perform([each for each in effects if not isinstance(each, Render)])
+
+    world.perform = delay
+    world.press("##2", endpoint_of(world, ann))
+    bob.send(bob.in_dialog("INVITE", bob.sdp(2, port=0)))
+    ann.ok("INVITE", ann.sdp(2, port=0))
+    bob.ack()
+    world.perform = perform
+    world.perform(held)
+    assert all(each.endpoint for each in world.orders if isinstance(each, Play))
+    world.wait(30.0)
+    assert not any(call.consult for call in world.exchange.calls.values())
+    bob.bye()
+    ann.ok("BYE")
     world.assert_nothing_left()
 
 
