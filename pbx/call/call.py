@@ -364,7 +364,7 @@ class Call:
         Without `then` the call ends with the dialogue.
         """
         opens = leg.state == CALLING
-        if leg.state == CALLING and not self.answer_by_pbx(leg):
+        if opens and not self.answer_by_pbx(leg):
             dialogue.close()
             return
         self.leave_booth()
