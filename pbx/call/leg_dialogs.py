@@ -24,11 +24,10 @@ class LegDialogs:
         self._stack.dialogs[dialog.id] = leg
 
     def of(self, request: Request) -> Dialog | None:
-        """The dialog that a request is in."""
-        for dialog in self._all:
-            if len(self._all) == 1 or dialog.id.remote_tag == request.from_.tag:
-                return dialog
-        return None
+        """The dialog that a request is in, of those by which the stack knows the leg."""
+        if len(self._all) == 1:
+            return self._all[0]
+        return next((each for each in self._all if each.id.remote_tag == request.from_.tag), None)
 
     def early(self, response: Response, uac: InviteUac, leg: DialogUser) -> tuple[Dialog | None, bool]:
         """The dialog of a provisional response, and whether that opens it; None: it has none."""
