@@ -207,6 +207,11 @@ class Hidden:
     """A field that the file has no key for."""
 
 
+def _squeeze(number: str) -> str:
+    """Without what people write between the digits."""
+    return re.sub(r"[ ().\-/]", "", number)
+
+
 @dataclass(frozen=True, slots=True)
 class E164:
     """An outside number: `+`, country code, national number; of a length that exists in that country."""
@@ -222,7 +227,7 @@ class E164:
         if not isinstance(raw, str):
             raise NotAllowedError(allowed)
         if re.fullmatch(r"\+[1-9][0-9]{6,14}", raw) is None:
-            squeezed = re.sub(r"[ ().\-/]", "", raw)
+            squeezed = _squeeze(raw)
             hint = squeezed if squeezed != raw and re.fullmatch(r"\+[1-9][0-9]{6,14}", squeezed) else None
             raise NotAllowedError(allowed, hint)
         try:
@@ -239,7 +244,7 @@ class WrittenNumber:
     """An outside number as people write it, also nationally; kept without what is between the digits."""
 
     def read(self, raw: object) -> str:
-        squeezed = re.sub(r"[ ().\-/]", "", raw) if isinstance(raw, str) else ""
+        squeezed = _squeeze(raw) if isinstance(raw, str) else ""
         if squeezed.startswith("+"):
             return E164(empty=False).read(squeezed)
         if re.fullmatch(r"[0-9]{7,18}", squeezed, re.ASCII) is None:

@@ -7,13 +7,14 @@ from typing import Final
 from pbx.errors import UsageError
 from pbx.immutable import immutable
 from pbx.office.snapshot import Office
+from pbx.office.values import KEY
 from pbx.rules.caller_id import callback
 from pbx.rules.decision import AskPin, DialDecision, Outside, Reject, Ring, Shown
 from pbx.rules.facts import Caller, World
 from pbx.rules.features import decide_feature
 from pbx.rules.hot_desk import is_logged_out
 from pbx.rules.inbound import decide_inbound, decide_number
-from pbx.rules.number import KEY_SHAPE, SEPARATORS, read_dialled
+from pbx.rules.number import SEPARATORS, read_dialled
 from pbx.rules.opinions import after, ask, changed
 from pbx.rules.outbound import dial, refuse
 from pbx.rules.people import extension_behind, rule_of
@@ -113,7 +114,7 @@ def outside(call: Dialled) -> DialDecision:
         return after((how, f"{number} is the office's own: the call stays inside"), _ours(call, number))
     if number:
         return _outbound(dial(office, world, caller, number, (how,)))
-    if KEY_SHAPE.fullmatch(call.text):
+    if KEY.fits(call.text):
         why = f"nobody has the key {call.text}, and {how}"
         return Reject(404, "Not Found", why)
     return _outbound(refuse(how))

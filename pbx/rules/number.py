@@ -1,6 +1,5 @@
 """Outside numbers: E.164 of what carriers send and of what phones dial (product §2 and §3)."""
 
-import re
 from functools import lru_cache
 from typing import Final
 
@@ -11,11 +10,11 @@ from pbx.office.numbering import numbering
 from pbx.office.outbound_rule import DialPlanRow, OutboundRule
 from pbx.office.settings import Settings
 from pbx.office.snapshot import Office
+from pbx.office.values import KEY
 
 SEPARATORS: Final = str.maketrans("", "", " -.()/")  # RFC 3966 §3, and what people write
 LONGEST: Final = 40
 CACHED: Final = 4096
-KEY_SHAPE: Final = re.compile(r"[1-9][0-9]{1,5}", re.ASCII)
 
 
 def to_e164(text: str, country: str) -> str:
@@ -104,7 +103,7 @@ def is_dialled_here(office: Office, first: str) -> bool:
 def _national(digits: str, country: str) -> str:
     number = parse_number(digits, country)
     # In some plans almost everything is possible; what looks like a key has to be a number that there is.
-    if number is None or (KEY_SHAPE.fullmatch(digits) and not exists(number)):
+    if number is None or (KEY.fits(digits) and not exists(number)):
         return ""
     return _possible(number)
 

@@ -11,10 +11,11 @@ from pbx.errors import UsageError
 from pbx.immutable import immutable
 from pbx.office.extension import Extension
 from pbx.office.snapshot import Office
+from pbx.office.values import KEY
 from pbx.rules.decision import Outside, Reject, Ring, Shown
 from pbx.rules.facts import Caller, World
 from pbx.rules.hot_desk import phones_that_ring
-from pbx.rules.number import KEY_SHAPE, to_e164
+from pbx.rules.number import to_e164
 from pbx.rules.opinions import after, ask, changed
 from pbx.rules.outbound import pass_on
 from pbx.rules.people import name_of, number_of
@@ -121,7 +122,7 @@ def is_vip(call: Reaching) -> bool:
 
 
 def _national(vip: tuple[str, ...]) -> Iterator[str]:
-    return (each for each in vip if not each.startswith("+") and not KEY_SHAPE.fullmatch(each))
+    return (each for each in vip if not each.startswith("+") and not KEY.fits(each))
 
 
 def forward_inside(call: Reaching, key: str) -> Ring | Reject:
