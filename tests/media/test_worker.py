@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.rtp.packet import unpack
 from pbx.rtp.rtcp import Report, ReportBlock, reports
 from pbx.rtp.srtp import Srtp
+from tests.phones.support.ports import CELL, claim
 from tests.support.rtp_phone import PATIENCE_S, V4, V6, Phone, free_pair, rtp
 from tests.support.worker_process import Process
 
@@ -57,7 +59,7 @@ def join(worker, a, b, hosts=(V4, V4), of_a=None, of_b=None):
         ports[name] = free_pair(host)
         worker.tell(OpenEndpoint(name, "call", host, ports[name]), SetRemote(name, phone.address, **more))
     worker.tell(Join("a", "b"))
-    worker.settle()
+    assert worker.so_far(EndpointFailed) == []
     return (hosts[0], ports["a"]), (hosts[1], ports["b"])
 
 
@@ -314,6 +316,12 @@ def test_when_the_core_dies_the_worker_ends():
     worker = Process()
     worker.settle()
     assert worker.end() == 0  # else it is killed after some time, and that raises
+
+
+def test_the_ports_of_these_tests_are_no_other_process_s():
+    port = free_pair()
+    with ExitStack() as claims:
+        assert not claim(port - port % CELL, claims)
 
 
 def test_a_pair_is_free_when_neither_port_is_anybodys(phones):

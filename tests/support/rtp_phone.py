@@ -74,9 +74,15 @@ def free_pair(host=V4):
 
 @cache
 def _pairs():
-    """The even ports that are ours until the process ends, again and again."""
-    claimed = Ports(200)
-    return cycle(range(claimed.first, claimed.first + 200, 2))
+    """Our even ports, again and again."""
+    first = _claimed().first
+    return cycle(range(first, first + 200, 2))
+
+
+@cache
+def _claimed():
+    """Kept until the process ends: who lets go of it gives the ports back."""
+    return Ports(200)
 
 
 def rtp(sequence, ssrc=7, payload_type=0, payload=b"\xd5" * 160):

@@ -33,7 +33,7 @@ class Ports:
             random.SystemRandom().shuffle(starts)
             for self.first in starts:
                 with ExitStack() as claims:
-                    if all(_claim(self.first + CELL * cell, claims) for cell in range(cells)) and _are_free(
+                    if all(claim(self.first + CELL * cell, claims) for cell in range(cells)) and _are_free(
                         range(self.first, self.first + count), host
                     ):
                         self._claims = claims.pop_all()
@@ -45,7 +45,7 @@ class Ports:
         self._claims.close()
 
 
-def _claim(cell: int, claims: ExitStack) -> bool:
+def claim(cell: int, claims: ExitStack) -> bool:
     """Lock the cell that begins at this port, or say that somebody else has it."""
     LOCKS.mkdir(exist_ok=True)
     file = claims.enter_context((LOCKS / str(cell)).open("w"))
