@@ -12,7 +12,7 @@ from time import process_time
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pbx.sip.digest import Accepted, Authenticator, answer, choose_challenge, make_ha1
+from pbx.sip.digest import Accepted, Authenticator, answer, make_ha1, read_challenges
 from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.message import Request
@@ -40,10 +40,11 @@ def checks(algorithm: str, *, fresh: bool) -> float:
     authenticator = Authenticator("pbx.local", bytes(range(32)), algorithms=[algorithm], capacity=10 * N)
     ha1 = make_ha1("100", "pbx.local", "secret-of-100")
     known = {"100": ha1}
-    same = choose_challenge(authenticator.challenge(0.0, client="127.0.0.1"))
+    same = read_challenges(authenticator.challenge(0.0, client="127.0.0.1"))[0]
 
     def credentials(nc: int) -> str:
-        challenge = choose_challenge(authenticator.challenge(0.0, client="127.0.0.1")) if fresh else same
+        made = authenticator.challenge(0.0, client="127.0.0.1") if fresh else ()
+        challenge = read_challenges(made)[0] if fresh else same
         assert challenge is not None
         count_of_nonce = 1 if fresh else nc
         return answer(

@@ -28,7 +28,6 @@ class Visitor:
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
-        self.is_in = False
         self.is_muted = False
 
     @property
@@ -63,7 +62,6 @@ class Conference:
         self._waiting.remove(visitor)
         self._tell(self.phrases.say("room-joined"))
         self.members.append(visitor)
-        visitor.is_in = True
         self._mix(visitor)
 
     def leave(self, visitor: Visitor) -> None:
@@ -73,7 +71,6 @@ class Conference:
         if visitor not in self.members:
             return
         self.members.remove(visitor)
-        visitor.is_in = False
         if visitor.endpoint:
             self._host.order(Mix(visitor.endpoint, ""))
         if not self.members:

@@ -112,7 +112,7 @@ class Exchange:
         self.stack = SipStack(self, entropy, own_address, timers or Timers())
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
-        self.sound = Sound(self._emit)
+        self.sound = Sound(self.order)
         self.logins = Logins()
         self.locks = Locks()
         self.services = Services(self, settings.data)
@@ -355,9 +355,6 @@ class Exchange:
     def is_quiet(self) -> bool:
         """No call, no dialog, no recording and no registration of ours is left."""
         return not self.calls and not self.stack.dialogs and self.sound.is_quiet and self.trunks.is_quiet
-
-    def _emit(self, effect: Any) -> None:
-        self.stack.out.append(effect)
 
     def _take(self) -> list[Any]:
         self.busy_lamps.stepped()

@@ -82,7 +82,6 @@ class UdpPort:
         self.host: str = endpoint.host
         self.port: int = self._socket.getsockname()[1]
         self.is_wildcard = endpoint.is_wildcard
-        self.dropped = 0  # datagrams that the system had no room to send
         self.watch: Callable[[float], None] | None = None  # is told how long each batch has waited
         self._wait_s: float | None = None  # the least since `take_wait`
         self._lost = 0
@@ -170,8 +169,7 @@ class UdpPort:
                 self._socket.sendto(data, peer)
         except OSError as error:
             if error.errno in _AGAIN:
-                self.dropped += 1  # UDP may lose, and transactions repeat
-                return None
+                return None  # UDP may lose, and transactions repeat
             if error.errno == errno.ECONNREFUSED:
                 return None  # about an earlier datagram
             if error.errno in _FOREIGN_SOURCE and self.is_wildcard:

@@ -28,7 +28,6 @@ class _Index:
     members: Mapping[str, Member]
     extensions: Mapping[str, Extension]
     devices: Mapping[str, tuple[Extension, Device]]
-    macs: Mapping[str, tuple[Extension, Device]]
     numbers: Mapping[str, Number]
     trunks: Mapping[str, Trunk]
     gateways: Mapping[str, Gateway]
@@ -67,9 +66,6 @@ class Office:
             members=MappingProxyType({member.email: member for member in self.members}),
             extensions=MappingProxyType({extension.key: extension for extension in self.extensions}),
             devices=MappingProxyType({device.username: (extension, device) for extension, device in phones}),
-            macs=MappingProxyType(
-                {device.mac: (extension, device) for extension, device in phones if device.mac}
-            ),
             numbers=MappingProxyType({number.number: number for number in self.numbers}),
             trunks=MappingProxyType({trunk.name: trunk for trunk in self.trunks}),
             gateways=MappingProxyType({gateway.name: gateway for gateway in self.gateways}),
@@ -97,10 +93,6 @@ class Office:
     def device(self, username: str) -> tuple[Extension, Device] | None:
         """The device that logs in with this name, and its extension."""
         return self._index.devices.get(username)
-
-    def device_by_mac(self, mac: str) -> tuple[Extension, Device] | None:
-        """The device of a hardware address in lower case with colons, and its extension."""
-        return self._index.macs.get(mac)
 
     def number(self, e164: str) -> Number | None:
         return self._index.numbers.get(e164)

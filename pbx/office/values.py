@@ -382,16 +382,6 @@ class Weekdays:
         return raw.replace(" ", "")
 
 
-def weekdays(days: str) -> frozenset[int]:
-    """The weekdays of a `Weekdays` value, Monday = 0."""
-    found: set[int] = set()
-    for part in days.split(","):
-        first, _, last = part.partition("-")
-        start, end = DAYS.index(first), DAYS.index(last or first)
-        found.update(day % 7 for day in range(start, (end if end >= start else end + 7) + 1))
-    return frozenset(found)
-
-
 @dataclass(frozen=True, slots=True)
 class OneOf:
     """Any of several kinds, such as a number or an extension's key."""

@@ -4,7 +4,6 @@ What one leg's peer says comes out as Content, without addresses and keys. Given
 is dressed with that leg's transport: our address and ports, that leg's profile and keys, its own o= line.
 """
 
-import copy
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -216,10 +215,6 @@ class SdpSide:
             raise UsageError("no offer to roll back")
         self.state, self._offered, self._received = STABLE, (), ()
         self.remote_content = self._content_before
-
-    def fork(self) -> "SdpSide":
-        """A copy with the same pending offer, for another early dialog that answers it on its own."""
-        return copy.copy(self)
 
     def streams(self) -> tuple[Stream, ...]:
         """What is settled, one for each media line, those with port 0 too; empty before the first answer."""

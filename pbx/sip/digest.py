@@ -284,13 +284,8 @@ class Challenge:
     names_algorithm: bool = True
 
 
-def choose_challenge(values: Sequence[str]) -> Challenge | None:
-    """The topmost challenge with an algorithm and a quality of protection that we know (RFC 8760 §2.4)."""
-    return next(iter(read_challenges(values)), None)
-
-
 def read_challenges(values: Sequence[str]) -> list[Challenge]:
-    """Those that we can answer, in their order."""
+    """The challenges that we can answer, in their order: the topmost is to be preferred (RFC 8760 §2.4)."""
     return [each for value in values[:MOST_VALUES] if (each := _read_challenge(value)) is not None]
 
 
@@ -328,7 +323,7 @@ def answer(
     """The value of an Authorization or Proxy-Authorization header (RFC 7616 §3.4).
 
     Args:
-        challenge: from `choose_challenge` or `read_challenges`.
+        challenge: from `read_challenges`.
         username: ours at the server.
         secret: the password, or what `make_ha1` made of it for the challenge's realm.
         method: of the request.

@@ -140,12 +140,6 @@ class Via:
         except ValueError:
             return None
 
-    @property
-    def rport(self) -> int | None:
-        """The port that rport says; None also for an rport that only asks for one (`"rport" in params`)."""
-        value = self.params.get("rport")
-        return int(value) if value and value.isascii() and value.isdigit() and len(value) <= 5 else None
-
     def render(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         sent_by = host if self.port is None else f"{host}:{self.port}"

@@ -43,7 +43,6 @@ class InviteUas:
         self.request = request
         self.local_tag = local_tag
         self.is_final = False
-        self.is_acked = False
         self._is_answered = False  # a final response has gone out
         headers = request.headers
         self.wants_reliable = "Require" in headers.first and "100rel" in _tags(headers, "Require")
@@ -115,7 +114,6 @@ class InviteUas:
             return False
         self._stack.timers.set((self, "2xx"), None)
         self._last_2xx = None
-        self.is_acked = True
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.invite_acked(ack)

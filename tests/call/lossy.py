@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from pbx.sip.digest import answer, choose_challenge, make_ha1
+from pbx.sip.digest import answer, make_ha1, read_challenges
 from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import parse_datagram
@@ -206,8 +206,7 @@ class LossyPhone(Phone):
         make = lambda: self.request("INVITE", f"sip:{key}@{DOMAIN}", body, call_id=call_id, **headers)  # noqa: E731
 
         def challenged(response: Response) -> None:
-            chosen = choose_challenge(response.headers.get_all("WWW-Authenticate"))
-            assert chosen is not None
+            chosen = read_challenges(response.headers.get_all("WWW-Authenticate"))[0]
             ha1 = make_ha1(self.username, DOMAIN, f"secret-{self.username}")
             self.sent_invite = make()
             credentials = answer(

@@ -7,7 +7,7 @@ import pytest
 from pbx.call.exchange import Settings
 from pbx.call.limits import SET_UPS
 from pbx.office.settings import Settings as OfficeSettings
-from pbx.sip.digest import answer, choose_challenge, make_ha1
+from pbx.sip.digest import answer, make_ha1, read_challenges
 from pbx.sip.message import Request
 from pbx.sip.overload import CALM, PATIENCE
 from tests.call.world import DOMAIN, SERVER, Phone, World, hang_up, make_office, talk
@@ -41,7 +41,8 @@ def ack_of(invite, response):
 
 
 def credentials(world, phone, request, password=""):
-    challenge = choose_challenge(world.exchange._gate._authenticator.challenge(world.now, client="192.0.2.9"))
+    values = world.exchange._gate._authenticator.challenge(world.now, client="192.0.2.9")
+    challenge = read_challenges(values)[0]
     ha1 = make_ha1(phone.username, DOMAIN, password or f"secret-{phone.username}")
     return answer(challenge, phone.username, ha1, request.method, request.uri, nc=1, cnonce="c")
 

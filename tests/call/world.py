@@ -36,7 +36,7 @@ from pbx.office.extension import Extension
 from pbx.office.no_answer import NoAnswer
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
-from pbx.sip.digest import answer, choose_challenge, make_ha1
+from pbx.sip.digest import answer, make_ha1, read_challenges
 from pbx.sip.flow import Flow
 from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, make_response
@@ -340,8 +340,7 @@ class Phone:
             self.send(ack)
         self.received.remove(challenge)
         again = make()
-        chosen = choose_challenge(challenge.headers.get_all("WWW-Authenticate"))
-        assert chosen is not None
+        chosen = read_challenges(challenge.headers.get_all("WWW-Authenticate"))[0]
         ha1 = make_ha1(self.username, DOMAIN, self.password or f"secret-{self.username}")
         value = answer(chosen, self.username, ha1, again.method, again.uri, nc=1, cnonce="cnonce")
         again.headers.set("Authorization", value)

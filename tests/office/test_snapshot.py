@@ -17,10 +17,6 @@ FOUND = {
     "a member, however the address is written": (OFFICE.member("ANN@acme.example"), OFFICE.members[0]),
     "an extension": (OFFICE.extension("101"), OTHER),
     "a device and its extension": (OFFICE.device("desk"), (EXTENSION, EXTENSION.devices[0])),
-    "a device by its hardware address": (
-        OFFICE.device_by_mac("00:15:65:aa:bb:cc"),
-        (EXTENSION, EXTENSION.devices[0]),
-    ),
     "a number": (OFFICE.number("+6560001000"), OFFICE.numbers[0]),
     "a trunk": (OFFICE.trunk("t"), OFFICE.trunks[0]),
     "a gateway": (OFFICE.gateway("g"), OFFICE.gateways[0]),
@@ -32,7 +28,6 @@ FOUND = {
     "what a key dials: a group": (OFFICE.target("600"), OFFICE.groups[0]),
     "what a key dials: a room": (OFFICE.target("700"), OFFICE.rooms[0]),
     "a device is not found by the extension's key": (OFFICE.device("100"), None),
-    "no device has the address that devices without one have": (OFFICE.device_by_mac(""), None),
     "no one is called nothing": (OFFICE.member(""), None),
     "a key that nothing has": (OFFICE.target("199"), None),
 }

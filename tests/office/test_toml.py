@@ -13,7 +13,6 @@ from pbx.office.no_answer import NoAnswer
 from pbx.office.prompt import Prompt
 from pbx.office.settings import Settings
 from pbx.office.usage_limit import UsageLimit
-from pbx.office.values import weekdays
 from tests.office.fakes import parse
 
 FULL = """
@@ -255,14 +254,6 @@ def test_every_kind_of_block_arrives():
     assert crm == Webhook("crm", "https://crm.acme.example/call", "thanks", "bye", 3)
     assert thanks == Play("thanks", Prompt(mp3="thanks.mp3"))
     assert bye == Record("bye", ("office@acme.example",), voicemail=True)
-
-
-def test_ranges_of_days():
-    assert weekdays("mon-fri") == {0, 1, 2, 3, 4}
-    assert weekdays("sat,sun") == {5, 6}
-    assert weekdays("fri-mon") == {4, 5, 6, 0}
-    assert weekdays("wed") == {2}
-    assert weekdays("mon-sun") == set(range(7))
 
 
 def test_a_file_of_windows_is_read_as_well():

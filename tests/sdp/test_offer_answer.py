@@ -527,15 +527,6 @@ class TestLateAndForked:
             b.revise_answer(sdp(*audio("18")))
         assert b.streams() is before
 
-    def test_each_fork_settles_on_its_own(self):
-        first = side()
-        first.make_offer(make_content((8, 0)), [PORT_B])
-        second = first.fork()
-        first.receive_answer(sdp(*audio("8")))
-        second.receive_answer(sdp(*audio("0", port=7000)))
-        assert stream(first).remote_rtp == (PEER, 4000)
-        assert stream(second).remote_rtp == (PEER, 7000)
-
 
 class TestRollback:
     """A refused offer never was."""

@@ -146,24 +146,6 @@ def test_no_via(text):
         parse_via(text)
 
 
-RPORTS = {
-    "none": ("", None),
-    "asked for": (";rport", None),
-    "given": (";rport=5062", 5062),
-    "empty": (";rport=", None),
-    "nonsense": (";rport=x", None),
-    "other digits": (";rport=٣", None),
-    "too long": (";rport=123456", None),
-}
-
-
-@pytest.mark.parametrize(("params", "port"), RPORTS.values(), ids=RPORTS)
-def test_rport(params, port):
-    via = parse_via(f"SIP/2.0/UDP h{params}")
-    assert via.rport == port
-    assert ("rport" in via.params) == bool(params)
-
-
 ROUND_TRIPS = {
     "CSeq": (parse_cseq, "4711 INVITE", CSeq(4711, "INVITE")),
     "CSeq at its limit": (parse_cseq, "2147483647 BYE", CSeq(2**31 - 1, "BYE")),
