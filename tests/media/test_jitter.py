@@ -57,7 +57,7 @@ def strip(out):
 
 def test_a_regular_stream_comes_out_40_ms_late():
     out, buffer = play(packets(100))
-    assert out[:5] == [EMPTY] * 4 + [0] or out[:4] == [EMPTY] * 4
+    assert out[:4] == [EMPTY] * 4
     assert strip(out) == list(range(100))
     assert out.index(0) * 0.02 <= 0.03 + 0.06
     assert (buffer.lost, buffer.late, buffer.dropped) == (0, 0, 0)
@@ -195,7 +195,7 @@ def test_reset_is_for_another_source():
     for number in range(5):
         buffer.push(number, number * TICKS, b"a", number * 0.02)
     buffer.reset()
-    assert buffer.pop(0.2) is EMPTY or buffer.pop(0.2) is LOST
+    assert buffer.pop(0.2) is EMPTY
     buffer.push(9, 0, b"b", 0.2)
     buffer.pop(0.22)
     assert buffer.pop(0.26) == b"b"
