@@ -81,14 +81,11 @@ class Usage(Protocol):
 class Performer:
     """A table from the type of an effect to who carries it out.
 
-    `wire`, `voices`, `finder` and `usage` are set before the first step: what they hear becomes steps, whose
+    `wire` is set and `connect` called before the first step: what these parts hear becomes steps, whose
     effects come here.
     """
 
     wire: Wire
-    voices: Voices
-    finder: Finder
-    usage: Usage
 
     def __init__(
         self,
@@ -105,18 +102,23 @@ class Performer:
             Ignored: _ignored,
             SaveBindings: save_bindings,
             WriteRecord: write_record,
-            Render: self._render,
-            Question: self._answer,
             SaveLogins: save_logins,
-            Missed: self._missed,
-            OpenUsage: self._open_usage,
-            ChargeUsage: self._charge,
-            UsageReached: self._reached,
             Traced: write_trace,
-            EmergencyDialled: self._emergency,
-            Resolve: self._find,
             OpenEndpoint: self._open,
             **dict.fromkeys((SetRemote, Join, Part, CloseEndpoint, ReadStats, *SOUND_ORDERS), media.perform),
+        }
+
+    def connect(self, voices: Voices, finder: Finder, usage: Usage) -> None:
+        """The rest of the table."""
+        self._table |= {
+            Render: voices.render,
+            Question: voices.answer,
+            Missed: voices.missed,
+            EmergencyDialled: voices.emergency,
+            Resolve: finder.find,
+            OpenUsage: usage.open,
+            ChargeUsage: usage.charge,
+            UsageReached: usage.reached,
         }
 
     def __call__(self, effect: Any) -> None:
@@ -127,30 +129,6 @@ class Performer:
             self.wire.send(effect.data, effect.flow)
         else:
             self._table[type(effect)](effect)
-
-    def _render(self, effect: Render) -> None:
-        self.voices.render(effect)
-
-    def _answer(self, effect: Question) -> None:
-        self.voices.answer(effect)
-
-    def _missed(self, effect: Missed) -> None:
-        self.voices.missed(effect)
-
-    def _open_usage(self, effect: OpenUsage) -> None:
-        self.usage.open(effect)
-
-    def _charge(self, effect: ChargeUsage) -> None:
-        self.usage.charge(effect)
-
-    def _reached(self, effect: UsageReached) -> None:
-        self.usage.reached(effect)
-
-    def _emergency(self, effect: EmergencyDialled) -> None:
-        self.voices.emergency(effect)
-
-    def _find(self, effect: Resolve) -> None:
-        self.finder.find(effect)
 
     def _open(self, order: OpenEndpoint) -> None:
         # The port must be open when the SDP sent next names it, or the first packet of a quick phone meets

@@ -115,8 +115,8 @@ class Service:
         )
         self._watch = OfficeWatch(reactor, self._writer, revision, config.server.domain, self._take_over)
         performer.wire = self.transports
-        performer.finder = Finder(reactor, self.transports, entropy.below, self._found)
-        performer.voices = self._voices = Voices(
+        finder = Finder(reactor, self.transports, entropy.below, self._found)
+        self._voices = Voices(
             reactor,
             self.exchange,
             self._driver.run,
@@ -126,7 +126,7 @@ class Service:
             config.server.data,
             config.speech.command,
         )
-        performer.usage = self._usage = UsageDesk(
+        self._usage = UsageDesk(
             reactor,
             store,
             self._writer,
@@ -136,6 +136,7 @@ class Service:
             self.exchange.metering.month,
             self._driver.run,
         )
+        performer.connect(self._voices, finder, self._usage)
         self._control = ControlServer(config.server.data / "control.sock", self._commands())
         self._stopped: Deferred[None] | None = None
         self._give_up_at = 0.0
