@@ -40,9 +40,9 @@ from pbx.media.orders import (
     Digit,
     EndpointClosed,
     EndpointFailed,
+    Event,
     Played,
     Recorded,
-    Resumed,
     Silent,
     StatsRead,
     WorkerRestarted,
@@ -242,35 +242,30 @@ class Exchange:
         self.trunks.resolved(number, flows, why)
         return self._take()
 
-    def media_event(self, event: Any, now: float) -> list[Any]:
+    def media_event(self, event: Event, now: float) -> list[Any]:
         """A media worker reports."""
         self.stack.now = now
         if isinstance(event, EndpointClosed):
             self.endpoints.gone(event.endpoint, event.stats)
         elif isinstance(event, EndpointFailed):
             self.endpoints.failed(event)
-        elif isinstance(event, (Silent, Resumed)):
-            found = self.endpoints.leg_of(event.endpoint)
-            if found is not None:
-                found[0].silent(found[1], isinstance(event, Silent))
         elif isinstance(event, Recorded):
             self.sound.recorded(event)
-        elif isinstance(event, (Digit, Played, StatsRead)):
-            found = self.endpoints.leg_of(event.endpoint)
-            if found is None:
-                pass
-            elif isinstance(event, Digit):
-                found[0].digit(found[1], event.digit)
-            elif isinstance(event, StatsRead):
-                found[0].measured(found[1], event.stats)
-            else:
-                found[0].played(found[1], event)
         elif isinstance(event, WorkerRestarted):
+            text = "call {call}: its media worker was replaced: {why}"
             for call_id in event.calls:
                 if call_id in self.calls:
-                    self.note(
-                        "call {call}: its media worker was replaced: {why}", call=call_id, why=event.why
-                    )
+                    self.note(text, call=call_id, why=event.why)
+        elif (found := self.endpoints.leg_of(event.endpoint)) is not None:
+            call, leg = found
+            if isinstance(event, Digit):
+                call.digit(leg, event.digit)
+            elif isinstance(event, Played):
+                call.played(leg, event)
+            elif isinstance(event, StatsRead):
+                call.measured(leg, event.stats)
+            else:
+                call.silent(leg, isinstance(event, Silent))
         return self._take()
 
     def rendered(self, number: int, stem: str | None, now: float) -> list[Any]:

@@ -20,7 +20,6 @@ from pbx.media.orders import (
     EndpointStats,
     Event,
     Join,
-    Latched,
     Mix,
     OpenEndpoint,
     Order,
@@ -41,7 +40,7 @@ from pbx.media.orders import (
     WorkerRestarted,
 )
 from pbx.media.roster import CrewEndpoint, CrewWorker, Roster
-from pbx.media.wire import Counted, Message, Ping
+from pbx.media.wire import Counted, Latched, Message, Ping
 from pbx.rtp.statistics import total
 
 PING_S: Final = 2.0
@@ -336,7 +335,7 @@ class Crew:
 
     def _latched(self, endpoint: CrewEndpoint, event: Latched) -> list[Effect]:
         endpoint.source = event.source
-        return [Report(event)]
+        return []
 
     def _counted(self, endpoint: CrewEndpoint, event: Counted) -> list[Effect]:
         if endpoint.remote is not None and _has_same_key(endpoint.remote.srtp, event.keys, event.kind):

@@ -24,7 +24,6 @@ __all__ = [
     "EndpointStats",
     "Event",
     "Join",
-    "Latched",
     "Mix",
     "OpenEndpoint",
     "Order",
@@ -234,14 +233,6 @@ class EndpointFailed:
 
 
 @immutable
-class Latched:
-    """The peer's RTP comes from `source`; from now on it is sent there."""
-
-    endpoint: str
-    source: Address
-
-
-@immutable
 class EndpointClosed:
     """The last word about an endpoint that was closed by order."""
 
@@ -321,5 +312,5 @@ SoundOrder: TypeAlias = Mix | Play | StopPlay | Record | StopRecord | Detect | S
 Order: TypeAlias = OpenEndpoint | SetRemote | Join | Part | CloseEndpoint | ReadStats | SoundOrder
 SoundEvent: TypeAlias = Digit | Played | Recorded
 Event: TypeAlias = (
-    EndpointFailed | Latched | EndpointClosed | StatsRead | Silent | Resumed | SoundEvent | WorkerRestarted
+    EndpointFailed | EndpointClosed | StatsRead | Silent | Resumed | SoundEvent | WorkerRestarted
 )

@@ -28,6 +28,14 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
+class Latched:
+    """Worker to core: the peer's RTP comes from `source`, where it is sent now; kept as `Counted` is."""
+
+    endpoint: str
+    source: orders.Address
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """Worker to core: how far an SRTP session has come, to be kept in case the worker dies.
 
@@ -75,11 +83,11 @@ class PathsRead:
     trouble: str = ""
 
 
-Message: TypeAlias = Order | Event | Ping | Pong | Counted | Restore | ReadPaths | PathsRead
+Message: TypeAlias = Order | Event | Ping | Pong | Latched | Counted | Restore | ReadPaths | PathsRead
 
 _KINDS: Final[tuple[type, ...]] = (
     *(orders.OpenEndpoint, orders.SetRemote, orders.Join, orders.Part, orders.CloseEndpoint),
-    *(orders.ReadStats, orders.EndpointFailed, orders.Latched, orders.EndpointClosed),
+    *(orders.ReadStats, orders.EndpointFailed, Latched, orders.EndpointClosed),
     *(orders.StatsRead, orders.Silent, orders.Resumed, orders.WorkerRestarted),
     *(Ping, Pong, Counted, Restore, ReadPaths, PathsRead),
     *(orders.Mix, orders.Play, orders.StopPlay, orders.Record, orders.StopRecord, orders.Detect),

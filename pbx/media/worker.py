@@ -30,7 +30,6 @@ from pbx.media.orders import (
     EndpointClosed,
     EndpointFailed,
     Join,
-    Latched,
     OpenEndpoint,
     Part,
     ReadStats,
@@ -45,6 +44,7 @@ from pbx.media.studio import Studio
 from pbx.media.wire import (
     Counted,
     Decoder,
+    Latched,
     Message,
     PathsRead,
     Ping,

@@ -18,7 +18,6 @@ from pbx.media.orders import (
     EndpointClosed,
     EndpointFailed,
     Join,
-    Latched,
     Mix,
     OpenEndpoint,
     Play,
@@ -171,7 +170,7 @@ def test_a_killed_worker_is_replaced_and_its_calls_go_on(make_core, phones):
     try:
         elsewhere.rtp.sendto(rtp(1), addresses[0])
         assert phones[1].heard() == rtp(1)
-        core.wait_for(Latched)
+        core.settle()  # where it came from is told before what is asked for now
         (pid,) = core.control.pids
         os.kill(pid, signal.SIGKILL)
         assert core.wait_for(WorkerRestarted).calls == ("call",)

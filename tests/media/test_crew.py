@@ -11,7 +11,6 @@ from pbx.media.orders import (
     EndpointFailed,
     EndpointStats,
     Join,
-    Latched,
     Mix,
     OpenEndpoint,
     Part,
@@ -30,7 +29,7 @@ from pbx.media.orders import (
     StopRecord,
     WorkerRestarted,
 )
-from pbx.media.wire import Counted, Ping, Pong, Restore
+from pbx.media.wire import Counted, Latched, Ping, Pong, Restore
 
 NAT = ("203.0.113.7", 61_000)
 
@@ -85,7 +84,7 @@ def test_orders_for_what_is_gone_do_nothing(order):
     assert crew().perform(order) == []
 
 
-EVENTS = [Latched("a", NAT), StatsRead("a", EndpointStats()), Silent("a", 30.0), Resumed("a")]
+EVENTS = [StatsRead("a", EndpointStats()), Silent("a", 30.0), Resumed("a")]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pbx.errors import MediaError
 from pbx.media import orders
-from pbx.media.wire import Counted, Decoder, Ping, Pong, Restore, encode
+from pbx.media.wire import Counted, Decoder, Latched, Ping, Pong, Restore, encode
 
 KEYS = orders.SrtpKeys("AEAD_AES_128_GCM", bytes(range(28)), bytes(28))
 STATS = orders.EndpointStats(packets_in=3, jitter_s=0.25, round_trip_s=None, source=("::1", 4000))
@@ -39,7 +39,7 @@ MESSAGES = [
     orders.CloseEndpoint("a"),
     orders.ReadStats("a"),
     orders.EndpointFailed("a", "Adresse déjà utilisée"),
-    orders.Latched("a", ("192.0.2.1", 4000)),
+    Latched("a", ("192.0.2.1", 4000)),
     orders.EndpointClosed("a", STATS),
     orders.StatsRead("a", STATS),
     orders.Silent("a", 30.0),

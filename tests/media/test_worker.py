@@ -14,7 +14,6 @@ from pbx.media.orders import (
     EndpointClosed,
     EndpointFailed,
     Join,
-    Latched,
     Mix,
     OpenEndpoint,
     Part,
@@ -24,6 +23,7 @@ from pbx.media.orders import (
     SrtpKeys,
 )
 from pbx.media.probe import is_pair_free, ports_in_use
+from pbx.media.wire import Latched
 from pbx.rtp.packet import unpack
 from pbx.rtp.rtcp import Report, ReportBlock, reports
 from pbx.rtp.srtp import Srtp
