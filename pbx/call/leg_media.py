@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from pbx.call.own_media import is_translated
 from pbx.entropy import Entropy
-from pbx.errors import MediaError, PeerError
+from pbx.errors import MediaError
 from pbx.media.orders import CloseEndpoint, Join, Mix, OpenEndpoint, Part, SetRemote
 from pbx.rtp.port_pool import PortPool
 from pbx.sdp.body import extract_sdp
@@ -15,16 +15,16 @@ from pbx.sdp.errors import SdpError
 from pbx.sdp.offer_answer import SdpSide, SrtpPolicy, Stream, Transport, pair_streams, payload_map
 from pbx.sdp.pairing import Key
 from pbx.sip.message import Request, Response
+from pbx.sip.refusal import Refusal
 
 ACCEPT_SDP: Final = (("Accept", "application/sdp"),)
 
 
-class UnsupportedBodyError(PeerError):
+class UnsupportedBodyError(Refusal):
     """415: the body is no session description (RFC 3261 §21.4.13)."""
 
     def __init__(self) -> None:
-        super().__init__(415, "Unsupported Media Type")
-        self.headers = ACCEPT_SDP
+        super().__init__(415, "Unsupported Media Type", ACCEPT_SDP)
 
 
 class MediaHost(Protocol):

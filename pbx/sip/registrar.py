@@ -4,13 +4,15 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from pbx.errors import PeerError, UsageError
+from pbx.errors import UsageError
 from pbx.sip.dialog import is_behind_nat
 from pbx.sip.fields import NameAddr, parse_name_addr, parse_q, parse_seconds
 from pbx.sip.flow import Flow
 from pbx.sip.grammar import MalformedMessageError
+from pbx.sip.headers import Extra
 from pbx.sip.location import Binding, LocationService, echoed_params
 from pbx.sip.message import Request
+from pbx.sip.refusal import Refusal
 from pbx.sip.uri import SipUri, parse_uri
 
 MOST_CONTACTS: Final = 100  # in one request
@@ -26,7 +28,7 @@ class RegisterResult:
 
     status: int
     reason: str
-    headers: tuple[tuple[str, str], ...]
+    headers: Extra
     changed: bool
 
 
@@ -70,7 +72,6 @@ class Registrar:
         max_expires: int = 7200,
         default_expires: int = 3600,
         max_contacts: int = 10,
-        answers_stun: bool = False,
     ) -> None:
         """Make one.
 
@@ -80,7 +81,6 @@ class Registrar:
             max_expires: seconds; more is cut to it.
             default_expires: seconds, for a phone that names none.
             max_contacts: of one device; the one refreshed longest ago gives way.
-            answers_stun: the transports answer STUN, with which phones watch a UDP flow (RFC 5626 §4.4.2).
 
         Raises:
             UsageError: limits that contradict one another.
@@ -94,7 +94,6 @@ class Registrar:
         self._max = max_expires
         self._default = default_expires
         self._max_contacts = max_contacts
-        self._answers_stun = answers_stun
         self._read: dict[str, tuple[_Contact, ...]] = {}  # phones refresh with the same line, word for word
 
     def register(self, request: Request, username: str, flow: Flow, now: float) -> RegisterResult:
@@ -118,7 +117,7 @@ class Registrar:
                 contacts = self._contacts(request, line)
                 bindings = self._with_contacts(request, live, contacts, flow, now)
                 is_outbound = any(one.reg_id for one in contacts) and self._is_outbound(request, flow)
-        except _RefusedError as refused:
+        except Refusal as refused:
             return RegisterResult(refused.status, refused.reason, refused.headers, False)
         if changed := bindings != live:
             self._location.replace(username, tuple(bindings))
@@ -133,7 +132,7 @@ class Registrar:
             return known
         values = request.contacts
         if len(values) > MOST_CONTACTS:
-            raise _RefusedError(400, "Too Many Contacts")
+            raise Refusal(400, "Too Many Contacts")
         contacts = tuple(_read_contact(value, self._default) for value in values)
         if len(line) <= LONGEST_REMEMBERED and len(request.headers.get_all("Contact")) == 1:
             if len(self._read) >= MOST_REMEMBERED:
@@ -167,9 +166,9 @@ class Registrar:
             common = self._default
         intervals = [common if contact.seconds is None else contact.seconds for contact in contacts]
         if any([0 < seconds < self._min for seconds in intervals]):
-            raise _RefusedError(423, "Interval Too Brief", (("Min-Expires", str(self._min)),))
+            raise Refusal(423, "Interval Too Brief", (("Min-Expires", str(self._min)),))
         if len(intervals) - intervals.count(0) > 1 and any([contact.reg_id for contact in contacts]):
-            raise _RefusedError(400, "One Contact With A reg-id At A Time")  # RFC 5626 §4.2
+            raise Refusal(400, "One Contact With A reg-id At A Time")  # RFC 5626 §4.2
         return [min(seconds, self._max) for seconds in intervals]
 
     def _is_outbound(self, request: Request, flow: Flow) -> bool:
@@ -178,22 +177,14 @@ class Registrar:
             return False
         if "Path" in request.headers:  # the flow to the phone is its edge proxy's
             return any("ob" in _uri_params(value) for value in _path(request))
-        is_direct = len(request.headers.values("Via")) == 1
-        return is_direct and (flow.is_reliable or self._answers_stun)
-
-
-class _RefusedError(PeerError):
-    """The REGISTER is refused as a whole."""
-
-    def __init__(self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        super().__init__(status, reason)
-        self.headers = headers
+        # Over UDP we would have to answer STUN, with which phones watch such a flow (RFC 5626 §4.4.2).
+        return flow.is_reliable and len(request.headers.values("Via")) == 1
 
 
 def _without_all(request: Request, live: list[Binding]) -> list[Binding]:
     """RFC 3261 §10.3, step 6: every binding goes."""
     if len(request.headers.get_all("Contact")) > 1 or _expires(request) != 0:
-        raise _RefusedError(400, "Contact: * Goes Alone With Expires: 0")
+        raise Refusal(400, "Contact: * Goes Alone With Expires: 0")
     for binding in live:
         _check_order(binding, request.call_id, request.cseq.number)
     return []
@@ -260,7 +251,7 @@ def _expires(request: Request) -> int | None:
 def _check_order(binding: Binding, call_id: str, cseq: int) -> None:
     """RFC 3261 §10.3, steps 6 and 7: of one Call-ID only a higher CSeq changes a binding."""
     if binding.call_id == call_id and cseq <= binding.cseq:
-        raise _RefusedError(500, "CSeq Out Of Order")
+        raise Refusal(500, "CSeq Out Of Order")
 
 
 def _is_same(binding: Binding, contact: _Contact) -> bool:
@@ -282,7 +273,7 @@ def _is_before_reboot(binding: Binding, contact: _Contact, call_id: str) -> bool
 def _read_contact(value: NameAddr, default: int) -> _Contact:
     uri = value.uri
     if not isinstance(uri, SipUri):
-        raise _RefusedError(400, "Contact Is No SIP URI")
+        raise Refusal(400, "Contact Is No SIP URI")
     return _Contact(
         text=uri.render(),
         uri=uri,

@@ -3,21 +3,20 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pbx.errors import PeerError
 from pbx.sip.fields import SessionExpires, parse_seconds, parse_session_expires
 from pbx.sip.grammar import MalformedMessageError
 from pbx.sip.message import Request, Response
+from pbx.sip.refusal import Refusal
 
 MIN_SE: Final = 90  # seconds; RFC 4028 §5 allows nothing less
 DEFAULT: Final = 1800  # seconds, the value of §4
 
 
-class IntervalTooSmallError(PeerError):
+class IntervalTooSmallError(Refusal):
     """422, with the Min-SE that would do (§6)."""
 
     def __init__(self) -> None:
-        super().__init__(422, "Session Interval Too Small")
-        self.headers = (("Min-SE", str(MIN_SE)),)
+        super().__init__(422, "Session Interval Too Small", (("Min-SE", str(MIN_SE)),))
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from pbx.sip.flow import Flow
 from pbx.sip.headers import Extra, Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
+from pbx.sip.refusal import Refusal
 from pbx.sip.stack_user import DialogUser, InviteOwner, StackUser, StepOwner, TimerOwner
 from pbx.sip.stateless import Stateless
 from pbx.sip.transaction.key import MAGIC_COOKIE, TransactionKey
@@ -365,7 +366,7 @@ class SipStack:
                 check_understood(request)
                 self._route(request, key, flow)
         except PeerError as error:
-            extra = getattr(error, "headers", ())
+            extra = error.headers if isinstance(error, Refusal) else ()
             if key in self._invites or _dialog_id(request) in self.dialogs:
                 self.respond(request, key, error.status, error.reason, extra=extra)
             else:
