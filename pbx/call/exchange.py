@@ -1,6 +1,6 @@
 """The exchange: SIP stack, registrar and all calls as one machine. Steps in, effects out."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
@@ -11,7 +11,7 @@ from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
-from pbx.call.effects import Note, SaveBindings, SaveLogins
+from pbx.call.effects import Note, SaveLogins
 from pbx.call.endpoints import Endpoints
 from pbx.call.hunt import Hunt
 from pbx.call.identity import called_user
@@ -25,6 +25,7 @@ from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
 from pbx.call.party import Party
 from pbx.call.qualify import Qualifier
+from pbx.call.registrations import Registrations
 from pbx.call.ringing import Ringing
 from pbx.call.routing import Router
 from pbx.call.services import Services
@@ -47,7 +48,6 @@ from pbx.media.orders import (
     StatsRead,
     WorkerRestarted,
 )
-from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.rtp.port_pool import PortPool
 from pbx.rules.decision import Reject, Ring
@@ -64,7 +64,6 @@ from pbx.sip.location import LocationService
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
 from pbx.sip.refusal import Refusal
-from pbx.sip.registrar import Registrar
 from pbx.sip.stack import SipStack
 from pbx.sip.stateless import Beginning
 from pbx.sip.transaction.key import TransactionKey
@@ -102,14 +101,13 @@ class Exchange:
         ports: PortPool,
         is_ours: Callable[[str], bool],
         own_address: Callable[[Flow], tuple[str, int]],
-        timers: Timers | None = None,
         calendar: Callable[[], datetime] = lambda: EPOCH,
     ) -> None:
         self.domain = settings.domain
         self.entropy = entropy
         self.office = office
         self.calls: dict[str, Call] = {}
-        self.stack = SipStack(self, entropy, own_address, timers or Timers())
+        self.stack = SipStack(self, entropy, own_address, Timers())
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
         self.sound = Sound(self.order)
@@ -143,7 +141,6 @@ class Exchange:
             settings.calls_per_second,
         )
         self._is_host_ours = is_ours
-        self._registrar = Registrar(self.location)
         self._gate = Gatekeeper(
             Authenticator(settings.domain, entropy.secret(32)),
             AttemptLimiter(settings.failed_auth),
@@ -161,6 +158,7 @@ class Exchange:
         packages = (self.lamps, self.busy_lamps)
         self.subscriptions = Subscriptions(self.stack, self._gate, lambda: self.office, packages, self.hurt)
         self._invites = Invites(self, self._gate)
+        self._registrations = Registrations(self, self._gate)
         self._deadlines: tuple[Deadlines[Any], ...] = (
             *(self.stack.timers, self.stack.layer.deadlines),
             *(self.location.deadlines, self.qualifier.deadlines, self.admission.refusals.deadlines),
@@ -177,7 +175,7 @@ class Exchange:
 
     def expire(self, now: float) -> list[Any]:
         self.stack.expire(now)
-        self._unbound(self.location.expire(now), "expired")
+        self._registrations.ended(self.location.expire(now), "expired")
         self.qualifier.expire(now)
         self.admission.expire(now)
         self.metering.expire(now)
@@ -218,8 +216,8 @@ class Exchange:
         self.trunks.lost(flow, why)
         self.stack.flow_lost(flow, why, now)
         if not self.is_stopping:  # registrations outlive the server, which closes the connections itself now
-            self._unbound(self.location.flow_lost(flow), why)
-            for leg in self._legs():
+            self._registrations.ended(self.location.flow_lost(flow), why)
+            for leg in self.all_legs():
                 leg.cut(flow)
             self.subscriptions.cut(flow)
         return self._take()
@@ -228,7 +226,7 @@ class Exchange:
         """A registration or a call lives on this connection."""
         if self.location.by_flow(flow) or self.subscriptions.uses(flow) or self.trunks.uses(flow):
             return True
-        return any(leg.dialog is not None and leg.flow == flow for leg in self._legs())
+        return any(leg.dialog is not None and leg.flow == flow for leg in self.all_legs())
 
     def start(self, now: float) -> list[Any]:
         """The sockets are open: register with the carriers."""
@@ -281,23 +279,10 @@ class Exchange:
         return self._take()
 
     def swap_office(self, office: Office, now: float) -> list[Any]:
-        """A new office is in force from the next call on.
-
-        Phones whose device is gone are forgotten, and those whose password or transport changed: they have to
-        register anew.
-        """
+        """A new office is in force from the next call on."""
         self.stack.now = now
         before, self.office = self.office, office
-        for username in self.location.usernames():
-            was, found = before.device(username), office.device(username)
-            if found is None:
-                why = "the device was removed"
-            elif was is not None and _login(was[1]) != _login(found[1]):
-                why = "its password or transport was changed"
-            else:
-                continue
-            self.location.clear(username)
-            self._unbound([username], why)
+        self._registrations.swap_office(before, office)
         self.subscriptions.swap_office()
         self.trunks.swap_office()
         self.occupancy.swap_office({extension.key for extension in office.extensions})
@@ -385,7 +370,7 @@ class Exchange:
         if wants_tls(request) and not flow.is_secure and not self._is_for_help(request):
             raise sips_not_allowed(self.stack.own_host(flow))
         if method == "REGISTER":
-            self._register(request, key, flow)
+            self._registrations.receive(request, key, flow)
         elif method == "INVITE":
             self._invites.receive(request, key, flow)
         elif method == "OPTIONS":
@@ -416,30 +401,6 @@ class Exchange:
 
     def _is_for_help(self, request: Request) -> bool:
         return request.method == "INVITE" and self.admission.is_emergency(called_user(request))
-
-    def _register(self, request: Request, key: TransactionKey, flow: Flow) -> None:
-        sender = self._gate.admit(request, flow, self.stack.now)
-        username = sender.device.username
-        before = self._places(username)
-        result = self._registrar.register(request, username, flow, self.stack.now)
-        self.stack.respond(request, key, result.status, result.reason, extra=result.headers)
-        if result.changed:
-            places = self._places(username)
-            self.stack.out.append(SaveBindings(username, places != before))
-            if places != before:
-                self._follow(username, before, flow)
-        if self.tracer.is_on:
-            self.tracer.registered(request.call_id, sender.extension.key, username, self.stack.now)
-        self.qualifier.watch(username)
-        self.lamps.registered(username, sender.extension.key)
-        if self.location.is_registered(username, self.stack.now) != bool(before):
-            self.note(
-                "{user} {what} from {peer} over {transport}",
-                user=username,
-                what="unregistered" if before else "registered",
-                peer=f"{flow.peer[0]}:{flow.peer[1]}",
-                transport=flow.transport,
-            )
 
     # --- what a call asks for ------------------------------------------------------------------------------
 
@@ -523,42 +484,10 @@ class Exchange:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _places(self, username: str) -> set[tuple[str, Flow]]:
-        """Where a device can be reached."""
-        return {(each.contact, each.flow) for each in self.location.bindings(username, self.stack.now)}
-
-    def _legs(self) -> Iterator[Leg]:
+    def all_legs(self) -> Iterator[Leg]:
         return (leg for call in self.calls.values() for leg in call.legs)
-
-    def _follow(self, username: str, before: Set[tuple[str, Flow]], flow: Flow) -> None:
-        """A phone has registered by another way than before: that leads to it in its calls, too.
-
-        Its connection may have been lost, or its NAT have given it another port (RFC 5626 §5.3).
-        """
-        bindings = self.location.bindings(username, self.stack.now)
-        new = next((each for each in bindings if each.flow == flow), None)
-        if new is None:
-            return
-        live = {each.flow for each in bindings}
-        gone = {way for _, way in before if way not in live}
-        for leg in self._legs():
-            way = leg.way
-            if leg.party.device != username or way is None or way.peer[0] != flow.peer[0]:
-                continue
-            if leg.is_cut or way in gone:
-                leg.move(flow, new.behind_nat)
-        self.subscriptions.follow(username, gone, flow, new.behind_nat)
-
-    def _unbound(self, usernames: Iterable[str], why: str) -> None:
-        for username in usernames:
-            self.stack.out.append(SaveBindings(username))
-            self.note("{user} unregistered: {why}", user=username, why=why)
 
 
 def _debugged(office: Office) -> list[str]:
     """The keys of the extensions whose calls are traced."""
     return [extension.key for extension in office.extensions if extension.debug]
-
-
-def _login(device: Device) -> tuple[str, bool]:
-    return device.ha1_sha256, device.tls
