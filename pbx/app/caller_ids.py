@@ -11,7 +11,6 @@ from pbx.config import MailConfig
 from pbx.entropy import SystemEntropy
 from pbx.errors import PbxError
 from pbx.mail import facts
-from pbx.office.checks import is_own
 from pbx.office.snapshot import Office
 from pbx.office.values import E164, NotAllowedError
 from pbx.store.caller_ids import CallerIds, Request
@@ -39,7 +38,7 @@ def ask_for(store: Store, office: Office, mail: MailConfig, key: str, number: st
     except NotAllowedError as error:
         near = f"; did you mean {error.nearest}?" if error.nearest else ""
         raise PbxError(f"{number!r} is not {error.allowed}{near}") from None
-    if is_own(office, extension, e164):
+    if office.is_own(e164, extension):
         raise PbxError(f"{key} may show {e164} without a request")
     requests = CallerIds(store)
     wanted = Request(SystemEntropy().token()[:ID_CHARACTERS], key, e164, "pending", time.time())

@@ -201,7 +201,7 @@ class Services:
         return key if opened else None
 
     def _pin_of(self, extension: Extension) -> str:
-        member = self._host.office.member(extension.assignee) if extension.assignee else None
+        member = self._host.office.member_of(extension)
         return member.pin_hash if member is not None else ""
 
     # --- hot desks and passcodes ---------------------------------------------------------------------------

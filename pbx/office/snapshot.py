@@ -34,7 +34,6 @@ class _Index:
     outbound_rules: Mapping[str, OutboundRule]
     groups: Mapping[str, Group]
     rooms: Mapping[str, Room]
-    lines: Mapping[str, Line]
     rates: Prefixes[Rate]
     assigned: Mapping[str, Extension]
     mapped: Mapping[str, Extension]
@@ -72,7 +71,6 @@ class Office:
             outbound_rules=MappingProxyType({rule.name: rule for rule in self.outbound_rules}),
             groups=MappingProxyType({group.key: group for group in self.groups}),
             rooms=MappingProxyType({room.key: room for room in self.rooms}),
-            lines=MappingProxyType({line.name: line for line in self.lines}),
             rates=Prefixes((rate.prefix, rate) for rate in self.rates),
             assigned=MappingProxyType({each.assignee: each for each in reversed(self.extensions)}),
             mapped=MappingProxyType({each.incoming.gateway: each for each in reversed(self.extensions)}),
@@ -112,9 +110,6 @@ class Office:
     def room(self, key: str) -> Room | None:
         return self._index.rooms.get(key)
 
-    def line(self, name: str) -> Line | None:
-        return self._index.lines.get(name)
-
     def rate(self, e164: str) -> Rate | None:
         """The rate of the longest prefix that a number begins with."""
         return self._index.rates.longest(e164)
@@ -122,6 +117,17 @@ class Office:
     def extension_of(self, email: str) -> Extension | None:
         """The first extension that is a member's."""
         return self._index.assigned.get(email.lower()) if email else None
+
+    def member_of(self, extension: Extension) -> Member | None:
+        """Whose an extension is."""
+        return self._index.members.get(extension.assignee)
+
+    def is_own(self, number: str, extension: Extension | None) -> bool:
+        """Whether an extension may show a number unasked: one of the office's, or its member's mobile."""
+        if number in self._index.numbers:
+            return True
+        member = self.member_of(extension) if extension is not None else None
+        return member is not None and member.mobile == number
 
     def extension_behind(self, gateway: str) -> Extension | None:
         """The first extension that is mapped to a gateway."""

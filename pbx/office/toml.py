@@ -4,9 +4,10 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from pbx.entropy import Entropy
-from pbx.office.checks import Facts, check, notes
+from pbx.office.checks import Facts, check
 from pbx.office.credentials import Hasher, Settler
 from pbx.office.mistakes import Mistake, OfficeFileError
+from pbx.office.notes import notes
 from pbx.office.reading import Finding, Reading
 from pbx.office.snapshot import Office
 from pbx.office.source import Source

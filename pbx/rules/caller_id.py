@@ -14,12 +14,9 @@ def may_show(office: Office, world: World, extension: Extension | None, number: 
     """Whether a number is the office's, the mobile of the extension's member, or of an approved request."""
     if not number:
         return False
-    if office.number(number) is not None:
+    if office.is_own(number, extension):
         return True
-    if extension is None:
-        return False
-    member = office.member(extension.assignee) if extension.assignee else None
-    return (member is not None and member.mobile == number) or number in world.approved_numbers(extension.key)
+    return extension is not None and number in world.approved_numbers(extension.key)
 
 
 def choose(

@@ -23,7 +23,6 @@ FOUND = {
     "an outbound rule": (OFFICE.outbound_rule("r"), OFFICE.outbound_rules[0]),
     "a group": (OFFICE.group("600"), OFFICE.groups[0]),
     "a room": (OFFICE.room("700"), OFFICE.rooms[0]),
-    "a line": (OFFICE.line("l"), OFFICE.lines[0]),
     "what a key dials: an extension": (OFFICE.target("100"), EXTENSION),
     "what a key dials: a group": (OFFICE.target("600"), OFFICE.groups[0]),
     "what a key dials: a room": (OFFICE.target("700"), OFFICE.rooms[0]),
