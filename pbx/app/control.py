@@ -32,8 +32,8 @@ SLOWEST_S: Final = 10.0  # for the question, and again for taking the answer
 class ControlServer:
     """Answers the commands in its table, which return values for JSON or Deferreds of them."""
 
-    def __init__(self, path: Path, commands: Commands, slowest_s: float = SLOWEST_S) -> None:
-        self._path, self._commands, self._slowest_s = path, commands, slowest_s
+    def __init__(self, path: Path, commands: Commands) -> None:
+        self._path, self._commands = path, commands
         self._port: Any = None
 
     def listen(self, reactor: Any) -> None:
@@ -47,7 +47,7 @@ class ControlServer:
                 "server.data", str(self._path.parent), "a server already runs with this data folder"
             )
         self._path.unlink(missing_ok=True)
-        factory = _Factory(self._commands, reactor, self._slowest_s)
+        factory = _Factory(self._commands, reactor)
         mask = os.umask(0o177)
         try:
             self._port = reactor.listenUNIX(str(self._path), factory, mode=0o600)
@@ -73,11 +73,11 @@ class ControlServer:
 class _Factory(Factory):
     noisy = False
 
-    def __init__(self, commands: Commands, reactor: Any, slowest_s: float) -> None:
-        self._commands, self._reactor, self._slowest_s = commands, reactor, slowest_s
+    def __init__(self, commands: Commands, reactor: Any) -> None:
+        self._commands, self._reactor = commands, reactor
 
     def buildProtocol(self, addr: Any) -> "_Conversation":  # noqa: ARG002, N802
-        return _Conversation(self._commands, self._reactor, self._slowest_s)
+        return _Conversation(self._commands, self._reactor)
 
 
 class _Conversation(LineOnlyReceiver):
@@ -85,8 +85,8 @@ class _Conversation(LineOnlyReceiver):
 
     delimiter = b"\n"
 
-    def __init__(self, commands: Commands, reactor: Any, slowest_s: float) -> None:
-        self._commands, self._reactor, self._slowest_s = commands, reactor, slowest_s
+    def __init__(self, commands: Commands, reactor: Any) -> None:
+        self._commands, self._reactor = commands, reactor
         self._is_asked = False
         self._timer: Any = None
 
@@ -126,7 +126,7 @@ class _Conversation(LineOnlyReceiver):
     def _cut_later(self) -> None:
         transport: Any = self.transport
         self._stop_timer()
-        self._timer = self._reactor.callLater(self._slowest_s, transport.abortConnection)
+        self._timer = self._reactor.callLater(SLOWEST_S, transport.abortConnection)
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():

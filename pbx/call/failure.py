@@ -22,7 +22,7 @@ def tone_of(status: int) -> Literal["busy", "congestion", "information"]:
     return "information" if status in NO_SUCH_NUMBER or status in FORBIDDEN else "congestion"
 
 
-def say_failure(phrases: Phrases, status: int, words: str = "", tone_s: float = TONE_S) -> Dialogue:
+def say_failure(phrases: Phrases, status: int, words: str) -> Dialogue:
     """Say what a call that fails with `status` sounds like.
 
     Args:
@@ -36,4 +36,4 @@ def say_failure(phrases: Phrases, status: int, words: str = "", tone_s: float = 
     if words:
         yield Say(phrases.say(words), is_interruptible=False)
     if tone != "information" or not words:
-        yield Say(phrases.call_tone(tone), loop=True, most_s=tone_s)
+        yield Say(phrases.call_tone(tone), loop=True, most_s=TONE_S)

@@ -26,10 +26,6 @@ class Qualifier:
         # Of each device that is asked regularly, by contact: seconds, None for a phone that is silent.
         self._trips: dict[str, dict[str, float | None]] = {}
 
-    @property
-    def deadline(self) -> float | None:
-        return self.deadlines.next
-
     def watch(self, username: str) -> None:
         """A device has registered: ask it soon, then regularly while it stays registered."""
         if username in self._trips:

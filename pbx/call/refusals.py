@@ -30,11 +30,6 @@ class Refusals:
         self._episodes: dict[Topic, Episode] = {}
         self.deadlines: Deadlines[Topic] = Deadlines()
 
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` wants to be called, None for never."""
-        return self.deadlines.next
-
     def add(self, cause: Cause, who: str, why: str, method: str, now: float) -> bool:
         """Count one; True when an episode begins with it.
 

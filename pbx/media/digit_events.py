@@ -126,9 +126,7 @@ class EventPacket:
     marker: bool
 
 
-def plan_digit(
-    digit: str, milliseconds: int, clock_hz: int = CLOCK_HZ, *, ptime_ms: int = PTIME_MS, volume: int = VOLUME
-) -> tuple[EventPacket, ...]:
+def plan_digit(digit: str, milliseconds: int, clock_hz: int = CLOCK_HZ) -> tuple[EventPacket, ...]:
     """The packets of one key press.
 
     The first one has the marker, each tells the duration until its own end, and the last one is sent three
@@ -136,32 +134,29 @@ def plan_digit(
 
     Args:
         digit: one of 0 to 9, *, #, A to D.
-        milliseconds: how long the key is down; made a multiple of `ptime_ms`, and 40 at least.
+        milliseconds: how long the key is down; made a multiple of PTIME_MS, and 40 at least.
         clock_hz: of the payload type: that of the audio codec beside it, so 48,000 beside Opus.
-        volume: attenuation in dBm0, 0 to 63.
 
     Raises:
-        UsageError: no such key or volume.
+        UsageError: no such key.
     """
     if len(digit) != 1 or digit not in DIGITS:
         raise UsageError(f"{digit!r} is none of the keys {DIGITS}")
-    if not 0 <= volume <= 63:
-        raise UsageError(f"volume {volume} is not within 0 and 63")
     code = DIGITS.index(digit)
-    steps = -(-max(milliseconds, SHORTEST_MS) // ptime_ms)
-    step_ticks = clock_hz * ptime_ms // 1000
+    steps = -(-max(milliseconds, SHORTEST_MS) // PTIME_MS)
+    step_ticks = clock_hz * PTIME_MS // 1000
     packets, segment = [], 0
     for number in range(1, steps + 1):
         duration = number * step_ticks - segment
         if duration > LONGEST_TICKS:
-            closing = TelephoneEvent(code, False, volume, LONGEST_TICKS)
-            at_ms = (number - 1) * ptime_ms
+            closing = TelephoneEvent(code, False, VOLUME, LONGEST_TICKS)
+            at_ms = (number - 1) * PTIME_MS
             packets.append(EventPacket(at_ms, segment, closing.pack(), False))
             segment += LONGEST_TICKS
             duration -= LONGEST_TICKS
-        event = TelephoneEvent(code, number == steps, volume, duration)
-        packets.append(EventPacket((number - 1) * ptime_ms, segment, event.pack(), number == 1))
+        event = TelephoneEvent(code, number == steps, VOLUME, duration)
+        packets.append(EventPacket((number - 1) * PTIME_MS, segment, event.pack(), number == 1))
     last = packets[-1]
     for again in range(1, END_PACKETS):
-        packets.append(EventPacket(last.at_ms + again * ptime_ms, segment, last.payload, False))
+        packets.append(EventPacket(last.at_ms + again * PTIME_MS, segment, last.payload, False))
     return tuple(packets)

@@ -33,7 +33,8 @@ PURITY: Final = 0.85  # the part of all energy that the two frequencies have
 LEAD_DB: Final = 8.0  # of a frequency above the others of its group
 DEVIATION: Final = 0.025  # of a frequency: 1.5 % are to be accepted, 3.5 % to be refused
 STEADY_DB: Final = 3.0  # change of level over TURN looks
-TWIST_DB: Final = 2.0  # of what is sent
+LOW_DBM0: Final = -9.0  # level of the lower frequency of what is sent
+TWIST_DB: Final = 2.0  # and how much louder the higher one is
 
 Waves: TypeAlias = NDArray[np.float64]  # the real parts of the eight frequencies, then the imaginary ones
 
@@ -166,14 +167,13 @@ def _measure(at: int, power: float, before: Waves, now: Waves) -> float:
     return power / (response * response)
 
 
-def make_digit(digit: str, milliseconds: int, rate_hz: int = RATE_HZ, dbm0: float = -9.0) -> Samples:
+def make_digit(digit: str, milliseconds: int, rate_hz: int = RATE_HZ) -> Samples:
     """The tones of one key, with edges of 2 ms; the higher one is 2 dB louder (ITU-T Q.23 §6).
 
     Args:
         digit: one of 0 to 9, *, #, A to D.
         milliseconds: how long, at least 10.
         rate_hz: 8,000 or 16,000.
-        dbm0: level of the lower frequency.
 
     Raises:
         UsageError: no such digit or rate, or too short.
@@ -184,6 +184,6 @@ def make_digit(digit: str, milliseconds: int, rate_hz: int = RATE_HZ, dbm0: floa
         raise UsageError(f"{milliseconds} ms at {rate_hz} Hz; at least 10 ms, at 8000 or 16000 Hz")
     key = KEYS.index(digit)
     at = np.arange(rate_hz * milliseconds // 1000)
-    low = amplitude(dbm0) * np.sin(2 * pi * ROWS_HZ[key // 4] / rate_hz * at)
-    high = amplitude(dbm0 + TWIST_DB) * np.sin(2 * pi * COLUMNS_HZ[key % 4] / rate_hz * at)
+    low = amplitude(LOW_DBM0) * np.sin(2 * pi * ROWS_HZ[key // 4] / rate_hz * at)
+    high = amplitude(LOW_DBM0 + TWIST_DB) * np.sin(2 * pi * COLUMNS_HZ[key % 4] / rate_hz * at)
     return to_samples((low + high) * edges(len(at), rate_hz))

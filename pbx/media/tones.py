@@ -117,18 +117,18 @@ def find_cadence(name: str, country: str) -> Cadence:
     return table.get(country.upper(), table[DEFAULT])[name]
 
 
-def make_period(cadence: Cadence, rate_hz: int, dbm0: float = LEVEL_DBM0) -> Samples:
+def make_period(cadence: Cadence, rate_hz: int) -> Samples:
     """One period, to be played over and over: a multiple of 20 ms, filled up with silence.
 
-    Every stretch rises and falls within 4 ms, and is as strong as a sine of `dbm0` however many frequencies
-    it has.
+    Every stretch rises and falls within 4 ms, and is as strong as a sine of LEVEL_DBM0, however many
+    frequencies it has.
 
     Raises:
         UsageError: another rate than 8,000 or 16,000.
     """
     if rate_hz not in RATES_HZ:
         raise UsageError(f"{rate_hz} Hz is neither 8000 nor 16000")
-    parts = [_make_stretch(element, rate_hz, dbm0) for element in cadence]
+    parts = [_make_stretch(element, rate_hz) for element in cadence]
     frame = rate_hz * FRAME_MS // 1000
     parts.append(np.zeros(-sum(map(len, parts)) % frame))
     return to_samples(np.concatenate(parts))
@@ -139,12 +139,12 @@ def make_tone(name: str, country: str, rate_hz: int) -> Samples:
     return make_period(find_cadence(name, country), rate_hz)
 
 
-def _make_stretch(element: Element, rate_hz: int, dbm0: float) -> Floats:
+def _make_stretch(element: Element, rate_hz: int) -> Floats:
     at = np.arange(round(element.seconds * rate_hz)) / rate_hz
     if not element.frequencies_hz:
         return np.zeros(len(at))
     waves = np.array([np.sin(2 * np.pi * each * at) for each in element.frequencies_hz]).sum(0)
-    waves *= amplitude(dbm0) / np.sqrt(len(element.frequencies_hz))
+    waves *= amplitude(LEVEL_DBM0) / np.sqrt(len(element.frequencies_hz))
     if element.swing_hz:
         swing = 1 - SWING * np.cos(2 * np.pi * element.swing_hz * at)
         waves *= swing / np.sqrt(1 + SWING**2 / 2)

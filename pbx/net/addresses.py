@@ -14,6 +14,7 @@ IpNetwork = IPv4Network | IPv6Network
 
 ANY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
 REFRESH_S: Final = 5.0
+ANY_PORT: Final = 5060  # to ask for a route with
 SOURCES: Final = 1024
 
 # rtnetlink(7): a dump of all addresses, as `ip addr` asks for it.
@@ -92,12 +93,12 @@ def _guess_addresses() -> Iterable[IpAddress]:
     return [address for guess in guesses if (address := parse_ip(guess))]
 
 
-def route_source(peer: str, port: int = 5060) -> str | None:
+def route_source(peer: str) -> str | None:
     """The local address that the kernel would send from to `peer`; connecting a UDP socket sends nothing."""
     family = socket.AF_INET6 if ":" in peer else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((peer, port))
+            probe.connect((peer, ANY_PORT))
             return str(probe.getsockname()[0])
     except OSError:
         return None

@@ -46,13 +46,14 @@ def make_ha1(username: str, realm: str, password: str) -> Ha1:
     return Ha1(hashlib.md5(text, usedforsecurity=False).hexdigest(), hashlib.sha256(text).hexdigest())
 
 
-def generate_password(entropy: Entropy, length: int = GENERATED_LENGTH) -> str:
+def generate_password(entropy: Entropy) -> str:
     """A password of letters and digits that look different in every typeface; 5.8 bits a character."""
     limit = 256 - 256 % len(ALPHABET)  # above it some characters would come up more often
     chars = ""
-    while len(chars) < length:
-        chars += "".join(ALPHABET[byte % len(ALPHABET)] for byte in entropy.secret(length) if byte < limit)
-    return chars[:length]
+    while len(chars) < GENERATED_LENGTH:
+        some = entropy.secret(GENERATED_LENGTH)
+        chars += "".join(ALPHABET[byte % len(ALPHABET)] for byte in some if byte < limit)
+    return chars[:GENERATED_LENGTH]
 
 
 @dataclass(slots=True)

@@ -29,7 +29,6 @@ class PortPool:
         entropy: Entropy,
         *,
         rest_s: float = REST_S,
-        occupied: Collection[int] = (),
         is_free: Callable[[int], bool] = lambda _port: True,
         looked_at: float = -inf,
         in_use: Collection[int] = (),
@@ -38,13 +37,12 @@ class PortPool:
         """
         Args:
             first, last: both ports of a pair lie between them.
-            occupied: ports never to use.
             is_free: whether nobody else has a pair right now; a pair that is not free is passed over. To ask
                 takes longer than all else here: above `looks_a_second` it is asked only about pairs
                 that neither were ours nor were found free within TRUST_S.
             looked_at, in_use: when all ports were looked at, and which of them somebody had then.
         """
-        ports = [port for port in range(first + first % 2, last, 2) if not {port, port + 1} & set(occupied)]
+        ports = list(range(first + first % 2, last, 2))
         for index in range(len(ports) - 1, 0, -1):  # Fisher and Yates: the next port cannot be guessed
             other = entropy.below(index + 1)
             ports[index], ports[other] = ports[other], ports[index]

@@ -13,8 +13,8 @@ MEMORY = 64 * 2**20
 class Passwords:
     """Hashes as `scrypt$n$r$p$salt$key`, the last two in base64. Costs may change, old hashes stay valid."""
 
-    def __init__(self, n: int = N, r: int = R, p: int = P) -> None:
-        self._n, self._r, self._p = n, r, p
+    def __init__(self, n: int = N) -> None:
+        self._n = n
 
     def hash(self, text: str, like: str = "") -> str:
         """The hash of `text`.
@@ -30,7 +30,7 @@ class Passwords:
         if like:
             n, r, p, salt, _ = _split(like)
         else:
-            n, r, p, salt = self._n, self._r, self._p, secrets.token_bytes(SALT_BYTES)
+            n, r, p, salt = self._n, R, P, secrets.token_bytes(SALT_BYTES)
         key = hashlib.scrypt(text.encode(), salt=salt, n=n, r=r, p=p, maxmem=MEMORY, dklen=KEY_BYTES)
         return "$".join(("scrypt", str(n), str(r), str(p), _encode(salt), _encode(key)))
 

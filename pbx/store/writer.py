@@ -51,11 +51,9 @@ class Writer:
         *,
         records: Records | None = None,
         usage: Usage | None = None,
-        traces: Traces | None = None,
-        tidy_s: float = FIRST_TIDY_S,
     ) -> None:
         self._store, self._retry_s, self._gather_s = store, retry_s, gather_s
-        self._kept = (records or Records(store), traces or Traces(store))
+        self._kept = (records or Records(store), Traces(store))
         self._usage = usage or Usage(store)
         self._changed = threading.Condition()
         self._bindings: dict[str, Sequence[Row]] = {}
@@ -66,7 +64,7 @@ class Writer:
         self._lanes: tuple[Lane[Any], ...] = (self._charges, self._records, self._traces)
         self._open: set[str] = set()  # legs whose charge grows
         self._beat_at = 0.0
-        self._tidy_at = monotonic() + tidy_s
+        self._tidy_at = monotonic() + FIRST_TIDY_S
         self._questions: list[tuple[int, Then]] = []
         self._flushes: list[Flushed] = []
         self._has_urgent = False  # among the bindings

@@ -6,17 +6,17 @@ from pbx.call.refusals import QUIET_S, Refusals
 
 def test_an_episode_lasts_until_it_has_been_quiet():
     refusals = Refusals()
-    assert refusals.deadline is None
+    assert refusals.deadlines.next is None
     assert refusals.add(Cause.OVERLOAD, "", "busy", "INVITE", 100.0)
     for now in (101.0, 103.0, 107.9):
         assert not refusals.add(Cause.OVERLOAD, "", "still busy", "INVITE", now)
     assert not refusals.add(Cause.OVERLOAD, "", "still busy", "REGISTER", 108.0)
     assert refusals.expire(105.0) == []
-    assert refusals.deadline == 108.0 + QUIET_S
+    assert refusals.deadlines.next == 108.0 + QUIET_S
     (episode,) = refusals.expire(108.0 + QUIET_S)
     assert (episode.why, episode.since, episode.last) == ("busy", 100.0, 108.0)
     assert episode.counts == {"INVITE": 4, "REGISTER": 1}
-    assert (refusals.deadline, refusals.status(120.0)) == (None, [])
+    assert (refusals.deadlines.next, refusals.status(120.0)) == (None, [])
     assert refusals.total == {Cause.OVERLOAD: 5}
 
 

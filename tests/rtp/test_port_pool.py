@@ -33,10 +33,6 @@ def test_pairs_lie_within_the_range(bounds, expected):
     assert sorted(take_all(pool(*bounds))) == expected
 
 
-def test_pairs_of_which_one_port_is_occupied_are_left_out():
-    assert sorted(take_all(pool(occupied=[10001, 10006]))) == [10002, 10004]
-
-
 def test_the_order_is_shuffled():
     assert take_all(pool(10000, 10199)) != sorted(take_all(pool(10000, 10199)))
 
