@@ -5,179 +5,40 @@ Relative paths are relative to the folder of the file, or to the working directo
 
 import ipaddress
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pbx.mail.server import Command, MailUrl, parse_server
+from pbx.config_values import (
+    Advertise,
+    CommandLine,
+    DatabaseUrl,
+    Domain,
+    FilePath,
+    IpNetwork,
+    Listen,
+    ListenAddress,
+    NetworkAddress,
+    PortRange,
+    Ports,
+    RelayName,
+    Workers,
+)
+from pbx.mail.server import MailUrl, parse_server
 from pbx.office.locate import Path as KeyPath
 from pbx.office.mistakes import ConfigFileError, FileError, Mistake
 from pbx.office.reading import Finding, Reading
 from pbx.office.source import Source
-from pbx.office.values import Email, Many, NotAllowedError, Whole, loose_network
+from pbx.office.values import Email, Many, Whole
 
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class Listen(NamedTuple):
-    """Where one socket listens; `host` is an IP address without brackets, port 0 is any free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-class PortRange(NamedTuple):
-    """The RTP ports from `low` to `high`, both even; the RTCP port is the next above each."""
-
-    low: int
-    high: int
-
-
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
-    empty: bool = False
-
-    def read(self, raw: object) -> Listen | None:
-        if raw == "" and self.empty:
-            return None
-        place = (
-            re.fullmatch(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):([0-9]{1,5})", raw)
-            if isinstance(raw, str)
-            else None
-        )
-        try:
-            if place is not None and int(place[3]) <= 65535:
-                return Listen(str(ipaddress.ip_address(place[1] or place[2])), int(place[3]))
-        except ValueError:
-            pass
-        raise NotAllowedError(
-            'an IP address and port, such as "0.0.0.0:5060" or "[::]:5060"'
-            + (', or ""' if self.empty else "")
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkAddress:
-    def read(self, raw: object) -> IpNetwork:
-        near = None
-        if isinstance(raw, str):
-            try:
-                return ipaddress.ip_network(raw)
-            except ValueError:
-                near = loose_network(raw)
-        raise NotAllowedError('a network, such as "10.0.0.0/8"', near)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    def read(self, raw: object) -> PortRange:
-        if isinstance(raw, list) and len(raw) == 2 and all(type(port) is int for port in raw):
-            low, high = raw
-            if 1024 <= low < high <= 65534 and low % 2 == 0 and high % 2 == 0:
-                return PortRange(low, high)
-        raise NotAllowedError("two even ports from 1024 to 65534, the lower first, such as [16384, 32766]")
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    def read(self, raw: object) -> int | None:
-        if raw == "auto":
-            return None
-        if type(raw) is int and 1 <= raw <= 64:
-            return raw
-        raise NotAllowedError('"auto", or a whole number from 1 to 64')
-
-
-@dataclass(frozen=True, slots=True)
-class Advertise:
-    def read(self, raw: object) -> str | None:
-        if raw == "auto":
-            return None
-        try:
-            return str(ipaddress.ip_address(raw if isinstance(raw, str) else ""))
-        except ValueError:
-            raise NotAllowedError('"auto", or an IP address such as "203.0.113.5"') from None
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    def read(self, raw: object) -> str:
-        pattern = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
-        if not isinstance(raw, str) or len(raw) > 253 or re.fullmatch(pattern, raw) is None:
-            raise NotAllowedError('a host name, such as "pbx.local"')
-        return raw.lower()
-
-
-@dataclass(frozen=True, slots=True)
-class FilePath:
-    """None where the file says ""."""
-
-    empty: bool = True
-
-    def read(self, raw: object) -> Path | None:
-        if raw == "" and self.empty:
-            return None
-        if not isinstance(raw, str) or raw == "" or not raw.isprintable():
-            raise NotAllowedError("a path" + (', or ""' if self.empty else ""))
-        return Path(raw)
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseUrl:
-    private = True
-
-    def read(self, raw: object) -> str:
-        if isinstance(raw, str) and raw.isprintable():
-            if re.fullmatch(r"sqlite:///.+", raw):
-                return raw
-            try:
-                parts = urlsplit(raw)
-                port = parts.port
-            except ValueError:
-                port = 0
-            else:
-                if parts.scheme == "postgresql+psycopg" and port != 0:
-                    return raw
-        raise NotAllowedError('"sqlite:///" and a path, or "postgresql+psycopg://user:password@host/name"')
-
-
-@dataclass(frozen=True, slots=True)
-class RelayName:
-    def read(self, raw: object) -> str:
-        pattern = r"builtin|rtpengine:([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}"
-        if not isinstance(raw, str) or re.fullmatch(pattern, raw) is None:
-            raise NotAllowedError('"builtin", or "rtpengine:HOST:PORT"')
-        return raw
-
-
-@dataclass(frozen=True, slots=True)
-class CommandLine:
-    """A program and its arguments."""
-
-    def read(self, raw: object) -> tuple[str, ...]:
-        if isinstance(raw, list) and all(isinstance(word, str) and word and "\0" not in word for word in raw):
-            unknown = {field for word in raw for field in re.findall(r"\{(\w*)\}", word)} - SPEECH_FIELDS
-            if not unknown:
-                return tuple(raw)
-        fields = ", ".join(f"{{{name}}}" for name in sorted(SPEECH_FIELDS))
-        raise NotAllowedError(
-            'a list of a program and its arguments, such as ["/usr/bin/piper", "--quiet"], [] for none;'
-            f" these may have {fields} in them"
-        )
-
-
-SPEECH_FIELDS = {"language", "gender", "pitch", "rate"}
 ANY_PORT = Listen("0.0.0.0", 0)  # noqa: S104
 SIP_PORT, TLS_PORT = Listen("0.0.0.0", 5060), Listen("0.0.0.0", 5061)  # noqa: S104
 WEB_PORT = Listen("127.0.0.1", 8080)
 RTP_PORTS = PortRange(16384, 32766)
+SPEECH = CommandLine('["/usr/bin/piper", "--quiet"]', fields=("gender", "language", "pitch", "rate"))
+TOKEN = CommandLine('["/usr/local/bin/token", "pbx"]', private=True)
 PRIVATE_NETWORKS = tuple(
     ipaddress.ip_network(network)
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8")
@@ -241,14 +102,14 @@ class MailConfig:
     server: Annotated[str, MailUrl()] = field(default="", repr=False)
     sender: Annotated[str, Email()] = "pbx@pbx.local"
     trusted_ca: Annotated[Path | None, FilePath()] = None
-    token_command: Annotated[tuple[str, ...], Command()] = field(default=(), repr=False)
+    token_command: Annotated[tuple[str, ...], TOKEN] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechConfig:
     """`command` speaks texts instead of eSpeak NG; () = eSpeak NG."""
 
-    command: Annotated[tuple[str, ...], CommandLine()] = ()
+    command: Annotated[tuple[str, ...], SPEECH] = ()
 
 
 @dataclass(frozen=True, slots=True)

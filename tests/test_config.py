@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pbx.config import Config, ConfigFileError, Listen, PortRange, load_config, parse_config
+from pbx.config import Config, ConfigFileError, load_config, parse_config
+from pbx.config_values import Listen, PortRange
 from pbx.office.mistakes import FileError
 
 FOLDER = Path("/srv/pbx")

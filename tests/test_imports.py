@@ -104,7 +104,7 @@ def _names(tree: ast.AST) -> Iterator[str]:
 
 def package(module: str) -> str:
     first = module.partition(".")[0]
-    return "cli" if first.startswith("cli_") else first
+    return next((own for own in ("cli", "config") if first.startswith(f"{own}_")), first)
 
 
 def test_a_package_knows_only_those_below_it():

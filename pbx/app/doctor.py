@@ -16,7 +16,8 @@ from pbx.app.client import ServerGoneError, ask
 from pbx.app.folder import is_open_to_others
 from pbx.app.printable import printable
 from pbx.app.rtp_ports import count_pairs_in_use
-from pbx.config import Config, Listen, MailConfig
+from pbx.config import Config, MailConfig
+from pbx.config_values import Listen
 from pbx.errors import PbxError
 from pbx.mail.server import parse_server
 from pbx.net.addresses import LocalAddresses, is_for_phones, parse_ip, reached_by, why_unreached

@@ -5,7 +5,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from pbx.config import PortRange
+from pbx.config_values import PortRange
 from pbx.entropy import Entropy
 from pbx.media.probe import is_pair_free, ports_in_use
 from pbx.rtp.port_pool import PortPool

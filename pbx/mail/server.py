@@ -46,21 +46,6 @@ class MailUrl:
         return raw
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A program and its arguments; () where the file says []."""
-
-    private = True
-
-    def read(self, raw: object) -> tuple[str, ...]:
-        is_command = isinstance(raw, list) and all(isinstance(each, str) and "\0" not in each for each in raw)
-        if not is_command or (raw and not raw[0]):  # type: ignore[index]  # a list by now
-            raise NotAllowedError(
-                'a program and its arguments, such as ["/usr/local/bin/token", "pbx"], or []'
-            )
-        return tuple(raw)  # type: ignore[arg-type]
-
-
 def parse_server(url: str) -> MailServer:
     """The server of a URL `smtp://` or `smtps://`, user and password percent-encoded.
 

@@ -1,7 +1,7 @@
 from twisted.logger import LogLevel, globalLogPublisher
 
 from pbx.app.rtp_ports import Look, make_port_pool
-from pbx.config import PortRange
+from pbx.config_values import PortRange
 from pbx.entropy import SeededEntropy
 
 
