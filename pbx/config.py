@@ -28,10 +28,11 @@ from pbx.config_values import (
 )
 from pbx.mail.server import MailUrl, parse_server
 from pbx.office.locate import Path as KeyPath
+from pbx.office.marks import Many
 from pbx.office.mistakes import ConfigFileError, FileError, Mistake
 from pbx.office.reading import Finding, Reading
 from pbx.office.source import Source
-from pbx.office.values import Email, Many, Whole
+from pbx.office.values import Email, Whole
 
 ANY_PORT = Listen("0.0.0.0", 0)  # noqa: S104
 SIP_PORT, TLS_PORT = Listen("0.0.0.0", 5060), Listen("0.0.0.0", 5061)  # noqa: S104

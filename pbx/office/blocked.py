@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from pbx.office.marks import Hidden, Many
 from pbx.office.prefixes import Prefixes
-from pbx.office.values import NUMBER_PATTERN, Hidden, Many
+from pbx.office.values import NUMBER_PATTERN
 
 
 @dataclass(frozen=True, slots=True)

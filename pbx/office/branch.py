@@ -4,7 +4,8 @@ import datetime
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pbx.office.values import CLOCK, NAME, NUMBER_PATTERN, Day, Many, Reference, Regex, Text, Weekdays, Whole
+from pbx.office.marks import Many, Reference
+from pbx.office.values import CLOCK, NAME, NUMBER_PATTERN, Day, Regex, Text, Weekdays, Whole
 
 KEYED = Text(20, r"[0-9*#]{1,20}", "1 to 20 of the keys 0-9 * #", empty=False)
 BLOCK = Reference("block", NAME)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pbx.office.values import E164, Many
+from pbx.office.marks import Many
+from pbx.office.values import E164
 
 
 @dataclass(frozen=True, slots=True)

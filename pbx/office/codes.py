@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Annotated, Final
 
-from pbx.office.values import Many, Text
+from pbx.office.marks import Many
+from pbx.office.values import Text
 
 CODE: Final = Text(8, r"[*#][0-9*#]{1,7}", 'a code of 2 to 8 of 0-9 * #, the first * or #, such as "*78"')
 LOGIN_CODE: Final = Text(

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pbx.office.values import PASSWORD, USERNAME, Hidden, Mac, Secret
+from pbx.office.marks import Hidden, Secret
+from pbx.office.values import PASSWORD, USERNAME, Mac
 
 DeviceKind = Literal["ip_phone", "mobile", "desktop"]
 

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pbx.office.caller_id import CallerId
 from pbx.office.device import Device
 from pbx.office.incoming import Incoming
+from pbx.office.marks import Named, Reference, Secret
 from pbx.office.no_answer import NoAnswer
 from pbx.office.usage_limit import UsageLimit
-from pbx.office.values import KEY, LABEL, NAME_OR_NONE, PIN, Email, Named, Reference, Secret, Text, Whole
+from pbx.office.values import KEY, LABEL, NAME_OR_NONE, PIN, Email, Text, Whole
 
 LOCAL_SERVER = Text(
     255,

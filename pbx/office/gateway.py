@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from pbx.office.marks import Reference, Secret
 from pbx.office.trunk import ACCOUNT, CARRIER_PASSWORD
-from pbx.office.values import NAME, NAME_OR_NONE, SIP_SERVER, Reference, Secret
+from pbx.office.values import NAME, NAME_OR_NONE, SIP_SERVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pbx.office.values import KEY, LABEL, Many, Reference, Whole
+from pbx.office.marks import Many, Reference
+from pbx.office.values import KEY, LABEL, Whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pbx.office.values import E164, KEY, NAME_OR_NONE, Many, OneOf, Reference, WrittenNumber
+from pbx.office.marks import Many, Reference
+from pbx.office.values import E164, KEY, NAME_OR_NONE, OneOf, WrittenNumber
 
 NUMBER_OR_KEY = OneOf(
     (KEY, WrittenNumber()), 'a number such as "+6531234567", or the key of an extension such as "105"'

@@ -4,22 +4,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pbx.office.branch import ConditionBranch, GatherBranch
+from pbx.office.marks import Inline, Many, Named, Reference
 from pbx.office.prompt import Prompt
-from pbx.office.values import (
-    E164,
-    NAME,
-    NAME_OR_NONE,
-    Choice,
-    Email,
-    Inline,
-    Many,
-    Named,
-    OneOf,
-    Reference,
-    Text,
-    WebAddress,
-    Whole,
-)
+from pbx.office.values import E164, NAME, NAME_OR_NONE, Choice, Email, OneOf, Text, WebAddress, Whole
 
 KEYED_EXTENSION = "keyed"
 INSIDE = Text(17, r"(extension|group):[1-9][0-9]{1,5}", '"extension:KEY" or "group:KEY"', empty=False)

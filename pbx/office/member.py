@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pbx.office.values import E164, LABEL, PIN, Email, Secret
+from pbx.office.marks import Secret
+from pbx.office.values import E164, LABEL, PIN, Email
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from pbx.office.marks import Many
 from pbx.office.prompt import Prompt
-from pbx.office.values import E164, Email, Many, Whole
+from pbx.office.values import E164, Email, Whole
 
 
 @dataclass(frozen=True, slots=True)

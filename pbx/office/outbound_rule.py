@@ -6,20 +6,9 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from pbx.office.country import country_of, national_digits
+from pbx.office.marks import Hidden, Many, Named, Reference
 from pbx.office.prefixes import Prefixes
-from pbx.office.values import (
-    DIGITS,
-    E164,
-    NAME,
-    Country,
-    Hidden,
-    Many,
-    Named,
-    NotAllowedError,
-    Reference,
-    Text,
-    Whole,
-)
+from pbx.office.values import DIGITS, E164, NAME, Country, NotAllowedError, Text, Whole
 
 FIRST_DIGITS = Text(10, r"[0-9]{1,10}", 'first digits, such as "3689" for any of 3, 6, 8, 9')
 PREPEND = Text(20, r"\+?[0-9]{1,19}|\+", 'at most 20 digits, a "+" first where wanted')

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from pbx.errors import UsageError
 from pbx.office.locate import Path
+from pbx.office.marks import Many, Reference
 from pbx.office.table import Column, Nested, Rows, columns
-from pbx.office.values import Kind, Many, NotAllowedError, Reference, nearest
+from pbx.office.values import Kind, NotAllowedError, nearest
 
 MAX_SHOWN = 60
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pbx.office.values import KEY, PIN, Secret
+from pbx.office.marks import Secret
+from pbx.office.values import KEY, PIN
 
 
 @dataclass(frozen=True, slots=True)

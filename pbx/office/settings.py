@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pbx.office.codes import Codes
+from pbx.office.marks import Many
 from pbx.office.prompt import Prompt
-from pbx.office.values import KEY, LABEL, LANGUAGE, Country, Many, Text, Timezone, Whole
+from pbx.office.values import KEY, LABEL, LANGUAGE, Country, Text, Timezone, Whole
 
 EMERGENCY = Text(8, r"[0-9]{2,8}", "2 to 8 digits", empty=False)
 LOGOUT = Text(

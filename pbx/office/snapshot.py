@@ -12,6 +12,7 @@ from pbx.office.gateway import Gateway
 from pbx.office.group import Group
 from pbx.office.holiday import Holiday
 from pbx.office.line import Line
+from pbx.office.marks import Hidden, Named
 from pbx.office.member import Member
 from pbx.office.number import Number
 from pbx.office.outbound_rule import OutboundRule
@@ -20,7 +21,6 @@ from pbx.office.rate import Rate
 from pbx.office.room import Room
 from pbx.office.settings import Settings
 from pbx.office.trunk import Trunk
-from pbx.office.values import Hidden, Named
 
 
 @dataclass(frozen=True, slots=True)

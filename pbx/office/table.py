@@ -10,7 +10,8 @@ from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pbx.errors import UsageError
-from pbx.office.values import Choice, Flag, Hidden, Inline, Kind, Many, Named, Secret
+from pbx.office.marks import Hidden, Inline, Many, Named, Secret
+from pbx.office.values import Choice, Flag, Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pbx.office.values import CODECS, NAME, PASSWORD, SIP_SERVER, Address, Choice, Many, Secret, Text, Whole
+from pbx.office.marks import Many, Secret
+from pbx.office.values import CODECS, NAME, PASSWORD, SIP_SERVER, Address, Choice, Text, Whole
 
 ACCOUNT = Text(128, r"[^\s\x00-\x1f\"<>]+", "a name of at most 128 characters, no space among them")
 CARRIER_PASSWORD = Text(PASSWORD.limit, allowed=PASSWORD.allowed)

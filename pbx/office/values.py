@@ -1,7 +1,8 @@
 """What a value in our two TOML files may be: each kind reads one plain TOML value, or says what is allowed.
 
-A kind stands in the annotation of the field that it describes (`Annotated[int, Whole(5, 60)]`); `table` reads
-and writes whole dataclasses by these annotations. Types are strict: true is no integer, 3 is no string.
+A kind stands in the annotation of the field that it describes (`Annotated[int, Whole(5, 60)]`), perhaps with
+one of the `marks`; `table` reads and writes whole dataclasses by these annotations. Types are strict: true is
+no integer, 3 is no string.
 """
 
 import datetime
@@ -158,53 +159,6 @@ class Key:
             hint = "; what begins with 0, * or # is a code ([office.codes])" if is_code else ""
             raise NotAllowedError("2 to 6 digits, the first 1 to 9" + hint)
         return raw
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """The name of something else in the same file; whether it is there is checked once all is read."""
-
-    to: str
-    kind: Kind
-
-    def read(self, raw: object) -> object:
-        return self.kind.read(raw)
-
-
-@dataclass(frozen=True, slots=True)
-class Many:
-    """A list of values, none twice. `stand_in` takes the place of a wrong one while the rest is checked."""
-
-    kind: Kind
-    limit: int = 1000
-    low: int = 0
-    stand_in: object = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """The key in the file, where it is not the field's name; and for rows what tells one from another."""
-
-    key: str
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Inline:
-    """Tables that are written as { … } on one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A key that is read and never written: the field holds what became of it (mostly a hash)."""
-
-    key: str
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """A field that the file has no key for."""
 
 
 def _squeeze(number: str) -> str:
