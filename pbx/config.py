@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pbx.config_values import (
     Advertise,
-    CommandLine,
+    Command,
     DatabaseUrl,
     Domain,
     FilePath,
@@ -38,8 +38,8 @@ ANY_PORT = Listen("0.0.0.0", 0)  # noqa: S104
 SIP_PORT, TLS_PORT = Listen("0.0.0.0", 5060), Listen("0.0.0.0", 5061)  # noqa: S104
 WEB_PORT = Listen("127.0.0.1", 8080)
 RTP_PORTS = PortRange(16384, 32766)
-SPEECH = CommandLine('["/usr/bin/piper", "--quiet"]', fields=("gender", "language", "pitch", "rate"))
-TOKEN = CommandLine('["/usr/local/bin/token", "pbx"]', private=True)
+SPEECH = Command('["/usr/bin/piper", "--quiet"]', fields=("gender", "language", "pitch", "rate"))
+TOKEN = Command('["/usr/local/bin/token", "pbx"]', private=True)
 PRIVATE_NETWORKS = tuple(
     ipaddress.ip_network(network)
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8")

@@ -147,7 +147,7 @@ class RelayName:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandLine:
+class Command:
     """A program and its arguments; () where the file says [].
 
     Attributes:

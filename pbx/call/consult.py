@@ -56,7 +56,7 @@ class Consultation:
         decision = call.router.dialled(self.transferor.party, key)
         call.explain(decision)
         if isinstance(decision, AskPasscode):
-            ask_passcode(call, self.transferor, decision, self._go_on, partial(self._fail, 403))
+            ask_passcode(call, self.transferor, decision, self._go_on, partial(self.failed, 403))
         else:
             self._go_on(decision)
 
@@ -64,7 +64,7 @@ class Consultation:
         if isinstance(decision, Ring):
             self._ring(decision)
         else:
-            self._fail(decision.status if isinstance(decision, Reject) else 480)
+            self.failed(decision.status if isinstance(decision, Reject) else 480)
 
     def _ring(self, decision: Ring) -> None:
         call = self._call
@@ -82,10 +82,7 @@ class Consultation:
         call.connect(self.transferor, leg)
 
     def failed(self, status: int) -> None:
-        """Nobody has answered."""
-        self._fail(status)
-
-    def _fail(self, status: int = 480) -> None:
+        """Nobody has answered, or can be asked."""
         dialogue = _say_failed(self._phrases, status)
         self._call.serve(self.transferor, dialogue, lambda _result: self.back())
 

@@ -18,7 +18,7 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # ships 
 from pbx.net.driver import Scheduler, Timer
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
-from pbx.sip.parser import KeepAlive, MalformedMessageError, Ping, StreamParser
+from pbx.sip.parser import MalformedMessageError, Ping, StreamParser
 
 PONG: Final = b"\r\n"  # the answer to a CRLF CRLF keep-alive (RFC 5626 §4.4.1)
 LONGEST_LINE_ENDS: Final = 3  # so much can wait for the rest of a keep-alive, for ever
@@ -235,9 +235,9 @@ class StreamConnection(TwistedProtocol):
 
     def _take(self, data: bytes) -> None:
         for item in self._parser.feed(data):
-            if item is Ping:
+            if isinstance(item, Ping):
                 self._write(PONG)
-            elif not isinstance(item, KeepAlive):
+            else:
                 self.is_proven = True
                 self._partial_at = None
                 self._owner.received(self, item)

@@ -5,9 +5,9 @@ Only here terseness is bought for speed: bench/parts/parse.py has the numbers.
 
 import re
 from collections.abc import Iterator
-from enum import Enum
 from typing import Final, NamedTuple
 
+from pbx.immutable import immutable
 from pbx.sip.fields import parse_cseq, parse_name_addr, parse_via
 from pbx.sip.grammar import MalformedMessageError, first_of_commas, is_token
 from pbx.sip.headers import NAMES, Headers, canonical_name
@@ -15,10 +15,9 @@ from pbx.sip.message import MANDATORY, Request, Response, is_answerable
 from pbx.sip.uri import SipUri
 
 __all__ = [
-    "KeepAlive",
+    "PING",
     "MalformedMessageError",
     "Ping",
-    "Pong",
     "StreamParser",
     "is_keep_alive",
     "parse_datagram",
@@ -59,15 +58,12 @@ _unfold = re.compile(r"(?<![ \t])(?:[ \t]*+\r\n[ \t]++)+").sub  # looks behind, 
 _is_version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII).fullmatch
 
 
-class KeepAlive(Enum):
-    """What comes between messages on a stream (RFC 5626 §4.4.1)."""
-
-    PING = b"\r\n\r\n"
-    PONG = b"\r\n"
+@immutable
+class Ping:
+    """CRLF CRLF between messages on a stream: the peer wants a CRLF for an answer (RFC 5626 §4.4.1)."""
 
 
-Ping: Final = KeepAlive.PING  # the peer wants a PONG
-Pong: Final = KeepAlive.PONG  # the peer answers our PING
+PING: Final = Ping()
 
 
 def is_keep_alive(data: bytes) -> bool:
@@ -102,15 +98,9 @@ def parse_datagram(data: bytes) -> Request | Response:
 
 
 class StreamParser:
-    """Cuts a byte stream into messages by their Content-Length, which must be there (RFC 3261 §18.3, §20.14).
+    """Cuts a byte stream into messages by their Content-Length, which has to be there (RFC 3261 §18.3)."""
 
-    Args:
-        is_pinging: whether we send pings on this connection, so that a CRLF between messages is a pong; else
-            two of them are the peer's ping.
-    """
-
-    def __init__(self, *, is_pinging: bool = False) -> None:
-        self._is_pinging = is_pinging
+    def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0  # the end of the headers begins nowhere before here
         self._head: _Head | None = None  # of a message whose body is still coming
@@ -121,7 +111,7 @@ class StreamParser:
         """Bytes of a message that is not complete yet."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> Iterator[Request | Response | KeepAlive]:
+    def feed(self, data: bytes) -> Iterator[Request | Response | Ping]:
         """Take in `data`; iterate over what is complete.
 
         Raises (while iterating):
@@ -132,17 +122,15 @@ class StreamParser:
             self._buffer += data
         return self._cut()
 
-    def _cut(self) -> Iterator[Request | Response | KeepAlive]:
+    def _cut(self) -> Iterator[Request | Response | Ping]:
         buffer = self._buffer
         while buffer and not self._is_lost:
             if buffer[0] in b"\r\n":
                 if (count := self._count_line_ends()) == 0:
                     return
                 del buffer[:count]
-                if self._is_pinging:
-                    yield Pong
-                elif count == 4:
-                    yield Ping
+                if count == 4:
+                    yield PING
             elif (message := self._take_message()) is not None:
                 yield message
             else:
@@ -151,11 +139,9 @@ class StreamParser:
     def _count_line_ends(self) -> int:
         """Bytes of line ends to take from the buffer's start; 0 when it cannot be said yet."""
         start = bytes(self._buffer[:4])
-        wanted = 2 if self._is_pinging else 4
-        line_ends = b"\r\n\r\n"[:wanted]
-        if start.startswith(line_ends):
-            return wanted
-        if line_ends.startswith(start):
+        if start == b"\r\n\r\n":
+            return 4
+        if b"\r\n\r\n".startswith(start):
             return 0
         if start[:2] == b"\r\n" and start[2:3] != b"\r":
             return 2  # RFC 3261 §7.5: line ends before the start line are ignored

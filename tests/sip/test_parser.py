@@ -12,9 +12,8 @@ from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import (
     MAX_HEADERS,
     MAX_MESSAGE,
+    PING,
     MalformedMessageError,
-    Ping,
-    Pong,
     StreamParser,
     is_keep_alive,
     parse_datagram,
@@ -273,9 +272,9 @@ STREAMS = {
         OPTIONS + b"\r\n" + INVITE,
         [parse_datagram(OPTIONS), parse_datagram(INVITE)],
     ),
-    "two line ends are a ping": (b"\r\n\r\n" + OPTIONS, [Ping, parse_datagram(OPTIONS)]),
-    "four are two": (b"\r\n\r\n\r\n\r\n", [Ping, Ping]),
-    "three are one, and one that waits": (b"\r\n\r\n\r\n", [Ping]),
+    "two line ends are a ping": (b"\r\n\r\n" + OPTIONS, [PING, parse_datagram(OPTIONS)]),
+    "four are two": (b"\r\n\r\n\r\n\r\n", [PING, PING]),
+    "three are one, and one that waits": (b"\r\n\r\n\r\n", [PING]),
     "a broken message is skipped": (
         BROKEN_URI + OPTIONS,
         [("start line", 400, False, "OPTIONS"), parse_datagram(OPTIONS)],
@@ -342,12 +341,6 @@ def test_a_message_of_the_largest_size():
     assert parse_datagram(data).body == body
 
 
-def test_who_pings_reads_pongs():
-    parser = StreamParser(is_pinging=True)
-    found = read_all(parser, [b"\r", b"\n", b"\r\n" + OPTIONS + b"\r\n", OPTIONS])
-    assert found == [Pong, Pong, parse_datagram(OPTIONS), Pong, parse_datagram(OPTIONS)]
-
-
 def test_what_waits_is_counted():
     parser = StreamParser()
     assert list(parser.feed(OPTIONS[:50])) == []
@@ -375,11 +368,11 @@ PARTS = st.sampled_from(
 )
 
 
-@given(parts=st.lists(PARTS, max_size=6), sizes=CUTS, is_pinging=st.booleans())
-def test_however_a_stream_is_cut_it_says_the_same(parts, sizes, is_pinging):
+@given(parts=st.lists(PARTS, max_size=6), sizes=CUTS)
+def test_however_a_stream_is_cut_it_says_the_same(parts, sizes):
     data = b"".join(parts)
-    whole = read_all(StreamParser(is_pinging=is_pinging), [data])
-    assert read_all(StreamParser(is_pinging=is_pinging), cut(data, sizes)) == whole
+    whole = read_all(StreamParser(), [data])
+    assert read_all(StreamParser(), cut(data, sizes)) == whole
 
 
 # Any bytes
