@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from pbx.app.client import ask
-from pbx.app.command import NoOfficeError, command, load_office, opened, tell_server
+from pbx.app.command import NoOfficeError, command, load_office, opened, settings_in, tell_server
 from pbx.app.command_line import CommandLine
 from pbx.app.pending import pending_settings
 from pbx.app.uploads import Uploads
@@ -285,14 +285,6 @@ def mail(context: click.Context, config_path: str | None, as_json: bool) -> None
         context.invoke(list_, config_path=config_path, as_json=as_json)
 
 
-def _settings(config: Config) -> Settings:
-    """The office's, or the usual ones where there is none yet."""
-    try:
-        return load_office(config).settings
-    except NoOfficeError:
-        return Settings()
-
-
 @mail.command("list")
 @command
 def list_(config: Config, as_json: bool) -> None:
@@ -300,11 +292,11 @@ def list_(config: Config, as_json: bool) -> None:
     from pbx.app.mail import describe_mail, list_mail  # noqa: PLC0415  # loads the network's parts
 
     with opened(config, make=False) as store:
-        listed = list_mail(Outbox(store))
+        listed, settings = list_mail(Outbox(store)), settings_in(store)
     if as_json:
         click.echo(json.dumps({"server": bool(config.mail.server), **listed}))
     else:
-        zone = ZoneInfo(_settings(config).timezone)
+        zone = ZoneInfo(settings.timezone)
         click.echo("\n".join(describe_mail(listed, bool(config.mail.server), zone)))
 
 
@@ -319,7 +311,11 @@ def test(config: Config, as_json: bool, address: str) -> None:
         recipient = Email().read(address)
     except NotAllowedError as error:
         raise PbxError(f"{address!r} is not {error.allowed}") from None
-    says = send_test(config, recipient, _settings(config))
+    try:
+        settings = load_office(config).settings
+    except NoOfficeError:
+        settings = Settings()
+    says = send_test(config, recipient, settings)
     click.echo(json.dumps({"recipient": recipient, "says": says}) if as_json else says)
 
 

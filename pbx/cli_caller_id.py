@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from pbx.app.command import NoOfficeError, command, opened, tell_server
+from pbx.app.command import command, office_in, opened, settings_in, tell_server
 from pbx.config import Config
 from pbx.office.snapshot import Office
 from pbx.store.caller_ids import CallerIds, Request
@@ -25,12 +25,11 @@ def list_requests(config: Config, as_json: bool) -> None:
     from pbx.app.caller_ids import as_lines, as_rows  # noqa: PLC0415  # as below
 
     with opened(config, make=False) as store:
-        requests = CallerIds(store).all()
-        office, _ = store.load()
+        requests, zone = CallerIds(store).all(), settings_in(store).timezone
     if as_json:
         click.echo(json.dumps(as_rows(requests)))
         return
-    for line in as_lines(requests, office.settings.timezone if office is not None else "UTC"):
+    for line in as_lines(requests, zone):
         click.echo(line)
 
 
@@ -81,10 +80,7 @@ def _change_request(config: Config, as_json: bool, change: Callable[[Store, Offi
     from pbx.app.caller_ids import as_rows  # noqa: PLC0415
 
     with opened(config, make=False) as store:
-        office, _ = store.load()
-        if office is None:
-            raise NoOfficeError
-        done = change(store, office)
+        done = change(store, office_in(store))
     news = "owner and admins decide" if done.state == "pending" else tell_server(config)
     if as_json:
         click.echo(json.dumps({**as_rows([done])[0], "server": news}))

@@ -8,12 +8,10 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from pbx.app.command import command, opened_up_to_date
+from pbx.app.command import command, opened_up_to_date, settings_in
 from pbx.config import Config
 from pbx.errors import PbxError
-from pbx.office.settings import Settings
 from pbx.store.records import Records, Wanted
-from pbx.store.store import Store
 from pbx.store.traces import Traces
 
 STATES: Final = ("answered", "unanswered", "busy", "cancelled", "blocked", "failed")
@@ -59,7 +57,7 @@ def calls(
     )
 
     with opened_up_to_date(config) as store:
-        settings = _settings(store)
+        settings = settings_in(store)
         zone = ZoneInfo(settings.timezone)
         wanted = Wanted(
             since=None if since is None else parse_moment(since, zone, is_end=False),
@@ -94,7 +92,7 @@ def show(config: Config, as_json: bool, call_id: str, ladder: bool, pcap: Path |
     from pbx.app.calls import describe  # noqa: PLC0415
 
     with opened_up_to_date(config) as store:
-        zone = ZoneInfo(_settings(store).timezone)
+        zone = ZoneInfo(settings_in(store).timezone)
         row = Records(store).find(call_id)
         messages = Traces(store).read(row["id"])
     if pcap is not None or ladder:
@@ -147,8 +145,3 @@ def _write_pcap(messages: list[dict[str, Any]], target: Path) -> None:
         raise PbxError(f"{target} is there already; nothing was written") from None
     except OSError as error:
         raise PbxError(f"{target}: {error.strerror}") from error
-
-
-def _settings(store: Store) -> Settings:
-    office, _ = store.load()
-    return office.settings if office is not None else Settings()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import click
 
 from pbx.app.client import ServerGoneError, ask
-from pbx.app.command import NoOfficeError, command, opened
+from pbx.app.command import NoOfficeError, command, office_in, opened
 from pbx.config import Config
 from pbx.store.store import has_database
 
@@ -42,8 +42,6 @@ def _of_database(config: Config, caller: str, dialled: str, at: str) -> dict[str
     if not has_database(config.database.url):
         raise NoOfficeError
     with opened(config) as store:
-        office, _ = store.load()
-        if office is None:
-            raise NoOfficeError
+        office = office_in(store)
         moment = read_moment(at, office) if at else datetime.now(UTC)
         return explanation(office, stored_world(store, office, moment), caller, dialled, OF_DATABASE)

@@ -8,11 +8,9 @@ from typing import Final
 
 import click
 
-from pbx.app.command import NoOfficeError, command, opened_up_to_date, tell_server
+from pbx.app.command import command, office_in, opened_up_to_date, tell_server
 from pbx.config import Config
 from pbx.errors import PbxError
-from pbx.office.snapshot import Office
-from pbx.store.store import Store
 from pbx.store.usage import Usage
 
 MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
@@ -30,7 +28,7 @@ def usage(config: Config, as_json: bool, month: str | None) -> None:
     if month is not None and not MONTH.fullmatch(month):
         raise PbxError(f"{month!r} is no month: allowed is a year and a month, such as 2026-10")
     with opened_up_to_date(config) as store:
-        office = _office(store)
+        office = office_in(store)
         shown = month or this_month(office, datetime.now(UTC))
         listed = standings(office, Usage(store), shown)
     if as_json:
@@ -48,7 +46,7 @@ def reset(config: Config, as_json: bool, key: str) -> None:
     from pbx.app.used import limited, this_month  # noqa: PLC0415
 
     with opened_up_to_date(config) as store:
-        office = _office(store)
+        office = office_in(store)
         limited(office, key)
         month = this_month(office, datetime.now(UTC))
         used = Usage(store).reset(key, month, time.time())
@@ -66,7 +64,7 @@ def topup(config: Config, as_json: bool, key: str, amount: str | None, minutes: 
     from pbx.app.used import limited, read_top_up, this_month  # noqa: PLC0415
 
     with opened_up_to_date(config) as store:
-        office = _office(store)
+        office = office_in(store)
         more = read_top_up(limited(office, key).usage_limit, amount, minutes)
         month = this_month(office, datetime.now(UTC))
         Usage(store).top_up(key, month, time.time(), more)
@@ -79,10 +77,3 @@ def _tell(config: Config, as_json: bool, answer: dict[str, str], said: str) -> N
     acted = "the next call knows, and calls that are up"
     news = tell_server(config, "usage", acted, "no server runs here")
     click.echo(json.dumps({**answer, "server": news}) if as_json else f"{said}; {news}")
-
-
-def _office(store: Store) -> Office:
-    office, _ = store.load()
-    if office is None:
-        raise NoOfficeError
-    return office

@@ -13,6 +13,7 @@ from pbx.app.client import ServerGoneError, ask
 from pbx.app.report import report_error
 from pbx.config import Config, load_config
 from pbx.errors import PbxError
+from pbx.office.settings import Settings
 from pbx.office.snapshot import Office
 from pbx.store.store import Store, has_database, open_store
 
@@ -73,10 +74,25 @@ def load_office(config: Config) -> Office:
     if not has_database(config.database.url):
         raise NoOfficeError
     with opened(config) as store:
-        office, _ = store.load()
+        return office_in(store)
+
+
+def office_in(store: Store) -> Office:
+    """The office in a database.
+
+    Raises:
+        NoOfficeError: there is none.
+    """
+    office, _ = store.load()
     if office is None:
         raise NoOfficeError
     return office
+
+
+def settings_in(store: Store) -> Settings:
+    """The office's settings, or the usual ones where there is no office yet."""
+    office, _ = store.load()
+    return office.settings if office is not None else Settings()
 
 
 @contextmanager
