@@ -53,14 +53,8 @@ class Voices:
         data: Path,
         speech: Iterable[str],
     ) -> None:
-        self._reactor, self._exchange, self._step, self._mailer, self._data = (
-            reactor,
-            exchange,
-            step,
-            mailer,
-            data,
-        )
-        self._changes = changes
+        self._reactor, self._exchange, self._step = reactor, exchange, step
+        self._mailer, self._changes, self._data = mailer, changes, data
         self.renderer = Renderer(reactor, data, command=tuple(speech), idle_s=IDLE_S)
         self._ahead: Any = None  # when it is time to render ahead
         self._answers = Answers(

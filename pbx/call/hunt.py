@@ -1,6 +1,6 @@
 """Ringing several phones at once for one leg, until one answers (RFC 3261 §16.7)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from pbx.call.leg import Leg
@@ -179,12 +179,12 @@ def best_response(refusals: list[Response]) -> Response | None:
     """What a fork's caller is told (§16.7, step 6): a 6xx, else the lowest class, mendable ones first."""
     if not refusals:
         return None
-    rank: Callable[[Response], tuple[int, int, int]] = lambda r: (  # noqa: E731
-        0 if r.status >= 600 else 1,
-        r.status // 100,
-        _weight(r.status),
-    )
-    return min(refusals, key=rank)
+    return min(refusals, key=_rank)
+
+
+def _rank(response: Response) -> tuple[bool, int, int]:
+    status = response.status
+    return status < 600, status // 100, _weight(status)
 
 
 def _weight(status: int) -> int:

@@ -116,20 +116,8 @@ class Ringing:
                 failed = str(error)
                 self._give_up(call, hunt, leg, failed)
         for outside in decision.outside:
-            hunt.is_outside = True
-            if self._goes_round(outside):
-                text = (
-                    "call {call}: {number} is rung for {key} {count} times already: calls go round in circles"
-                )
-                self._host.note(
-                    text, call=call.id, number=outside.number, key=outside.payer, count=MOST_ALIKE
-                )
-                hunt.unreached = 482
-                continue
-            if outside.is_emergency:
-                self._tell_staff(hunt.origin.party, outside)
             try:
-                self._dial(call, hunt, outside, self._ways(call, outside), decision.why)
+                self._ring_outside(call, hunt, outside, decision.why)
             except MediaError as error:
                 failed = str(error)
         if failed and not hunt.legs:
@@ -160,8 +148,7 @@ class Ringing:
     def heard(self, leg: Leg, response: Response) -> None:
         """A carrier has answered an INVITE; that the next one is tried at once depends on it."""
         if leg.outside is not None:
-            kind: Kind = "gateway" if leg.outside.number.gateway else "trunk"
-            self._trunks.answered(leg.outside.way, response, kind)
+            self._trunks.answered(leg.outside.way, response, _kind(leg.outside.number))
 
     # --- phones --------------------------------------------------------------------------------------------
 
@@ -232,6 +219,17 @@ class Ringing:
 
     # --- outside -------------------------------------------------------------------------------------------
 
+    def _ring_outside(self, call: RingingCall, hunt: Hunt, number: Outside, why: str) -> None:
+        hunt.is_outside = True
+        if self._goes_round(number):
+            text = "call {call}: {number} is rung for {key} {count} times already: calls go round in circles"
+            self._host.note(text, call=call.id, number=number.number, key=number.payer, count=MOST_ALIKE)
+            hunt.unreached = 482
+            return
+        if number.is_emergency:
+            self._tell_staff(hunt.origin.party, number)
+        self._dial(call, hunt, number, self._ways(call, number), why)
+
     def _tell_staff(self, party: Party, number: Outside) -> None:
         """Of an emergency call, by the extension whose phone it is, whoever is logged in there."""
         found = self._host.office.device(party.device)
@@ -254,7 +252,7 @@ class Ringing:
     def _outside_leg(
         self, call: RingingCall, number: Outside, way: str, others: tuple[str, ...]
     ) -> Leg | None:
-        kind: Kind = "gateway" if number.gateway else "trunk"
+        kind = _kind(number)
         flows = self._trunks.flows(way, kind)
         may_be_full = kind == "trunk" and not number.is_emergency
         if not flows or (may_be_full and self._trunks.is_full(way, self.calls_over(way))):
@@ -282,7 +280,7 @@ class Ringing:
         leg.contact_user = contact_user(to, number.shown)
         hops = origin.max_forwards if origin is not None else None
         request = make_invite(to, number, self._host.domain, self._host.entropy, hops)
-        flows = self._trunks.flows(way, "gateway" if number.gateway else "trunk")
+        flows = self._trunks.flows(way, _kind(number))
         secure = flows[0].is_secure and self.carrier_policy != "off"
         try:
             leg.invite(request, flows[0], False, content, secure, flows[1:], GIVE_UP_S)
@@ -347,6 +345,11 @@ class Ringing:
         )
         media.has_digits = self._host.has_to_see_keys
         return media
+
+
+def _kind(number: Outside) -> Kind:
+    """What it is called by."""
+    return "gateway" if number.gateway else "trunk"
 
 
 def _in_words(response: Response) -> str:

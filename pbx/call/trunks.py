@@ -24,7 +24,7 @@ Key = tuple[Kind, str]
 class Trunks:
     """What the exchange knows of the world outside.
 
-    A name is a trunk's unless `kind` says "gateway". Nothing is sent before `start`.
+    Nothing is sent before `start`.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class Trunks:
         known = [name for name in names if ("trunk", name) in self._carriers]
         return [name for name in known if self._carriers["trunk", name].is_up] or known
 
-    def flows(self, name: str, kind: Kind = "trunk") -> Sequence[Flow]:
+    def flows(self, name: str, kind: Kind) -> Sequence[Flow]:
         """The ways to a trunk, the best first: one for `Leg.invite`, the others as its alternatives."""
         carrier = self._carriers.get((kind, name))
         return carrier.flows if carrier is not None else ()
 
-    def credentials(self, name: str, kind: Kind = "trunk") -> Credentials | None:
+    def credentials(self, name: str, kind: Kind) -> Credentials | None:
         """For `Leg.credentials`: new ones for each leg that we call by."""
         carrier = self._carriers.get((kind, name))
         if carrier is None or not carrier.to.username:
@@ -120,7 +120,7 @@ class Trunks:
         trunk = self._office().trunk(name)
         return trunk is not None and 0 < trunk.max_calls <= calls
 
-    def answered(self, name: str, response: Response, kind: Kind = "trunk") -> None:
+    def answered(self, name: str, response: Response, kind: Kind) -> None:
         """An INVITE to it was answered.
 
         408 and 503 of our own making, which have no To tag, say that nobody is there; those of a carrier may
@@ -145,7 +145,7 @@ class Trunks:
         sources = [carrier.source for carrier in self._carriers.values()]
         sender = recognise(request, flow, sources, self._office(), self._is_ours, self._is_shared)
         if sender is not None:
-            self._carriers["gateway" if sender.is_gateway else "trunk", sender.name].heard()
+            self._carriers[sender.kind, sender.name].heard()
         return sender
 
     def sends(self, name: str, flow: Flow) -> bool:

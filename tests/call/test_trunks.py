@@ -186,12 +186,12 @@ def test_the_next_server_of_the_dns_takes_over():
     first.status = {"REGISTER": 503, "OPTIONS": 503}
     begin(world)
     assert row(world)["state"] == "registered"
-    assert world.exchange.trunks.flows("carrier") == [ways[1], ways[0]]
+    assert world.exchange.trunks.flows("carrier", "trunk") == [ways[1], ways[0]]
     # It dies: the other one answers OPTIONS, and so it is there that we register.
     second.status = {"REGISTER": None, "OPTIONS": None}
     first.status = {"OPTIONS": 200}
     world.wait(FIRST_ASK_S + 15)
-    assert world.exchange.trunks.flows("carrier")[0] == ways[0]
+    assert world.exchange.trunks.flows("carrier", "trunk")[0] == ways[0]
     assert first.bindings
     assert row(world)["state"] == "registered"
 
@@ -214,7 +214,7 @@ def test_a_name_that_leads_nowhere_is_said_and_looked_up_again():
     begin(world)
     assert row(world)["state"] == "down"
     assert row(world)["error"] == "carrier.example: no such name"
-    assert not world.exchange.trunks.flows("carrier")
+    assert not world.exchange.trunks.flows("carrier", "trunk")
     carrier = Carrier(world, TRUNK)
     answers.append([carrier.flow])
     world.wait(61.0)
@@ -222,7 +222,7 @@ def test_a_name_that_leads_nowhere_is_said_and_looked_up_again():
     # A DNS that fails later takes nothing away.
     answers.append("carrier.example: the DNS does not answer")
     world.wait(61.0)
-    assert world.exchange.trunks.flows("carrier") == [carrier.flow]
+    assert world.exchange.trunks.flows("carrier", "trunk") == [carrier.flow]
     assert row(world)["state"] == "registered"
 
 
@@ -284,7 +284,7 @@ def test_an_unreachable_server_says_why():
     world = make_world(to)
     begin(world)
     world.wait(FIRST_ASK_S)
-    flow = world.exchange.trunks.flows("plain")[0]
+    flow = world.exchange.trunks.flows("plain", "trunk")[0]
     world.perform(world.exchange.flow_lost(flow, "connection refused", world.now))
     assert row(world, "plain")["state"] == "down"
     assert row(world, "plain")["error"] == "it cannot be reached: connection refused"
@@ -318,11 +318,11 @@ def test_what_a_call_learns_counts():
     Carrier(world, BY_ADDRESS)
     begin(world)
     trunks, invite = world.exchange.trunks, make_invite()
-    trunks.answered("plain", make_response(invite, 408))
+    trunks.answered("plain", make_response(invite, 408), "trunk")
     assert (row(world, "plain")["state"], row(world, "plain")["error"]) == ("down", "no answer to INVITE")
-    trunks.answered("plain", make_response(invite, 486))
+    trunks.answered("plain", make_response(invite, 486), "trunk")
     assert (row(world, "plain")["state"], row(world, "plain")["error"]) == ("reachable", "")
-    trunks.answered("nobody", make_response(invite, 486))
+    trunks.answered("nobody", make_response(invite, 486), "trunk")
 
 
 def test_the_call_limit():
@@ -335,9 +335,9 @@ def test_the_call_limit():
 
 def test_credentials_are_there_where_there_is_an_account():
     trunks = make_world(TRUNK, BY_ADDRESS).exchange.trunks
-    assert trunks.credentials("carrier").username == "acme"
-    assert trunks.credentials("carrier") is not trunks.credentials("carrier")
-    assert trunks.credentials("plain") is None
+    assert trunks.credentials("carrier", "trunk").username == "acme"
+    assert trunks.credentials("carrier", "trunk") is not trunks.credentials("carrier", "trunk")
+    assert trunks.credentials("plain", "trunk") is None
     assert trunks.credentials("carrier", "gateway") is None
 
 
