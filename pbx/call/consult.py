@@ -8,12 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
+from pbx.call.bridge import bridge, hear
 from pbx.call.dialling import ask_passcode, offer_of, ring
 from pbx.call.dialogue import Dialogue, Gather, Say
 from pbx.call.failure import tone_of
 from pbx.call.leg import Leg
 from pbx.call.phrases import Phrases
-from pbx.call.transfer import TransferCall, bridge, hear
+from pbx.call.transfer import TransferCall
 from pbx.rules.decision import AskPasscode, DialDecision, Reject, Ring
 
 DIALLED_DIGITS: Final = 20

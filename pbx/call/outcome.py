@@ -2,11 +2,12 @@
 
 from typing import Protocol
 
+from pbx.call.bridge import bridge, hear
 from pbx.call.dialling import caller_unanswered, fail, goes_on, offer_for, ring_next
 from pbx.call.hunt import Hunt
 from pbx.call.leg import CALLING, UP, Leg
 from pbx.call.own_media import translated
-from pbx.call.transfer import TransferCall, bridge, hear
+from pbx.call.transfer import TransferCall
 from pbx.errors import MediaError, PeerError
 from pbx.rules.decision import Reject
 from pbx.sdp.content import Content, with_direction

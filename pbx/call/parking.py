@@ -5,6 +5,7 @@ Whom nobody fetches rings, every three minutes, with who parked him; after half 
 
 from typing import Any, Final, Protocol
 
+from pbx.call.bridge import bridge
 from pbx.call.call import Call
 from pbx.call.dialling import recall
 from pbx.call.dialogue import Dialogue, Say, Wait
@@ -12,7 +13,6 @@ from pbx.call.failure import say_failure
 from pbx.call.leg import CALLING, Leg
 from pbx.call.party import Party
 from pbx.call.phrases import Phrases
-from pbx.call.transfer import bridge
 from pbx.immutable import immutable
 from pbx.media.prompt import Digits
 

@@ -2,14 +2,12 @@
 
 from typing import Any, Final, Protocol
 
+from pbx.call.bridge import BridgedCall, bridge
 from pbx.call.dialling import DialledCall, goes_on, hand_over, offer_of, ring
 from pbx.call.hunt import Hunt
-from pbx.call.identity import introduce
 from pbx.call.leg import CALLING, UP, Leg
-from pbx.call.own_media import own_offer
 from pbx.errors import PeerError
 from pbx.rules.decision import Reject, Ring
-from pbx.sdp.content import Content, with_direction
 from pbx.sip.fields import Replaces, parse_name_addr, parse_replaces
 from pbx.sip.headers import Extra
 from pbx.sip.message import Request
@@ -20,7 +18,7 @@ from pbx.sip.uri import OpaqueUri, SipUri, user_of
 ADOPTED_S: Final = 30.0  # a phone that rang for somebody else first rings this much longer
 
 
-class TransferCall(DialledCall, Protocol):
+class TransferCall(DialledCall, BridgedCall, Protocol):
     """The call, as a transfer sees it."""
 
     transfer: "Transfer | None"
@@ -29,14 +27,9 @@ class TransferCall(DialledCall, Protocol):
 
     @property
     def is_asking(self) -> bool: ...
-    def peer_of(self, leg: Leg) -> Leg | None: ...
     def adopt(self, leg: Leg) -> None: ...
     def adopt_hunt(self, hunt: Hunt, origin: Leg) -> None: ...
-    def leave_booth(self) -> None: ...
-    def join(self, a: Leg, b: Leg) -> None: ...
-    def connect(self, a: Leg, b: Leg) -> None: ...
     def linger(self) -> None: ...
-    def leg_withdrew(self, leg: Leg) -> None: ...
     def identity(self, leg: Leg, origin: Leg) -> Extra: ...
 
 
@@ -191,87 +184,6 @@ class Transfer:
         self.succeeded()
         call.linger()
         bridge(call, self.transferee, target)
-
-
-def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
-    """Renegotiate until two legs that agreed on their media with others hear one another (RFC 3725 §4.4).
-
-    `y` is offered what `x` can do, then `x` what `y` answered; where that fits nothing, `y` makes the offer.
-    """
-    domain = call.host.domain
-
-    def is_past() -> bool:
-        """Whoever leaves tells the call himself."""
-        return call.peer_of(x) is not y or x.state != UP or y.state != UP
-
-    def x_answered(status: int, _answer: Content | None) -> None:
-        if is_past():
-            return
-        if status >= 300:
-            translate(status)
-        else:
-            call.connect(x, y)
-
-    def y_answered(status: int, answer: Content | None) -> None:
-        if is_past():
-            return
-        if status >= 300 or answer is None:
-            y.reoffer(None, y_offered, introduce(x.party, y.party, domain), persistent=True)
-            return
-        call.connect(x, y)
-        x.reoffer(with_direction(answer), x_answered, introduce(y.party, x.party, domain), persistent=True)
-
-    def translate(status: int) -> None:
-        """They have no codec in common, or one takes no offer of the other's: the PBX speaks with both."""
-
-        def done(again: int, answer: Content | None) -> None:
-            if is_past():
-                return
-            if again >= 300 or answer is None or x.media.sound_endpoint is None:
-                call.end(f"renegotiation after a transfer was answered {status}")
-            else:
-                call.connect(x, y)
-
-        y.reoffer(own_offer(), done, introduce(x.party, y.party, domain), persistent=True)
-
-    def y_offered(status: int, offer: Content | None) -> None:
-        if is_past():
-            return
-        if status >= 300 or offer is None:
-            translate(status)
-            return
-
-        def answered(status: int, answer: Content | None) -> None:
-            if is_past():
-                return
-            if status >= 300 or answer is None:
-                y.keep()
-                translate(status)
-                return
-            y.acknowledge(answer)
-            call.connect(x, y)
-
-        if x.pending is not None:  # it waits for `y`, and `y` for what `x` says to its offer
-            call.leg_withdrew(x)
-            x.refuse(491, "Request Pending")
-        x.reoffer(with_direction(offer), answered, introduce(y.party, x.party, domain), persistent=True)
-
-    known = x.media.content
-    if known is None:
-        y_answered(488, None)
-    else:
-        y.reoffer(with_direction(known), y_answered, introduce(x.party, y.party, domain), persistent=True)
-
-
-def hear(call: TransferCall, origin: Leg, leg: Leg) -> None:
-    """Let a leg that is up hear the early media of who rings for it, in place of our ringing tone.
-
-    It is not renegotiated with: the PBX translates, where that is needed, until somebody answers.
-    """
-    call.leave_booth()
-    call.playing.stop(origin)
-    origin.media.part()
-    call.join(origin, leg)
 
 
 def _refer_to(call: TransferCall, request: Request) -> SipUri:
