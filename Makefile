@@ -1,9 +1,9 @@
 # `make run` starts the PBX, `make test` tests it; each sets up what it needs.
 PBX := .venv/bin/pbx
 SOURCES := pbx tests bench
-# What `make bench` measures, in 40 minutes; bench/first_call.py and the full bench/soak.py are run on their own.
+# What `make bench` measures, in 40 minutes; first_call, kernel, records and the full soak are run on their own.
 FIGURES := calls registrations relay rate capacity memory growth overload sound
-PARTS := decide digest parse sdp sound transactions udp worker
+PARTS := decide digest exchange parse sdp sound transactions udp worker
 
 .PHONY: run test check bench bench-parts clean
 
