@@ -7,6 +7,7 @@ from typing import Any
 from pbx.call.call import Call
 from pbx.call.exchange import Exchange
 from pbx.call.limits import Cause
+from pbx.call.party import Kind
 from pbx.net.transports import Transports
 
 
@@ -39,7 +40,7 @@ def status_of(
         "listening": [f"{each.transport.lower()} {each.host}:{each.port}" for each in transports.listening],
         "registrations": registrations,
         "calls": [_call(call, now, paths) for call in exchange.calls.values()],
-        "trunks": exchange.trunks.status(_calls_by_trunk(exchange)),
+        "trunks": exchange.trunks.status(_calls_by_carrier(exchange)),
         "refusing": exchange.admission.refusals.status(now),
         "refused": {cause.value: exchange.admission.refusals.total[cause] for cause in Cause},
         "counts": {
@@ -52,10 +53,9 @@ def status_of(
     }
 
 
-def _calls_by_trunk(exchange: Exchange) -> Counter[str]:
+def _calls_by_carrier(exchange: Exchange) -> Counter[tuple[Kind, str]]:
     """Calls in progress of each trunk and gateway, in and out."""
-    legs = [leg for call in exchange.calls.values() for leg in call.record.legs]
-    return Counter(leg.trunk for leg in legs if leg.trunk and leg.ended_s is None)
+    return Counter(leg.party.carrier for leg in exchange.all_legs() if leg.party.is_outside)
 
 
 def _call(call: Call, now: float, paths: Mapping[str, str]) -> dict[str, Any]:

@@ -434,7 +434,7 @@ class Exchange:
             # Some carriers' media servers speak for themselves, from the address in their Contact or route.
             dialog = leg.dialog
             is_known = dialog is not None and flow.peer[0] in dialog.hosts
-            if is_known or self.trunks.sends(leg.party.trunk or leg.party.gateway, flow):
+            if is_known or self.trunks.sends(*leg.party.carrier, flow):
                 return True
             raise PeerError(403, "Forbidden")
         if any(

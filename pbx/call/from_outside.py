@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Final, Literal
+from typing import Final
 
 from pbx.call.identity import ANONYMOUS_HOST, wants_privacy
 from pbx.call.outside import format_number
+from pbx.call.party import Kind
 from pbx.errors import PeerError
 from pbx.immutable import immutable
 from pbx.office.gateway import Gateway
@@ -24,7 +25,6 @@ from pbx.sip.uri import OpaqueUri, SipUri, host_of, user_of
 NOBODY: Final = frozenset({"anonymous", "restricted", "unavailable", "unknown", "private", ""})
 LONGEST: Final = 64  # a number or a name that somebody outside gives himself
 
-Kind = Literal["trunk", "gateway"]
 Peer = tuple[str, int]  # address literal and port
 
 

@@ -94,7 +94,8 @@ class Invites:
         dialled = numbers[0] if numbers else ""
         beginning = Beginning("INVITE", dialled if carrier.is_gateway else "", True, request.call_id)
         host.admission.check(beginning, "", host.stack.now)
-        if host.trunks.is_full(carrier.name, host.ringing.calls_over(carrier.name)):
+        in_progress = 0 if carrier.is_gateway else host.ringing.calls_over(carrier.name)
+        if host.trunks.is_full(carrier.name, in_progress):
             raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
         party = self._outside_party(request, carrier)
         number = dialled

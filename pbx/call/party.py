@@ -1,7 +1,11 @@
 """Who is behind a leg, and how somebody outside is reached."""
 
+from typing import Literal
+
 from pbx.immutable import immutable
 from pbx.rules.decision import Outside
+
+Kind = Literal["trunk", "gateway"]
 
 
 @immutable
@@ -32,12 +36,17 @@ class Party:
         return not self.device
 
     @property
+    def carrier(self) -> tuple[Kind, str]:
+        """By which trunk or gateway somebody outside is reached."""
+        return ("gateway", self.gateway) if self.gateway else ("trunk", self.trunk)
+
+    @property
     def where(self) -> str:
         """Who it is and where, in words."""
         if self.device:
             return f"{self.key} at phone {self.device}"
-        way = f'gateway "{self.gateway}"' if self.gateway else f'trunk "{self.trunk}"'
-        return f"{self.key} over {way}"
+        kind, name = self.carrier
+        return f'{self.key} over {kind} "{name}"'
 
 
 @immutable

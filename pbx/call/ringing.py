@@ -5,14 +5,13 @@ from typing import Any, Final, Protocol
 
 from pbx.call.authentication import Sender
 from pbx.call.effects import EmergencyDialled
-from pbx.call.from_outside import Kind
 from pbx.call.hunt import Hunt
 from pbx.call.identity import assert_identity, from_value
 from pbx.call.leg import Leg, LegUser
 from pbx.call.leg_media import LegMedia, MediaHost
 from pbx.call.outside import contact_user, make_invite, order_codecs
 from pbx.call.own_media import with_digits
-from pbx.call.party import OutsideLeg, Party
+from pbx.call.party import Kind, OutsideLeg, Party
 from pbx.call.routing import Router
 from pbx.call.trunks import GIVE_UP_S, Trunks
 from pbx.entropy import Entropy
@@ -304,13 +303,9 @@ class Ringing:
         )
         return sum(each == (number.number, number.payer) for each in alike) >= MOST_ALIKE
 
-    def calls_over(self, way: str) -> int:
-        """How many calls use a trunk or gateway."""
-        return sum(
-            way in (leg.party.trunk, leg.party.gateway)
-            for call in self._host.calls.values()
-            for leg in call.legs
-        )
+    def calls_over(self, trunk: str) -> int:
+        """How many calls use a trunk."""
+        return sum(leg.party.trunk == trunk for call in self._host.calls.values() for leg in call.legs)
 
     def _ways(self, call: RingingCall, number: Outside) -> Sequence[str]:
         if number.gateway:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from pbx.call.carrier import Carrier, Resolve
 from pbx.call.effects import Note
-from pbx.call.from_outside import Kind, TrunkSender, recognise
+from pbx.call.from_outside import TrunkSender, recognise
+from pbx.call.party import Kind
 from pbx.errors import PbxError
 from pbx.office.gateway import Gateway
 from pbx.office.snapshot import Office
@@ -112,7 +113,7 @@ class Trunks:
         carrier = self._carriers.get((to.kind, to.name))
         if carrier is None or not carrier.to.username:
             return None
-        own = partial(self.sends, to.name)
+        own = partial(self.sends, to.kind, to.name)
         return Credentials(carrier.to.username, carrier.to.password, own)
 
     def is_full(self, name: str, calls: int) -> bool:
@@ -148,13 +149,10 @@ class Trunks:
             self._carriers[sender.kind, sender.name].heard()
         return sender
 
-    def sends(self, name: str, flow: Flow) -> bool:
+    def sends(self, kind: Kind, name: str, flow: Flow) -> bool:
         """Whether a request inside a dialog may come from this trunk or gateway by `flow`."""
-        return any(
-            carrier.source.rank(flow, is_device=False, is_shared=False) > 0
-            for (_, each), carrier in self._carriers.items()
-            if each == name
-        )
+        carrier = self._carriers.get((kind, name))
+        return carrier is not None and carrier.source.rank(flow, is_device=False, is_shared=False) > 0
 
     def are_at(self, peer: tuple[str, int]) -> bool:
         """Whether a trunk or gateway is at a place: there the office is believed without a password."""
@@ -167,9 +165,9 @@ class Trunks:
             for each in self._carriers.values()
         )
 
-    def status(self, calls: Mapping[str, int]) -> list[dict[str, Any]]:
-        """A row for each, times in seconds; `calls` in progress by name."""
-        return [carrier.status(calls.get(carrier.to.name, 0)) for carrier in self._carriers.values()]
+    def status(self, calls: Mapping[Key, int]) -> list[dict[str, Any]]:
+        """A row for each, times in seconds, with how many calls are in progress."""
+        return [carrier.status(calls.get(key, 0)) for key, carrier in self._carriers.items()]
 
     # --- what a carrier asks for ---------------------------------------------------------------------------
 

@@ -462,6 +462,23 @@ def test_a_trunk_that_is_full_is_passed_over():
     world.assert_nothing_left()
 
 
+def test_a_gateway_of_the_same_name_fills_no_trunk():
+    trunk = Trunk("carrier", f"sip:{CARRIER}", register=False, max_calls=1)
+    office = make_office(trunks=(trunk,), gateways=(Gateway("carrier", f"sip:{SECOND}"),))
+    office = change(office, "102", incoming=Incoming(gateway="carrier"))
+    world, carrier, warehouse, (ann, bob) = start(office, "100", "101")
+    ann.invite("102")
+    warehouse.answer()
+    ann.ack()
+    bob.invite("31234567")
+    carrier.answer()
+    bob.ack()
+    eve = Carrier(world, "carrier", 5060, host=SECOND)
+    eve.tag, world.phones[eve.address] = "eve", eve
+    eve.call("100")
+    assert 503 not in eve.statuses()
+
+
 def test_who_calls_from_outside_may_not_transfer():
     world, carrier, _, (ann,) = start(make_office(), "100")
     carrier.call(OURS)
