@@ -17,7 +17,7 @@ from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, UP, Leg
 from pbx.call.mediation import Mediation, answer_by_pbx
 from pbx.call.outcome import Outcome
-from pbx.call.own_media import own_answer, own_offer
+from pbx.call.own_media import own_answer, own_offer, translated
 from pbx.call.party import Party
 from pbx.call.playing import Playing
 from pbx.call.questions import NewMessage
@@ -565,7 +565,8 @@ class Call:
             return
         if other is not None:
             try:
-                other.acknowledge(content)
+                offered = other.media.content
+                other.acknowledge(content if offered is None else translated(content, offered))
             except (PeerError, MediaError) as error:
                 other.broke(error)
                 return
