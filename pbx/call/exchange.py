@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from pbx.call.admission import Admission
+from pbx.call.adrift import Adrift
 from pbx.call.authentication import Gatekeeper
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
@@ -110,6 +111,7 @@ class Exchange:
         self.office = office
         self.calls: dict[str, Call] = {}
         self.stack = SipStack(self, entropy, own_address, timers or Timers())
+        self.adrift = Adrift(self.stack)
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
         self.sound = Sound(self._emit)
@@ -549,7 +551,7 @@ class Exchange:
             return
         live = {each.flow for each in bindings}
         gone = {way for _, way in before if way not in live}
-        for leg in self._legs():
+        for leg in (*self._legs(), *self.adrift.legs):
             way = leg.way
             if leg.party.device != username or way is None or way.peer[0] != flow.peer[0]:
                 continue
