@@ -25,7 +25,7 @@ from pbx.call.recording import CallRecording
 from pbx.call.routing import Router
 from pbx.call.transfer import Transfer
 from pbx.errors import MediaError, PbxError, PeerError
-from pbx.media.orders import Played, Record, SendDigit
+from pbx.media.orders import Digit, Played, Record, SendDigit
 from pbx.media.prompt import Prompt
 from pbx.rtp.statistics import EndpointStats
 from pbx.rules.decision import DialDecision, Ring
@@ -424,6 +424,14 @@ class Call:
         booth, self.booth = self.booth, None
         if booth is not None:
             booth.stop()
+
+    def key(self, leg: Leg, event: Digit) -> None:
+        """A key came with the audio; where the PBX translates, no event passes by itself, but tones do."""
+        peer = self.peer_of(leg)
+        endpoint = peer.media.sound_endpoint if peer is not None else None
+        if endpoint is not None and leg.media.is_translated and event.at_ticks is not None:
+            self.host.order(SendDigit(endpoint, event.digit))
+        self.digit(leg, event.digit)
 
     def digit(self, leg: Leg, digit: str) -> None:
         """A key was pressed, told in whatever way."""

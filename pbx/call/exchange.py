@@ -262,7 +262,7 @@ class Exchange:
             if found is None:
                 pass
             elif isinstance(event, Digit):
-                found[0].digit(found[1], event.digit)
+                found[0].key(found[1], event)
             elif isinstance(event, StatsRead):
                 found[0].measured(found[1], event.stats)
             else:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pbx.media.orders import Mix, Play
+from pbx.media.orders import Digit, Mix, Play, SendDigit
 from tests.call.voices import endpoint_of, make_world
 from tests.call.world import Phone, World
 
@@ -94,3 +94,26 @@ def test_a_hold_that_is_refused_all_the_same_leaves_the_call_up(world: World):
     ann.bye()
     bob.ok("BYE")
     world.assert_nothing_left()
+
+
+# --- keys
+
+
+@pytest.mark.parametrize(("at_ticks", "is_passed_on"), [(4320, True), (None, False)], ids=["event", "tone"])
+def test_a_key_pressed_as_an_event_is_passed_on(world: World, at_ticks: int | None, is_passed_on: bool):
+    """A tone is translated like all that is said."""
+    ann, bob = talk(world)
+    world.media(Digit(endpoint_of(world, ann), "5", at_ticks))
+    assert (SendDigit(endpoint_of(world, bob), "5") in world.orders) == is_passed_on
+
+
+def test_who_transfers_by_keys_and_who_waits_do_not_hear_each_other_meanwhile(world: World):
+    ann, bob = talk(world)
+    a, b = endpoint_of(world, ann), endpoint_of(world, bob)
+    for number, key in enumerate("##2"):
+        world.media(Digit(a, key, number))
+    assert [order for order in world.orders if isinstance(order, Mix)][-2:] == [Mix(a, ""), Mix(b, "")]
+    before = len(world.orders)
+    for number, key in enumerate("102#"):  # himself, and so he comes back
+        world.media(Digit(a, key, 9 + number))
+    assert not any(isinstance(order, SendDigit) for order in world.orders[before:])
