@@ -17,7 +17,7 @@ from pbx.call.keys import Keys
 from pbx.call.leg import CALLING, UP, Leg
 from pbx.call.mediation import Mediation, answer_by_pbx
 from pbx.call.outcome import Outcome
-from pbx.call.own_media import own_answer, own_offer
+from pbx.call.own_media import own_answer, own_offer, translated
 from pbx.call.party import Party
 from pbx.call.playing import Playing
 from pbx.call.questions import NewMessage
@@ -25,7 +25,7 @@ from pbx.call.recording import CallRecording
 from pbx.call.routing import Router
 from pbx.call.transfer import Transfer
 from pbx.errors import MediaError, PbxError, PeerError
-from pbx.media.orders import Played, Record, SendDigit
+from pbx.media.orders import Digit, Played, Record, SendDigit
 from pbx.media.prompt import Prompt
 from pbx.rtp.statistics import EndpointStats
 from pbx.rules.decision import DialDecision, Ring
@@ -119,6 +119,8 @@ class Call:
         if leg not in self.legs:
             return
         self.legs.remove(leg)
+        if leg.is_cut and leg.party.device:
+            self.host.adrift.take(leg)
         row = self._rows[leg.name]
         row.status, row.why = status or row.status, why or row.why
         row.ended_s = self.host.stack.now - self.started_at
@@ -423,6 +425,14 @@ class Call:
         if booth is not None:
             booth.stop()
 
+    def key(self, leg: Leg, event: Digit) -> None:
+        """A key came with the audio; where the PBX translates, no event passes by itself, but tones do."""
+        peer = self.peer_of(leg)
+        endpoint = peer.media.sound_endpoint if peer is not None else None
+        if endpoint is not None and leg.media.is_translated and event.at_ticks is not None:
+            self.host.order(SendDigit(endpoint, event.digit))
+        self.digit(leg, event.digit)
+
     def digit(self, leg: Leg, digit: str) -> None:
         """A key was pressed, told in whatever way."""
         booth = self.booth if self.booth is not None and self.booth.leg is leg else None
@@ -565,7 +575,8 @@ class Call:
             return
         if other is not None:
             try:
-                other.acknowledge(content)
+                offered = other.media.content
+                other.acknowledge(content if offered is None else translated(content, offered))
             except (PeerError, MediaError) as error:
                 other.broke(error)
                 return

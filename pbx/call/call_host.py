@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from pbx.call.adrift import Adrift
 from pbx.call.hunt import Hunt
 from pbx.call.leg import Leg
 from pbx.call.metering import Metering
@@ -26,6 +27,7 @@ from pbx.sip.uri import OpaqueUri, SipUri
 class CallHost(Protocol):
     """What a call asks of the exchange."""
 
+    adrift: Adrift
     sound: Sound
     ringing: Ringing
     metering: Metering

@@ -45,6 +45,8 @@ class Consultation:
         if peer is None or call.is_asking:
             return
         consult = call.consult = cls(call, leg, peer)
+        for each in (leg, peer):
+            each.media.part()
         call.playing.music(peer)
         call.serve(leg, _ask(consult._phrases), consult._dialled)
 

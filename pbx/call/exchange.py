@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from pbx.call.admission import Admission
+from pbx.call.adrift import Adrift
 from pbx.call.authentication import Gatekeeper
 from pbx.call.busy_lamps import BusyLamps
 from pbx.call.call import Call
@@ -108,6 +109,7 @@ class Exchange:
         self.office = office
         self.calls: dict[str, Call] = {}
         self.stack = SipStack(self, entropy, own_address, Timers())
+        self.adrift = Adrift(self.stack)
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
         self.sound = Sound(self.order)
@@ -257,7 +259,7 @@ class Exchange:
         elif (found := self.endpoints.leg_of(event.endpoint)) is not None:
             call, leg = found
             if isinstance(event, Digit):
-                call.digit(leg, event.digit)
+                call.key(leg, event)
             elif isinstance(event, Played):
                 call.played(leg, event)
             elif isinstance(event, StatsRead):

@@ -108,6 +108,7 @@ class Leg:
         self._bye_extra: Extra = ()
         self._answer_headers: Extra = ()  # session timer of the 2xx to the caller
         self._has_toggled_srtp = False
+        self._owes_bye = False  # its BYE went where nobody was
 
     @property
     def is_caller(self) -> bool:
@@ -296,12 +297,16 @@ class Leg:
 
     def move(self, flow: Flow, behind_nat: bool) -> None:
         """The phone is reached by another way from now on."""
-        if self._uac is not None and self.is_calling:
+        if self._uac is not None and not self._uac.is_final:
             self._uac.move(flow, behind_nat)
         if self._uas is not None:
             self._uas.move(flow)
         self._dialogs.move(flow, behind_nat)
         self.is_cut = False
+        if self._owes_bye and self.dialog is not None:
+            self._owes_bye = False
+            self.dialog.move(flow, behind_nat)
+            self.send(self._in_dialog("BYE", self._bye_extra), ignore)
 
     def cut(self, flow: Flow) -> None:
         """A connection is gone: if it was the way to the phone, that may come back by another one."""
@@ -312,7 +317,7 @@ class Leg:
     @property
     def way(self) -> Flow | None:
         """By which it is reached, before it has a dialog, too; None: it is not called yet."""
-        if self._uac is not None and self.is_calling:
+        if self._uac is not None and not self._uac.is_final:
             return self._uac.flow
         return self.dialog.flow if self.dialog is not None else None
 
@@ -608,8 +613,14 @@ class Leg:
         if self._uac is not None and self._uac.is_waiting_for_ack:
             self._uac.acknowledge(dialog)
         bye = self._in_dialog("BYE", self._bye_extra)
-        self._stack.send(bye, dialog.hop(), ignore, credentials=self.credentials, dialog=dialog)
+        self._owes_bye = self.is_cut
+        told = self._bye_answered if self.is_cut else ignore
+        self._stack.send(bye, dialog.hop(), told, credentials=self.credentials, dialog=dialog)
         self._close()
+
+    def _bye_answered(self, response: Response) -> None:
+        """The peer had closed its connection, but has been reached by another one after all, or not."""
+        self._owes_bye = self._owes_bye and response.status in (408, 503)
 
     def _close(self) -> None:
         if self.state == OVER:

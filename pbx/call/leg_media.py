@@ -143,6 +143,11 @@ class LegMedia:
         return None
 
     @property
+    def is_translated(self) -> bool:
+        """It shares no codec with the leg that it is joined to."""
+        return bool(self._mixed)
+
+    @property
     def sends_events(self) -> bool:
         """The peer sends digits as RFC 4733 events."""
         return any(

@@ -3,7 +3,7 @@
 from typing import Final, Protocol
 
 from pbx.call.leg import Leg
-from pbx.call.own_media import own_answer, own_offer
+from pbx.call.own_media import extended, modest, own_answer, own_offer, translated
 from pbx.call.playing import Playing
 from pbx.call.renegotiation import Done
 from pbx.errors import MediaError, PeerError
@@ -33,8 +33,15 @@ class Mediation:
         self._asking: dict[Leg, tuple[Leg, Done]] = {}
 
     def pass_on(self, call: MediatedCall, leg: Leg, target: Leg, content: Content | None) -> None:
-        """Ask `target` what it says to what `leg` wants; None: `leg` wants an offer."""
+        """Ask `target` what it says to what `leg` wants; None: `leg` wants an offer.
+
+        Where they share no codec, the target is offered what the PBX translates.
+        """
         request = leg.pending
+        if content is not None and content.is_held and call.talk is not None:
+            content = with_direction(content, SENDONLY)  # even when it sends nothing: the music does
+        if content is not None and leg.media.is_translated:
+            content = modest(content)
 
         def done(status: int, answer: Content | None) -> None:
             if leg.pending is not request or request is None:  # cancelled, or the leg is over
@@ -44,7 +51,7 @@ class Mediation:
                 leg.refuse(REFUSED.get(status, 488))
                 return
             try:
-                leg.reanswer(answer)
+                leg.reanswer(_told(leg, answer))
             except (PeerError, MediaError) as error:
                 call.complain(error)
                 leg.refuse(488)
@@ -54,8 +61,6 @@ class Mediation:
             call.playing.hold(leg, target)
 
         self._asking[leg] = (target, done)
-        if content is not None and content.is_held and call.talk is not None:
-            content = with_direction(content, SENDONLY)  # even when it sends nothing: the music does
         target.reoffer(content, done)
 
     def withdrew(self, leg: Leg) -> None:
@@ -67,6 +72,14 @@ class Mediation:
     def drop(self, leg: Leg) -> None:
         """A leg is gone."""
         self._asking.pop(leg, None)
+
+
+def _told(leg: Leg, said: Content) -> Content:
+    """What `leg` gets of what the other side has said: an answer to its offer, or an offer."""
+    if not leg.media.is_translated:
+        return said
+    offered = leg.media.content if leg.media.is_answer_due else None
+    return extended(said) if offered is None else translated(said, offered)
 
 
 def answer_by_pbx(call: MediatedCall, leg: Leg, content: Content | None) -> None:

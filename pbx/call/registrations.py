@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Set
 from typing import Protocol
 
+from pbx.call.adrift import Adrift
 from pbx.call.authentication import Gatekeeper
 from pbx.call.effects import SaveBindings
 from pbx.call.leg import Leg
@@ -24,6 +25,7 @@ class RegistrationsHost(Protocol):
     """The exchange."""
 
     stack: SipStack
+    adrift: Adrift
     location: LocationService
     qualifier: Qualifier
     lamps: MailboxLamps
@@ -108,7 +110,7 @@ class Registrations:
             return
         live = {each.flow for each in bindings}
         gone = {way for _, way in before if way not in live}
-        for leg in self._host.all_legs():
+        for leg in (*self._host.all_legs(), *self._host.adrift.legs):
             way = leg.way
             if leg.party.device != username or way is None or way.peer[0] != flow.peer[0]:
                 continue

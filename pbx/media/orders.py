@@ -138,8 +138,8 @@ class Play:
     Attributes:
         play: a name that Played repeats.
         stem: `media.rendering.Rendered.stem`.
-        loop: begin again at its end, until StopPlay.
-        is_filler: heard only while a joined peer sends nothing, such as music on hold.
+        loop: begin again at its end, until StopPlay; who waits so hears nobody of its room either.
+        is_filler: heard only while the others send nothing, such as music on hold.
         lead_ms: of silence before it.
     """
 

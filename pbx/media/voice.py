@@ -64,6 +64,7 @@ class Voice:
         self._encoder: tuple[str, int, codecs.Encoder] | None = None  # codec and rate it is for
         self._player: Player | None = None
         self._play = ""
+        self._is_instead = False  # of what the others in its room say: this peer waits
         self._lead = 0  # frames of silence before it
         self._waits_until: float | None = None  # a filler that is not sure yet that it is wanted
         self._others_heard = False
@@ -76,6 +77,7 @@ class Voice:
         """Play a sound in place of whatever is played."""
         self.stop("replaced")
         self._play, self._player = order.play, player
+        self._is_instead = order.loop
         self._lead = order.lead_ms // FRAME_MS
         self._waits_until = now + WAIT_S if order.is_filler else None
         self._others_heard = False
@@ -203,7 +205,7 @@ class Voice:
             samples = codecs.make_decoder(name, NARROW_HZ).decode(unpack(packet).payload)
         except (MalformedPacketError, UndecodableError):
             return
-        self._others_heard = bool(np.sqrt(np.mean(np.square(samples.astype(np.float64)))) > LOUD)
+        self._others_heard = _is_loud(samples)
 
     # What the PBX says.
 
@@ -232,6 +234,7 @@ class Voice:
     def _payload(self, mixed: Samples | None, name: str, now: float) -> bytes | None:
         player = self._player
         if player is not None and self._waits_until is not None:
+            self._others_heard = self._others_heard or (mixed is not None and _is_loud(mixed))
             if self._others_heard:
                 self.stop("not needed")
             elif now < self._waits_until:
@@ -249,7 +252,7 @@ class Voice:
             player = self._player
         if player is not None:
             try:
-                if mixed is None:
+                if mixed is None or self._is_instead:
                     return player.payload(name)
                 over = player.samples(self.rate_hz)
             except MediaError as error:
@@ -310,6 +313,10 @@ class Voice:
                 next((each for each in known if each[1] in codecs.CODECS), None),
             )
         return self._chosen
+
+
+def _is_loud(samples: Samples) -> bool:
+    return bool(np.sqrt(np.mean(np.square(samples.astype(np.float64)))) > LOUD)
 
 
 class _Press:

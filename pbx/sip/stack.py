@@ -11,7 +11,7 @@ from pbx.deadlines import Deadlines
 from pbx.entropy import Entropy
 from pbx.errors import MediaError, PbxError, PeerError, UsageError
 from pbx.sip.capabilities import check_understood
-from pbx.sip.client_request import ClientRequest, ignore
+from pbx.sip.client_request import ClientRequest
 from pbx.sip.credentials import HEADERS, Credentials
 from pbx.sip.dialog import Dialog, DialogId
 from pbx.sip.flow import Flow
@@ -182,8 +182,8 @@ class SipStack:
         """Repeat an ACK."""
         self.out.append(Send(data, flow))
 
-    def cancel(self, client: ClientRequest, extra: Extra = ()) -> None:
-        """Send the CANCEL of an INVITE that has had a provisional response (§9.1)."""
+    def cancel(self, client: ClientRequest, handler: Callable[[Response], None], extra: Extra = ()) -> None:
+        """Send the CANCEL of an INVITE that has had a provisional response (§9.1); `handler` as in `send`."""
         invite = client.request
         headers = Headers([("Via", invite.headers.get("Via") or ""), ("Max-Forwards", "70")])
         for name in ("Route", "From", "To", "Call-ID"):
@@ -194,7 +194,7 @@ class SipStack:
             headers.add(name, value)
         cancel = Request("CANCEL", invite.uri, headers, b"")
         key, effects = self.layer.send_request(cancel, client.flow, self.now)
-        self._clients[key] = ClientRequest(cancel, client.flow, ignore)
+        self._clients[key] = ClientRequest(cancel, client.flow, handler)
         self._dispatch(effects)
 
     # --- responses out -------------------------------------------------------------------------------------

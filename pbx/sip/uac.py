@@ -56,7 +56,7 @@ class InviteUac:
         self.has_rung = False  # the callee has said more than 100: a person may know of the call
         self._stack = stack
         self._owner: InviteUacOwner | None = owner
-        self._is_cancel_sent = False
+        self._is_cancel_sent = self._is_cancel_lost = False
         self._cancel_extra: Extra = ()
         self._winner: str | None = None  # To tag of the first 2xx
         self._ack: tuple[bytes, Dialog] | None = None
@@ -89,8 +89,11 @@ class InviteUac:
 
     def move(self, flow: Flow, behind_nat: bool) -> None:
         """The callee is reached by another way from now on; a CANCEL by no other transport (§9.1)."""
-        if flow.transport == self.flow.transport:
-            self._client.flow, self._behind_nat = flow, behind_nat
+        if flow.transport != self.flow.transport:
+            return
+        self._client.flow, self._behind_nat = flow, behind_nat
+        if self._is_cancel_lost:
+            self._send_cancel()
 
     @property
     def is_waiting_for_ack(self) -> bool:
@@ -123,8 +126,12 @@ class InviteUac:
             self._send_cancel()
 
     def _send_cancel(self) -> None:
-        self._is_cancel_sent = True
-        self._stack.cancel(self._client, self._cancel_extra)
+        self._is_cancel_sent, self._is_cancel_lost = True, False
+        self._stack.cancel(self._client, self._cancel_answered, self._cancel_extra)
+
+    def _cancel_answered(self, response: Response) -> None:
+        """503: the connection is gone, and it was never sent."""
+        self._is_cancel_lost = response.status == 503
 
     def take_reliable(self, response: Response, dialog: Dialog) -> bool:
         """Acknowledge a reliable provisional response by PRACK; False for a copy or one out of order."""

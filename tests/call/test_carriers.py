@@ -237,6 +237,70 @@ def test_a_caller_that_registers_over_another_connection_hears_there_that_somebo
     hang_up(world, ann, bob)
 
 
+def lose(world: World, phone: Phone, port: int) -> None:
+    """A phone behind NAT loses its connection: what is sent there is lost, until it registers by another."""
+    before = phone.flow
+    reconnect(world, phone, port)
+    phone.via = "SIP/2.0/TCP 10.0.0.5:5060"  # it is behind NAT: nobody else can open one
+    world.lost.add(before)
+
+
+@pytest.mark.parametrize("end", ["the caller gives up", "nobody answers", "another phone answers"])
+def test_a_phone_that_comes_back_does_not_ring_on(world, ann, end):
+    bob = world.phone("101", port=40001, transport="TCP", via="SIP/2.0/TCP 10.0.0.5:5060")
+    other = world.phone("101", port=5077)
+    ann.invite("101")
+    bob.ring()
+    other.ring()
+    lose(world, bob, 40002)
+    if end == "the caller gives up":
+        ann.cancel()
+        other.respond(other.last("CANCEL"), 200)
+        other.respond(other.last("INVITE"), 487)
+    elif end == "nobody answers":
+        world.wait(20.5)
+        other.respond(other.last("CANCEL"), 200)
+        other.respond(other.last("INVITE"), 487)
+        assert ann.statuses()[-1] == 480
+    else:
+        other.answer()
+        ann.ack()
+    assert not bob.all("CANCEL")
+    bob.register()
+    assert bob.summary()[-1] == "CANCEL"
+    bob.respond(bob.last("CANCEL"), 200)
+    bob.respond(bob.last("INVITE"), 487)
+    if end == "another phone answers":
+        hang_up(world, ann, other)
+    world.assert_nothing_left()
+
+
+def test_a_phone_that_comes_back_hears_that_its_call_is_over(world, ann):
+    bob = world.phone("101", port=40001, transport="TCP", via="SIP/2.0/TCP 10.0.0.5:5060")
+    talk(world, ann, bob)
+    lose(world, bob, 40002)
+    ann.bye()
+    assert not bob.all("BYE")
+    assert not world.exchange.calls
+    bob.register()
+    assert bob.summary()[-1] == "BYE"
+    bob.ok("BYE")
+    bob.register()
+    assert len(bob.all("BYE")) == 1
+    world.assert_nothing_left()
+
+
+def test_a_phone_that_never_comes_back_is_forgotten(world, ann):
+    bob = world.phone("101", port=40001, transport="TCP", via="SIP/2.0/TCP 10.0.0.5:5060")
+    talk(world, ann, bob)
+    lose(world, bob, 40002)
+    ann.bye()
+    world.wait(121.0)
+    bob.register()
+    assert not bob.all("BYE")
+    world.assert_nothing_left()
+
+
 # --- video that a carrier does not even refuse by port 0 ---------------------------------------------------
 
 

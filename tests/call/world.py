@@ -99,6 +99,7 @@ class World:
     find: Callable[[str], Any] = lambda uri: [literal_flow(uri)]  # ways to a carrier, or why there are none
     own_address: tuple[str, int] = SERVER  # as carriers and phones see it
     at: datetime = EPOCH  # on the calendar, which stands still
+    lost: set[Flow] = field(default_factory=set)  # connections that are gone
     user_agent: str = "test phone"  # SIPp's phones are not asked by OPTIONS
 
     def __post_init__(self) -> None:
@@ -146,7 +147,9 @@ class World:
         for effect in effects:
             if isinstance(effect, Send):
                 phone = self.phones.get(effect.flow.peer)
-                if phone is not None and effect.flow.transport == "TCP" and not phone.takes_tcp:
+                if effect.flow in self.lost or (
+                    phone is not None and effect.flow.transport == "TCP" and not phone.takes_tcp
+                ):
                     self.perform(self.exchange.flow_lost(effect.flow, "refused", self.now))
                 elif phone is not None:
                     phone.take(effect.data, effect.flow)

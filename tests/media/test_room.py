@@ -126,6 +126,31 @@ def test_a_filler_that_waits_is_not_heard_and_the_room_is(stage, tmp_path):
     assert strength(stage.phones["a"].heard(), 8_000, 500) > 6000
 
 
+def test_who_waits_hears_music_in_place_of_what_is_said(stage, tmp_path):
+    for name in "ab":
+        stage.open(name)
+        stage.order(Mix(name, "room"))
+    stage.order(Play("a", "p", write_sound(tmp_path, tone(1200, 16_000, 1.0)), loop=True))
+    stage.run(1.5, b=tone(500, 8_000, 1.5))
+    heard = stage.phones["a"].heard()
+    assert strength(heard, 8_000, 1200) > 4000
+    assert strength(heard, 8_000, 500) < 50
+
+
+@pytest.mark.parametrize("plays_itself", [True, False], ids=["has music of its own", "has none"])
+def test_a_filler_for_a_phone_that_holds(stage, tmp_path, plays_itself):
+    for name in "ab":
+        stage.open(name)
+        stage.order(Mix(name, "room"))
+    stem = write_sound(tmp_path, tone(1200, 16_000, 1.0))
+    stage.order(Play("a", "p", stem, loop=True, is_filler=True))
+    stage.run(2.0, b=tone(500, 8_000, 2.0, peak=5000 if plays_itself else 0))
+    heard = stage.phones["a"].heard()[8_000:]
+    assert (strength(heard, 8_000, 1200) > 4000) == (not plays_itself)
+    assert (strength(heard, 8_000, 500) > 4000) == plays_itself
+    assert stage.take(Played) == [Played("a", "p", "not needed")] * plays_itself
+
+
 def test_loud_ones_together_do_not_wrap(stage):
     for name in "abcd":
         stage.open(name)

@@ -259,7 +259,7 @@ class Agent:
             route = f"sip:{self.settings['server']}{suffix};lr"
             config.regConfig.registrarUri = f"sip:{self.settings['domain']}{suffix}"
             config.regConfig.timeoutSec = self.settings.get("expires", 300)
-            config.regConfig.retryIntervalSec = 0
+            config.regConfig.retryIntervalSec = self.settings.get("retry", 0)
             config.regConfig.unregWaitMsec = 1000
             config.regConfig.registerOnAdd = self.settings.get("register", True)
             config.sipConfig.proxies.append(route)
