@@ -323,6 +323,25 @@ def test_who_calls_is_told_in_brief(given, name, number):
     assert (call.record.caller, call.record.caller_name) == (number, name)
 
 
+def test_who_guesses_pins_at_a_phone_is_locked_there_and_locks_nobody_else_out():
+    """Whatever mailbox he tries: by mailbox he had five guesses at each, and any number at those there are not."""
+    office = make_office(rooms=(Room("700", "hash"),))
+    world, _, _, (ann, bob) = start(office, "100", "101")
+    world.answer = lambda about: False
+    for phone in (ann, bob):
+        for called, keys in (("*98", "100#1111#"), ("*98", "999#1111#"), ("700", "1111#")):
+            phone.invite(called)
+            phone.ack()
+            world.press(keys)
+            phone.bye()
+    asked = [about for about in world.questions if isinstance(about, CheckSecret)]
+    assert [about.subject for about in asked] == [
+        *("mailboxes at 100", "mailboxes at 100", "room 700 at 100"),
+        *("mailboxes at 101", "mailboxes at 101", "room 700 at 101"),
+    ]
+    assert [about.is_shared for about in asked] == [True, True, False] * 2
+
+
 def test_who_guesses_a_rooms_pin_outside_locks_nobody_out_inside():
     office = make_office(rooms=(Room("700", "hash"),), numbers=(Number(OURS, "room:700"),))
     world, carrier, _, (ann,) = start(office, "100")
