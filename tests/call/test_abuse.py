@@ -358,7 +358,7 @@ def test_a_number_that_nobody_can_have_is_not_even_looked_at():
 
 
 def test_who_guesses_pins_at_a_phone_is_locked_there_and_locks_nobody_else_out():
-    """Whatever mailbox he tries: by mailbox he had five guesses at each, and any number at those there are not."""
+    """Whatever mailbox he tries: by mailbox he had five guesses at each, also at each that is not there."""
     office = make_office(rooms=(Room("700", "hash"),))
     world, _, _, (ann, bob) = start(office, "100", "101")
     world.answer = lambda about: False
