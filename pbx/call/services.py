@@ -194,7 +194,7 @@ class Services:
         secret = self._pin_of(extension) if extension is not None else ""
 
         def check(pin: str) -> Any:
-            where = party.device or party.gateway
+            where = party.device or party.gateway or "outside"
             return CheckSecret(f"mailboxes at {where}", secret, pin, is_shared=True)
 
         opened = yield from ask_code(
