@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 
-from pbx.app.calls import parse_callee, parse_moment, parse_party
+from pbx.app.calls import parse_callee, parse_moment, parse_party, write_csv
 from pbx.call.effects import CallRecord, LegRecord
 from pbx.cli import main
 from pbx.errors import PbxError
@@ -168,6 +168,23 @@ def test_csv(pbx):
     )
     assert (rows[2]["talked_s"], rows[2]["caller_name"]) == ("", r"\x1b[31mEve")
     assert (rows[3]["mos"], rows[3]["answered_by"], rows[3]["why"]) == ("4.33", "101", "101: hung up")
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("\uff1d1+1", "'\uff1d1+1"),  # as wide as a Chinese character: a spreadsheet takes it for the other
+        ("Eve;=1+1", "Eve;'=1+1"),  # where a semicolon separates
+        ("+6531234567", "+6531234567"),
+        ("Ann; Bob", "Ann; Bob"),
+        ("a=b", "a=b"),
+    ],
+)
+def test_no_name_is_a_formula_for_a_spreadsheet(name, cell):
+    out = io.StringIO()
+    write_csv([make(5, caller_name=name)], ZoneInfo("UTC"), out)
+    assert next(csv.DictReader(io.StringIO(out.getvalue())))["caller_name"] == cell
 
 
 def test_show(pbx):

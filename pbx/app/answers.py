@@ -201,7 +201,7 @@ class Answers:
         def checked(made: str) -> bool:
             return compare_digest(made, stored) and bool(about.hash)
 
-        self._try(about.subject, about.code, stored, checked, then)
+        self._try(about.subject, about.code, stored, checked, then, is_shared=about.is_shared)
 
     def _find_member(self, about: FindMember, then: Then) -> None:
         """All PINs share one salt (`office.member`): one hash finds whose it is."""

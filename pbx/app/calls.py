@@ -21,6 +21,8 @@ CSV_COLUMNS: Final = (
     *("trunk", "payer", "cost", "waited_s", "talked_s", "mos", "why"),
 )
 _PLAIN: Final = re.compile(r"[+-]?[0-9.]*")
+# What begins a formula, in full width too, at the start of a cell; in some countries a semicolon begins one.
+_FORMULA: Final = re.compile("(?:^|(?<=;))(?=[=+@\uff1d\uff0b\uff0d\uff20-])")
 
 Row = Mapping[str, Any]
 
@@ -150,7 +152,7 @@ def _csv_values(row: Row, zone: ZoneInfo) -> list[Any]:
 def _cell(value: Any) -> str:
     """A spreadsheet takes what begins like a formula for one; callers may call themselves anything."""
     text = printable(str(value))
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and not _PLAIN.fullmatch(text) else text
+    return text if _PLAIN.fullmatch(text) else _FORMULA.sub("'", text)
 
 
 # --- one call ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pbx.app.printable import printable
 
 def show_status(status: dict[str, Any]) -> None:
     """Print the answer of the status command."""
-    console = Console()
+    console = Console(markup=False, emoji=False)  # strangers choose what they are called
     console.print(f"up {_time(status['up_s'])}, listening on {', '.join(status['listening'])}")
     for row in status.get("refusing", ()):
         console.print(
@@ -49,7 +49,12 @@ def show_status(status: dict[str, Any]) -> None:
     for row in status["calls"]:
         since = _time(row["since_s"])
         calls.add_row(
-            row["id"], row["caller"], _text(row["callee"]), row["state"], since, row.get("audio", "")
+            row["id"],
+            _text(row["caller"]),
+            _text(row["callee"]),
+            row["state"],
+            since,
+            row.get("audio", ""),
         )
     console.print(calls)
 
@@ -66,7 +71,7 @@ def _trunks(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _text(written: str) -> Text:
-    """What a phone wrote: no markup, no escape sequences."""
+    """What a phone wrote: no escape sequences."""
     return Text(printable(written))
 
 

@@ -11,6 +11,7 @@ from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.overload import Kind, Overload
+from pbx.sip.parser import METHODS
 from pbx.sip.refusal import Refusal
 from pbx.sip.stateless import Beginning
 
@@ -108,7 +109,8 @@ class Admission:
         return len(held)
 
     def _refuse(self, cause: Cause, who: str, why: str, beginning: Beginning, now: float) -> Refusal:
-        if self.refusals.add(cause, who, why, beginning.method, now):
+        method = beginning.method if beginning.method in METHODS else "other requests"
+        if self.refusals.add(cause, who, why, method, now):
             self._warn("turning new calls away: {why}", why=why)
         retry_s = RETRY_S[crc32(beginning.call_id.encode("utf-8", "surrogateescape")) % len(RETRY_S)]
         headers = (("Retry-After", str(retry_s)),)

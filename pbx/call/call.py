@@ -9,7 +9,7 @@ from pbx.call.booth import Booth
 from pbx.call.call_host import CallHost
 from pbx.call.consult import Consultation
 from pbx.call.dialogue import Dialogue
-from pbx.call.effects import CallRecord, LegRecord, Missed
+from pbx.call.effects import MOST_KEPT, CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
 from pbx.call.identity import introduce
 from pbx.call.info import digit_of, pass_on, refuse
@@ -130,6 +130,8 @@ class Call:
             row.cost = self.host.metering.ended(leg)
         row.codec = leg.media.codec
         row.call_id = leg.opening.call_id if leg.opening is not None else ""
+        if len(self.record.legs) > MOST_KEPT and not row.cost:
+            self.record.legs.remove(self._rows.pop(leg.name))
         self._silent.discard(leg)
         self.playing.drop(leg)
         self._keys.pop(leg, None)
@@ -222,12 +224,12 @@ class Call:
     def explain(self, decision: DialDecision) -> None:
         """Keep the reasons of a decision for the call's record."""
         said = self.record.decisions
-        said.extend(decided(decision, said[-1] if said else ""))
+        self.record.tell(*decided(decision, said[-1] if said else ""))
 
     def tell(self, sentence: str) -> None:
         """Keep for the call's record what has happened, unless that was said just before."""
         if self.record.decisions[-1:] != [sentence]:
-            self.record.decisions.append(sentence)
+            self.record.tell(sentence)
 
     def complain(self, error: Exception) -> None:
         """What somebody wants does not go: for the log."""

@@ -114,13 +114,13 @@ def visit_room(room: Conference, visitor: Visitor, pin_hash: str) -> Dialogue:
     """At the door, and inside: `1` mutes, `2` locks (the first member), `#` leaves."""
     phrases = room.phrases
     if pin_hash:
-        # Nobody outside locks the office out by guessing.
-        whose = "outside" if visitor.leg.party.is_outside else ""
+        # Nobody locks others out by guessing, from outside or at his phone.
+        where = visitor.leg.party.device or "outside"
         opened = yield from ask_code(
             phrases.say("room-enter-pin"),
             phrases.say("room-wrong-pin"),
             phrases.say("vm-locked"),
-            lambda pin: CheckSecret(f"room {room.key} {whose}".rstrip(), pin_hash, pin),
+            lambda pin: CheckSecret(f"room {room.key} at {where}", pin_hash, pin),
         )
         if not opened:
             return "no right PIN for the room"

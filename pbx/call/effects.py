@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pbx.call.logins import Login
 from pbx.call.usage_ledger import Charge, Reached
@@ -28,6 +28,10 @@ class SaveBindings:
 
     username: str
     is_urgent: bool = False  # the phone is in another place now, and more than a refresh would be lost
+
+
+MOST_KEPT: Final = 500  # sentences, and legs, of one call: who transfers without end fills no memory
+LONGEST_SAID: Final = 300
 
 
 @immutable
@@ -86,6 +90,14 @@ class CallRecord:
     caller_device: str = ""  # SIP user, "" = outside
     member: str = ""  # email of who was logged in at a hot-desk phone, or gave his PIN
     number: str = ""  # the number of ours that was called from outside
+
+    def tell(self, *sentences: str) -> None:
+        """Keep what was decided or has happened, as long as there is room."""
+        for sentence in sentences:
+            if len(self.decisions) < MOST_KEPT:
+                self.decisions.append(sentence[:LONGEST_SAID])
+            elif len(self.decisions) == MOST_KEPT:
+                self.decisions.append("and more, which is not kept")
 
     def as_row(self) -> dict[str, Any]:
         """All of it as plain values: what `dataclasses.asdict` gives, in a tenth of its time."""

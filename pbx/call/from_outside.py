@@ -147,7 +147,7 @@ def called_number(request: Request, to: Trunk | Gateway) -> list[str]:
     uris = [request.parsed_uri, request.to.uri]
     uris += [each.uri for each in _name_addrs(request, "P-Called-Party-ID")]
     texts = [text for uri in uris for text in (_number_in(uri), _in_full(uri))]
-    found = [text for text in texts if text and text != to.username]
+    found = [text for text in texts if 0 < len(text) <= LONGEST and text != to.username]
     return list(dict.fromkeys([*found, *(f"+{text}" for text in found if text.isascii() and text.isdigit())]))
 
 

@@ -1,6 +1,6 @@
 """INVITEs that open a dialog: from phones of the office, and from carriers and gateways (RFC 3261 §13.3)."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from pbx.call.admission import Admission
 from pbx.call.authentication import Gatekeeper
@@ -25,6 +25,8 @@ from pbx.sip.message import Request
 from pbx.sip.refusal import Refusal
 from pbx.sip.stateless import Beginning
 from pbx.sip.transaction.key import TransactionKey
+
+LONGEST_DIALLED: Final = 255  # characters: what the record of a call holds
 
 
 class InvitesHost(CallHost, Protocol):
@@ -57,6 +59,8 @@ class Invites:
         sender = None
         if carrier is None:
             sender = self._gate.admit(request, flow, host.stack.now, is_emergency=is_emergency)
+        if len(dialled) > LONGEST_DIALLED:
+            raise PeerError(414, "Request-URI Too Long")
         if host.is_stopping:
             raise Refusal(503, "Service Unavailable", (("Retry-After", "10"),))
         if sender is None:

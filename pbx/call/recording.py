@@ -128,7 +128,9 @@ class CallRecording:
             record.recordings.append(what.id)
             host.sound.record(Record(left, going.name, path, right, MOST_S), what, ended)
 
-        def ended(_seconds: float, _why: str, _kept: Any) -> None:
+        def ended(_seconds: float, _why: str, kept: Any) -> None:
+            if kept is None:  # too short to hold words
+                record.recordings.remove(what.id)
             if self._going is going:
                 self._going = None
 

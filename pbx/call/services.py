@@ -178,10 +178,14 @@ class Services:
             else:
                 call.end("no mailbox was opened")
 
-        call.serve(leg, self._ask_mailbox(), then)
+        call.serve(leg, self._ask_mailbox(leg.party), then)
 
-    def _ask_mailbox(self) -> Dialogue:
-        """Ask for key and PIN; returns the key, or None."""
+    def _ask_mailbox(self, party: Party) -> Dialogue:
+        """Ask for key and PIN; returns the key, or None.
+
+        Failures are counted for the phone: who guesses there locks out no owner, and has no more guesses by
+        trying one mailbox after the other.
+        """
         phrases = self.phrases
         key = yield Gather(phrases.say("vm-enter-mailbox"), most=MAILBOX_KEYS)
         if not key:
@@ -190,7 +194,8 @@ class Services:
         secret = self._pin_of(extension) if extension is not None else ""
 
         def check(pin: str) -> Any:
-            return CheckSecret(f"mailbox {key}", secret, pin)
+            where = party.device or party.gateway or "outside"
+            return CheckSecret(f"mailboxes at {where}", secret, pin, is_shared=True)
 
         opened = yield from ask_code(
             phrases.say("vm-enter-pin"),

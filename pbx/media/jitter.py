@@ -31,6 +31,7 @@ MAX_DROPOUT: Final = 3_000  # sequence numbers (RFC 3550 A.1); further on it is 
 MAX_MISORDER: Final = 100
 MAX_LATE_S: Final = 2.0  # by its timestamp; beyond it the timestamps began anew
 MAX_EARLY_S: Final = 0.5
+MIN_PTIME_S: Final = 0.0025  # the shortest frame that a codec makes is Opus's (RFC 6716 §2.1.4)
 MAX_PTIME_S: Final = 0.120
 DRY_POPS: Final = 3  # that are taken for lost packets before they are a pause
 HALF: Final = 1 << 31
@@ -230,7 +231,7 @@ class JitterBuffer:
     def _learn_step(self, ticks: int) -> None:
         """The first two packets, and any three that follow each other evenly, show the packet time."""
         is_even = ticks == self._gap_ticks or not self._gap_ticks
-        if is_even and 0 < ticks <= MAX_PTIME_S * self._clock_hz:
+        if is_even and MIN_PTIME_S * self._clock_hz <= ticks <= MAX_PTIME_S * self._clock_hz:
             self._position += ticks - self.step_ticks
             self.step_ticks = ticks
         self._gap_ticks = ticks

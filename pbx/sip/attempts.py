@@ -18,6 +18,9 @@ def network_of(address: str) -> str:
     return str(IPv6Address(int(value) >> _V6_HOST_BITS << _V6_HOST_BITS)) + "/64"
 
 
+LONGEST_NAME: Final = 64  # no device has a longer one
+
+
 class AttemptLimiter:
     """Refuses an address after `failed` wrong passwords within `window_s` seconds.
 
@@ -50,7 +53,7 @@ class AttemptLimiter:
             return
         network = network_of(address)
         self._note(self._networks, network, now)
-        if username is not None:
+        if username is not None and len(username) <= LONGEST_NAME:
             self._note(self._accounts, (network, username), now)
 
     def succeeded(self, address: str, username: str) -> None:

@@ -15,8 +15,9 @@ _DIGEST: Final = re.compile(r"^\s*digest\s", re.IGNORECASE)
 _PROOF: Final = re.compile(
     r'(?P<kept>\b(?:response|cnonce|rspauth)\s*=\s*"?)(?P<secret>[^",\s]+)', re.IGNORECASE
 )
+# One match for all that hangs together: who repeats "sip:a:" a thousand times has it read once.
+_URI: Final = re.compile(r"\bsips?:[^\s<>]+", re.IGNORECASE)
 _OTHERS: Final = (
-    re.compile(r"(?P<kept>\bsips?:[^\s@;<>:]+:)(?P<secret>[^\s@<>]+)(?=@)", re.IGNORECASE),  # in a URI
     re.compile(
         r"(?P<kept>^a=crypto:.*?inline:)(?P<secret>[^|\s;]+)", re.IGNORECASE | re.MULTILINE
     ),  # RFC 4568
@@ -24,10 +25,10 @@ _OTHERS: Final = (
     re.compile(r"(?P<kept>^a=key-mgmt:\S+ )(?P<secret>\S+)", re.IGNORECASE | re.MULTILINE),  # RFC 4567
     re.compile(r"(?P<kept>^k=\w+:)(?P<secret>\S+)", re.MULTILINE),  # RFC 4566 §5.12
     # Keys that are pressed: they may be somebody's passcode.
-    re.compile(r"(?P<kept>^signal[ \t]*=[ \t]*)(?P<secret>[^\r\n]+)", re.IGNORECASE | re.MULTILINE),
+    re.compile(r"(?P<kept>^[ \t]*signal[^=\r\n]*=[ \t]*)(?P<secret>[^\r\n]+)", re.IGNORECASE | re.MULTILINE),
 )
 _DTMF: Final = re.compile(
-    r"^(?:content-type|c)[ \t]*:[ \t]*application/dtmf\s*$", re.IGNORECASE | re.MULTILINE
+    r"^(?:content-type|c)[ \t]*:\s*application/dtmf\s*(?:;|$)", re.IGNORECASE | re.MULTILINE
 )
 
 
@@ -38,7 +39,7 @@ def censor(data: bytes) -> str:
     head = _CREDENTIALS.sub(_without_proof, head)
     if _DTMF.search(head):
         body = "*" * len(body)
-    text = head + gap + body
+    text = _URI.sub(_without_password, head + gap + body)
     for pattern in _OTHERS:
         text = pattern.sub(_starred, text)
     return text
@@ -46,6 +47,13 @@ def censor(data: bytes) -> str:
 
 def _starred(found: "re.Match[str]") -> str:
     return found["kept"] + "*" * len(found["secret"].encode())
+
+
+def _without_password(found: "re.Match[str]") -> str:
+    login, at, host = found[0].rpartition("@")
+    scheme, _, user = login.partition(":")
+    user, colon, password = user.partition(":")
+    return found[0] if not colon else f"{scheme}:{user}:{'*' * len(password.encode())}{at}{host}"
 
 
 def _without_proof(found: "re.Match[str]") -> str:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from pbx.errors import PeerError
-from pbx.sip.fields import NameAddr
+from pbx.sip.fields import MAX_REMEMBERED, NameAddr
 from pbx.sip.flow import Flow
 from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response
@@ -34,13 +34,16 @@ def is_behind_nat(request: Request, flow: Flow) -> bool:
     return (via.port or 5060) != flow.peer[1]
 
 
-@lru_cache(maxsize=2048)  # the same few phones, time and again
 def hop_to(uri: str, flow: Flow, behind_nat: bool) -> Flow:
     """Where a request for `uri` goes, when its owner last spoke to us over `flow`.
 
     A connection is reused (RFC 5626 §5.3) and a phone behind NAT is reached where it came from; another
     phone is believed when its Contact gives an address other than its source.
     """
+    return (_hop_to if len(uri) > MAX_REMEMBERED else _remembered_hop)(uri, flow, behind_nat)
+
+
+def _hop_to(uri: str, flow: Flow, behind_nat: bool) -> Flow:
     if behind_nat or flow.is_reliable:
         return flow
     parsed = parse_uri(uri)
@@ -60,6 +63,9 @@ def hop_to(uri: str, flow: Flow, behind_nat: bool) -> Flow:
         port = parsed.port or (5061 if transport == "TLS" else 5060)
         return Flow(transport, (parsed.host, port), (flow.local[0], 0))
     return flow
+
+
+_remembered_hop = lru_cache(maxsize=2048)(_hop_to)  # the same few phones, time and again
 
 
 def reopened(uri: str, flow: Flow) -> Flow:

@@ -185,7 +185,7 @@ class CSeq(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def parse_cseq(text: str) -> CSeq:
-    match = _CSEQ.fullmatch(text)
+    match = _CSEQ.fullmatch(text) if len(text) <= MAX_REMEMBERED else None
     if match is None or len(match[1]) > 32 or (number := int(match[1])) > MAX_CSEQ:
         raise MalformedMessageError("CSeq", text)
     return CSeq(number, match[2])

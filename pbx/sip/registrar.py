@@ -15,7 +15,7 @@ from pbx.sip.message import Request
 from pbx.sip.refusal import Refusal
 from pbx.sip.uri import SipUri, parse_uri
 
-MOST_CONTACTS: Final = 100  # in one request
+MOST_CONTACTS: Final = 20  # in one request: all that a device may have, and others in their place
 LONGEST_USER_AGENT: Final = 200
 LONGEST_REMEMBERED: Final = 512  # characters of a Contact line that is remembered as read
 MOST_REMEMBERED: Final = 4096

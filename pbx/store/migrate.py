@@ -28,5 +28,5 @@ def migrate(connection: Connection, to: str = "head") -> None:
     try:
         command.upgrade(config, to)
     except CommandError as error:
-        where = connection.engine.url.render_as_string(hide_password=True)
+        where = connection.engine.url.set(query={}).render_as_string()  # a password may stand in the query
         raise StoreError(f"database {where}: made by another version of this program ({error})") from error

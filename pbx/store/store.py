@@ -361,14 +361,17 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
 
 @contextmanager
 def _failures(url: URL | None) -> Iterator[None]:
-    """Turns what the database throws into a StoreError of one line, without the database's password."""
+    """Turns what the database throws into a StoreError of one line, without the database's password.
+
+    It may stand in the query, too.
+    """
     try:
         yield
     except (SQLAlchemyError, ValueError, TypeError, OSError) as error:
         is_row = isinstance(error, (IntegrityError, DataError, ValueError, TypeError)) or (
             isinstance(error, StatementError) and not isinstance(error, DBAPIError)
         )
-        where = "" if url is None else f" {url.render_as_string(hide_password=True)}"
+        where = "" if url is None else f" {url.set(query={}).render_as_string()}"
         kind = UnusableError if is_row else StoreError
         raise kind(f"database{where}: {_plain(error)}") from error
 

@@ -37,9 +37,9 @@ def check(reactor, monkeypatch):
     nothing = lambda *_: None  # noqa: E731
     made = Answers(reactor, None, Path("/data"), Office, Locks(), nothing, nothing, nothing)
 
-    def check(code, subject="mailbox 100", stored=HASH):
+    def check(code, subject="mailbox 100", stored=HASH, *, is_shared=False):
         found = []
-        made.answer(CheckSecret(subject, stored, code), found.append)
+        made.answer(CheckSecret(subject, stored, code, is_shared), found.append)
         (answer,) = found
         return answer
 
@@ -70,6 +70,13 @@ def test_a_right_one_in_between_counts_anew(check):
     for _ in range(3):
         assert [check("0000") for _ in range(FAILURES - 1)] == [False] * (FAILURES - 1)
         assert check("1234") is True
+
+
+def test_who_has_a_pin_of_his_own_has_no_more_guesses_at_those_of_others(check):
+    for _ in range(FAILURES):
+        assert check("0000", is_shared=True) is False
+        assert check("1234", is_shared=True) in (True, LOCKED)
+    assert check("1234", is_shared=True) == LOCKED
 
 
 ANN_HASH = Passwords(n=2).hash("7781")

@@ -51,6 +51,15 @@ def test_a_phone_draws_nothing_into_the_status(capsys):
     assert "[/red]" in out
 
 
+@pytest.mark.parametrize("caller", ["[/bold]", "[red]x", ":bomb:", "\x1b[31m"])
+def test_a_caller_is_shown_as_he_calls_himself(capsys, caller):
+    call = {"id": "1", "caller": caller, "callee": "100", "state": "up", "since_s": 1}
+    show_status({"up_s": 1, "listening": ["udp [fd00::1]:5060"], "registrations": [], "calls": [call]})
+    out = capsys.readouterr().out
+    assert printable(caller) in out
+    assert "udp [fd00::1]:5060" in out
+
+
 def test_nor_does_a_carrier(capsys):
     trunk = {"kind": "trunk", "name": "carrier", "server": "sip:h", "address": "", "state": "refused"}
     trunk |= {"since_s": 90, "expires_s": None, "calls": 2, "error": "403 \x1b[2J[/red]"}

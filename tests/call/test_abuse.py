@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pbx.call.busy_lamps import show_calls
+from pbx.call.effects import LONGEST_SAID, MOST_KEPT
 from pbx.call.exchange import Settings
 from pbx.call.questions import (
     ChangeOffice,
@@ -321,6 +322,58 @@ def test_who_calls_is_told_in_brief(given, name, number):
     carrier.call(OURS, From=f"{given};tag=f")
     (call,) = world.exchange.calls.values()
     assert (call.record.caller, call.record.caller_name) == (number, name)
+
+
+def test_who_transfers_without_end_fills_no_record():
+    """Neither with words nor with legs: a call may last for days, and its record is one row."""
+    world, _, _, (ann, bob, eve) = start(make_office(), "100", "101", "102")
+    ann.invite("101")
+    bob.answer()
+    ann.ack()
+    (call,) = world.exchange.calls.values()
+    for number in range(MOST_KEPT):
+        transfer(ann, f"{number}{'x' * 200}")
+        transfer(ann, "102")
+        eve.ring(486)
+        ann.ok("NOTIFY")
+    record = call.record
+    assert len(record.decisions) == MOST_KEPT + 1
+    assert max(map(len, record.decisions)) <= LONGEST_SAID
+    assert record.decisions[-1] == "and more, which is not kept"
+    assert len(record.legs) == MOST_KEPT
+    assert [leg.name for leg in record.legs[:2]] == ["A", "B1"]
+    assert {leg.name for leg in call.legs} == {"A", "B1"}
+    hang_up(world, ann, bob)
+
+
+def test_a_number_that_nobody_can_have_is_not_even_looked_at():
+    world, carrier, _, (ann,) = start(make_office(), "100")
+    ann.invite("1" * 300)
+    assert ann.statuses()[-1] == 414
+    carrier.call("1" * 300)
+    assert carrier.statuses()[-1] == 414
+    carrier.call("999", To=f"<sip:{'1' * 300}@x>")
+    assert carrier.statuses()[-1] == 404
+    assert not world.exchange.calls
+
+
+def test_who_guesses_pins_at_a_phone_is_locked_there_and_locks_nobody_else_out():
+    """Whatever mailbox he tries: by mailbox he had five guesses at each, also at each that is not there."""
+    office = make_office(rooms=(Room("700", "hash"),))
+    world, _, _, (ann, bob) = start(office, "100", "101")
+    world.answer = lambda about: False
+    for phone in (ann, bob):
+        for called, keys in (("*98", "100#1111#"), ("*98", "999#1111#"), ("700", "1111#")):
+            phone.invite(called)
+            phone.ack()
+            world.press(keys)
+            phone.bye()
+    asked = [about for about in world.questions if isinstance(about, CheckSecret)]
+    assert [about.subject for about in asked] == [
+        *("mailboxes at 100", "mailboxes at 100", "room 700 at 100"),
+        *("mailboxes at 101", "mailboxes at 101", "room 700 at 101"),
+    ]
+    assert [about.is_shared for about in asked] == [True, True, False] * 2
 
 
 def test_who_guesses_a_rooms_pin_outside_locks_nobody_out_inside():

@@ -55,6 +55,17 @@ def send_with_credentials(world, phone, uri):
     return phone.statuses()[-1]
 
 
+def test_methods_that_nobody_knows_are_counted_as_one():
+    """What strangers make up would fill the memory, for they can keep the overload up."""
+    world = make_world()
+    ann = world.phone("100")
+    overload(world)
+    for number in range(50):
+        ann.send(ann.request(f"MADE-UP-{number}", f"sip:101@{DOMAIN}"))
+    (episode,) = world.exchange.admission.refusals._episodes.values()
+    assert episode.counts == {"other requests": 50}
+
+
 # --- overload ----------------------------------------------------------------------------------------------
 
 

@@ -43,6 +43,18 @@ def test_record_by_key(world: World):
     assert len(world.records[-1].recordings) == 1
 
 
+def test_what_is_too_short_to_be_kept_is_not_in_the_record(world: World):
+    answer = world.answer
+    world.answer = lambda about: None if isinstance(about, Finish) else answer(about)
+    ann, bob = world.phone("101"), world.phone("102")
+    talk(world, ann, bob)
+    for _ in range(6):
+        world.press("*1", endpoint_of(world, bob))
+    ann.bye()
+    bob.ok("BYE")
+    assert world.records[-1].recordings == []
+
+
 def test_an_extension_has_its_calls_recorded(world: World):
     office = world.exchange.office
     extensions = (replace(office.extensions[0], record="outbound"), *office.extensions[1:])

@@ -224,6 +224,15 @@ def test_other_packet_times_are_learnt(ptime_ms):
     assert strip(out) == list(range(100))
 
 
+@pytest.mark.parametrize("ticks", [1, 19])
+def test_no_packet_is_shorter_than_any_codec_makes_them(ticks):
+    """Else one who counts samples one by one has them concealed one by one, for as long as his call lasts."""
+    buffer = JitterBuffer(8_000)
+    for number in range(10):
+        buffer.push(number, number * ticks, b"\xff", number * 0.001)
+    assert buffer.step_ticks == TICKS
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

@@ -14,6 +14,15 @@ def fail(limiter, times, address=PHONE, username="100", now=0.0):
         limiter.record(address, username, now)
 
 
+def test_a_name_that_no_device_can_have_is_not_remembered():
+    """Ten thousand of 60 kB would fill the memory."""
+    limiter = AttemptLimiter(10)
+    for number in range(10):
+        limiter.record(PHONE, f"{number}{'x' * 60_000}", 0.0)
+    assert len(limiter) == 1
+    assert limiter.is_refused(PHONE, None, 1.0, is_registered=False)
+
+
 CASES = {
     "ten wrong passwords are enough": (10, {"now": 1.0}, True),
     "nine are not": (9, {"now": 1.0}, False),

@@ -25,6 +25,7 @@ CASES = {
         'WWW-Authenticate: Digest realm="r", nonce="response=1"',
     ),
     "a password in a URI": ("To: <sip:ann:secret@b>", "To: <sip:ann:******@b>"),
+    "a password with a colon": ("To: sip:ann;x=y:se:cret@b", "To: sip:ann;x=y:*******@b"),
     "a port is no password": ("Contact: <sip:ann@b:5060>", "Contact: <sip:ann@b:5060>"),
 }
 BODIES = {
@@ -41,6 +42,13 @@ BODIES = {
         "Signal= *\r\nDuration=160",
     ),
     "a key alone": ("application/dtmf", "5", "*"),
+    "a key alone, with parameters": ("application/dtmf;charset=us-ascii", "5", "*"),
+    "a key alone, folded": ("\r\n application/dtmf ; q=1", "5", "*"),
+    "a key that is pressed, as it is read": (
+        "application/dtmf-relay",
+        " Signal-Code = 5\r\nDuration=160",
+        " Signal-Code = *\r\nDuration=160",
+    ),
     "text": ("text/plain", "5 * 5", "5 * 5"),
 }
 
@@ -55,6 +63,12 @@ def test_headers(header, expected):
 def test_bodies(kind, body, expected):
     head = f"INFO sip:101@pbx.local SIP/2.0\r\nContent-Type: {kind}\r\n\r\n"
     assert censor((head + body).encode()) == head + expected
+
+
+def test_a_uri_is_read_once_however_it_repeats():
+    """In the core process nothing may take the square of what a stranger sends."""
+    text = "sip:a:" * 8_000
+    assert censor(f"INVITE sip:x SIP/2.0\r\nSubject: {text}\r\n\r\n".encode()).count(text) == 1
 
 
 @given(st.text(), st.sampled_from(["Authorization: Digest response=", "a=crypto:1 x inline:", "sip:a:"]))

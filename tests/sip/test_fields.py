@@ -185,6 +185,8 @@ REFUSED = {
     "CSeq without number": (parse_cseq, "INVITE"),
     "CSeq over 2**31 - 1": (parse_cseq, "2147483648 INVITE"),
     "CSeq endless": (parse_cseq, "9" * 5000 + " INVITE"),
+    "CSeq with an endless method": (parse_cseq, "1 " + "A" * 5000),
+    "CSeq with endless blanks": (parse_cseq, "1" + " " * 5000 + "INVITE"),
     "CSeq negative": (parse_cseq, "-1 INVITE"),
     "CSeq with other digits": (parse_cseq, "٣ INVITE"),
     "CSeq with more": (parse_cseq, "1 INVITE x"),

@@ -212,6 +212,10 @@ ONE_LINE = {
     "no database": ("sqlite:///{file}", "not a database"),
     "memory": ("sqlite:///:memory:", "path of a file"),
     "nobody listens": ("postgresql+psycopg://u:hush-hush@127.0.0.1:9/pbx", "127.0.0.1"),
+    "nobody listens to a query": (
+        "postgresql+psycopg://127.0.0.1:9/pbx?user=u&password=hush-hush",
+        "127.0.0.1",
+    ),
     "no socket": ("postgresql+psycopg://u:hush-hush@/pbx?host=/nowhere", "/nowhere"),
     "no URL": ("sqlite", "parse"),
 }
