@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from pbx.call.effects import ChargeUsage, OpenUsage, UsageReached
 from pbx.call.leg import Leg
-from pbx.call.usage_ledger import Reached, UsageLedger, Warn
+from pbx.call.usage_ledger import NO_LIMIT, Reached, UsageLedger, Warn
 from pbx.errors import PbxError
 from pbx.office.snapshot import Office
 from pbx.office.usage_limit import UsageLimit
 from pbx.rules.facts import Used
 from pbx.rules.usage import month_of, price_of, rate_of
-
-NO_LIMIT: Final = UsageLimit()
 
 
 class MeteringHost(Protocol):
@@ -55,7 +53,8 @@ class Metering:
         Else many calls at once would each find the same money, and all be answered.
         """
         used = self.used(key, began_s)
-        if self._limit_of(key).kind != "amount":
+        limit = self._limit_of(key)
+        if limit is None or limit.kind != "amount":
             return used  # time is shared by the millisecond, and costs nothing before it has passed
         ringing = (
             leg.outside.number
@@ -113,8 +112,8 @@ class Metering:
         for each in reached:
             self._host.order(UsageReached(each))
 
-    def _limit_of(self, key: str) -> UsageLimit:
+    def _limit_of(self, key: str) -> UsageLimit | None:
         extension = self._host.office.extension(key)
-        if extension is None or extension.type != "normal":
-            return NO_LIMIT
-        return extension.usage_limit
+        if extension is None:
+            return None
+        return extension.usage_limit if extension.type == "normal" else NO_LIMIT

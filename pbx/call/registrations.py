@@ -89,6 +89,8 @@ class Registrations:
             elif was is not None and _login(was[1]) != _login(found[1]):
                 why = "its password or transport was changed"
             else:
+                if was is not None and was[0].key != found[0].key:
+                    self._host.lamps.registered(username, found[0].key)  # it has another mailbox
                 continue
             self._location.clear(username)
             self.ended([username], why)

@@ -20,6 +20,7 @@ WARN_S: Final = 60.0  # before the end
 FINEST_S: Final = 0.0005  # of the millisecond to which talk is counted
 PERCENTS: Final = (80, 100)  # of the limit, that are mailed about
 NOTHING: Final = Used()
+NO_LIMIT: Final = UsageLimit()
 
 
 @immutable
@@ -95,6 +96,7 @@ class _Account:
     month: str
     charged: Used = NOTHING
     adjusted: Used = NOTHING  # resets and top-ups, below zero
+    limit: UsageLimit = NO_LIMIT
     legs: dict[str, _Leg] = field(default_factory=dict)
     noted: set[int] = field(default_factory=set)
     cut_at: float | None = None
@@ -117,10 +119,10 @@ class UsageLedger:
     `deadlines` says when `expire` wants to be called.
 
     Args:
-        limit_of: the limit of an extension as it is now, by its key.
+        limit_of: the limit of an extension as it is now, by its key; None: there is no such extension.
     """
 
-    def __init__(self, limit_of: Callable[[str], UsageLimit]) -> None:
+    def __init__(self, limit_of: Callable[[str], UsageLimit | None]) -> None:
         self.deadlines: Deadlines[tuple[str, str, str]] = Deadlines()
         self._limit_of = limit_of
         self._accounts: dict[tuple[str, str], _Account] = {}
@@ -226,24 +228,23 @@ class UsageLedger:
         return [*(Cut(leg.name) for leg in legs), *self._note(account, 100, now)]
 
     def _reached(self, account: _Account, now: float) -> list[Reached]:
-        most = _most(self._limit_of(account.key))
+        limit = self._limit(account)
+        most = _most(limit)
         if most is None:
             return []
-        kind = self._limit_of(account.key).kind
-        due = [p for p in PERCENTS if _measure(account.used(now), kind) >= most * p / 100]
+        due = [p for p in PERCENTS if _measure(account.used(now), limit.kind) >= most * p / 100]
         return [each for percent in due[-1:] for each in self._note(account, percent, now)]
 
     def _note(self, account: _Account, percent: int, now: float) -> list[Reached]:
         if percent in account.noted:
             return []
         account.noted |= {each for each in PERCENTS if each <= percent}
-        limit = self._limit_of(account.key)
-        return [Reached(account.key, account.month, percent, account.used(now), limit)]
+        return [Reached(account.key, account.month, percent, account.used(now), self._limit(account))]
 
     def _arm(self, account: _Account, now: float) -> None:
         """Find out when the account's legs have to be warned and cut."""
         name = (account.key, account.month)
-        limit = self._limit_of(account.key)
+        limit = self._limit(account)
         most = _most(limit)
         cut = warn = note = None
         if most is not None and account.live():
@@ -261,6 +262,13 @@ class UsageLedger:
         account.cut_at = cut
         for what, when in (("cut", cut), ("warn", warn), ("80", note)):
             self.deadlines.set((what, *name), when)
+
+    def _limit(self, account: _Account) -> UsageLimit:
+        """As it is now; of an extension that is gone as it was, for its calls still have to end."""
+        limit = self._limit_of(account.key)
+        if limit is not None:
+            account.limit = limit
+        return account.limit
 
     def _take_adjustment(self, account: _Account, adjusted: Used) -> None:
         account.adjusted = adjusted

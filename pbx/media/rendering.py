@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ FILE_S: Final = 10.0  # and for each sound file of up to ten minutes in it
 COMMAND_S: Final = 30.0  # for each text that a command speaks
 MP3_S: Final = 120.0
 TOUCH_S: Final = 3600.0  # a sound in use is marked as used so often
+AT_ONCE: Final = 20  # prompts that are asked for ahead: calls go on between them
 RATES_HZ: Final = (8_000, 16_000)
 
 
@@ -49,6 +51,7 @@ class Renderer:
             idle_s: after so long without work the speech process ends.
             now: seconds since 1970, as files have them.
         """
+        self._reactor = reactor
         self._cache = data / "prompts" / "cache"
         self._system = SystemPrompts(data / "prompts" / "system")
         self._command, self._limit_s, self._now = tuple(command), limit_s, now
@@ -112,12 +115,22 @@ class Renderer:
         What cannot be made is logged. Fires when there is nothing left to do.
         """
         reasons: Counter[str] = Counter()
-        asked = [
-            self.render(prompt, is_urgent=False).addErrback(_count_failure, reasons)
-            for prompt in dict.fromkeys(prompts)
-            if prompt.parts
-        ]
-        return DeferredList(asked).addCallback(lambda _: _log_failures(reasons))
+        left = iter(dict.fromkeys(prompt for prompt in prompts if prompt.parts))
+        asked: list[Deferred[Any]] = []
+        done: Deferred[None] = Deferred()
+
+        def ask_for_some() -> None:
+            some = list(islice(left, AT_ONCE))
+            asked.extend(
+                self.render(each, is_urgent=False).addErrback(_count_failure, reasons) for each in some
+            )
+            if some:
+                self._reactor.callLater(0.0, ask_for_some)
+            else:
+                DeferredList(asked).addCallback(lambda _: _log_failures(reasons)).chainDeferred(done)
+
+        ask_for_some()
+        return done
 
     def to_mp3(self, path: str) -> "Deferred[bytes]":
         """A sound file as MP3. Fails with SoundError when it cannot be read, else RenderError."""

@@ -146,10 +146,13 @@ class Reading:
         owner = rows.type_of(raw)
         if owner is not None:
             return self.table(owner, raw, path)
-        found = raw.get(rows.tag)
-        near = nearest(found, rows.tags) if isinstance(found, str) else None
-        what = show(found) if rows.tag in raw else "nothing"
-        self.report((*path, rows.tag), what, " | ".join(f'"{word}"' for word in rows.tags), _quote(near))
+        found, allowed = raw.get(rows.tag), " | ".join(f'"{word}"' for word in rows.tags)
+        if rows.tag not in raw and (key := nearest(rows.tag, raw)) is not None:
+            self.report((*path, key), "an unknown key", f"{rows.tag} = {allowed}", rows.tag)
+        else:
+            near = nearest(found, rows.tags) if isinstance(found, str) else None
+            what = show(found) if rows.tag in raw else "nothing"
+            self.report((*path, rows.tag), what, allowed, _quote(near))
         return Reading().table(rows.types[-1], {"name": raw.get("name", "")}, path)
 
 

@@ -479,6 +479,18 @@ def test_a_lamp_that_went_out_while_the_phone_was_away(world, ann):
     assert ann.told[-1] == ("active", "0/0")
 
 
+def test_a_lamp_follows_the_phone_to_another_extension(world, ann):
+    change(world, 1)
+    extensions = (make_extension("105", ("100",)), make_extension("100", ("100b",)))
+    world.perform(world.exchange.swap_office(Office(extensions=extensions, realm=DOMAIN), world.now))
+    world.wait(3)
+    assert ann.told == [("active", "1/0"), ("active", "0/0")]
+    world.perform(world.exchange.swap_office(make_office("100", "101"), world.now))
+    world.wait(3)
+    assert ann.told[2:] == [("active", "1/0")]
+    world.assert_nothing_left()
+
+
 def test_a_phone_that_subscribes_is_not_told_twice(world):
     change(world, 1)
     ann = world.phone("100", kind=Watcher)

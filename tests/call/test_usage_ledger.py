@@ -128,6 +128,16 @@ def test_a_changed_limit_counts_in_mid_call():
     assert ledger.cut_at("a") == 600.0
 
 
+def test_a_call_of_an_extension_that_is_gone_ends_at_the_limit_it_had():
+    limits = {"100": TEN_MINUTES}
+    ledger = UsageLedger(limits.get)
+    opened(ledger, "a", 0.0)
+    limits.clear()
+    ledger.refresh(30.0)
+    assert ledger.cut_at("a") == 600.0
+    assert Cut("a") in [event for when, event in run(ledger, 600.0) if when == 600.0]
+
+
 def test_a_new_month_begins_at_zero_and_a_call_counts_where_it_began():
     ledger = make(TEN_MINUTES, Used(seconds=540.0))
     opened(ledger, "november", 0.0)

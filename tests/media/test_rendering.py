@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from twisted.internet.defer import succeed
 from twisted.internet.epollreactor import EPollReactor
 from twisted.logger import globalLogPublisher
 
@@ -211,6 +213,20 @@ def test_what_is_urgent_goes_before_what_is_made_ahead(make_desk):
     assert sum(known) <= 1  # the next, which was begun when we heard of ours
     desk.wait(lambda: desk.ahead)
     assert all(desk.renderer.known(prompt) for prompt in ahead)
+
+
+def test_a_thousand_prompts_are_asked_for_in_many_turns_of_the_reactor(tmp_path):
+    later, asked, done = [], [], []
+    renderer = Renderer(SimpleNamespace(callLater=lambda _, step: later.append(step)), tmp_path)
+    renderer.render = lambda prompt, **_: asked.append(prompt) or succeed(None)
+    renderer.render_ahead([Prompt((Number(number),)) for number in range(1000)]).addCallback(done.append)
+    assert len(asked) <= 50
+    while later:
+        before = len(asked)
+        later.pop(0)()
+        assert len(asked) - before <= 50
+    assert len(asked) == 1000
+    assert done == [None]
 
 
 def test_a_command_speaks(make_desk, tmp_path):

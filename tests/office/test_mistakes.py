@@ -861,6 +861,7 @@ def test_a_mistake_is_named(added, line, key, found, allowed):
 
 
 NEAREST = {
+    "the key that says which kind of row it is": (BLOCK + 'knid = "play"', "kind"),
     "a key": ('[office]\ntimezon = "UTC"', "timezone"),
     "a key of a table inside": (EXTENSION + 'action = "hangup"', "no_answer.action"),
     "a choice": (EXTENSION + 'record = "inbond"', '"inbound"'),
