@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pbx.address import hostport
 from pbx.call.effects import CallRecord, TracedMessage
 
 
@@ -25,12 +26,8 @@ def trace_row(message: TracedMessage, ahead_s: float) -> dict[str, Any]:
         "at": message.at + ahead_s,
         "is_sent": message.is_sent,
         "transport": message.flow.transport,
-        "peer": _address(*message.flow.peer),
-        "local": _address(*message.flow.local),
+        "peer": hostport(*message.flow.peer),
+        "local": hostport(*message.flow.local),
         "leg": message.leg,
         "text": message.text,
     }
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
