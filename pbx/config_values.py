@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from pbx.address import hostport
 from pbx.office.values import NotAllowedError, loose_network
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -19,7 +20,7 @@ class Listen(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return hostport(self.host, self.port)
 
 
 class PortRange(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TextIO
 
 import segno
 
+from pbx.address import hostport
 from pbx.config import Config
 from pbx.net.addresses import LocalAddresses, is_for_phones, parse_ip, reached_by, why_unreached
 from pbx.net.transports import Listening
@@ -135,6 +136,4 @@ def _hosts(listening: Sequence[str], addresses: Sequence[str]) -> list[str]:
 
 
 def _with_port(host: str, port: int) -> str:
-    if port == SIP_PORT:
-        return host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return host if port == SIP_PORT else hostport(host, port)

@@ -32,9 +32,8 @@ from pbx.store.store import has_database, open_store
 EXPIRES_SOON: Final = timedelta(days=21)
 LEAST_FREE_BYTES: Final = 500 * 2**20
 LEGS: Final = 2  # of a call; each has a pair of RTP ports
-FILES_PER_CALL: Final = (
-    LEGS * 4
-)  # RTP and RTCP, and of each a second socket once the phone's address is known
+# RTP and RTCP, and of each a second socket once the phone's address is known.
+FILES_PER_CALL: Final = LEGS * 4
 FILES_BESIDE: Final = 256
 
 # SIP URIs to look up and a mail server to visit -> why each leads nowhere, why that takes no mail

@@ -20,6 +20,7 @@ from pbx.app.hot_desk import LoginKeeper
 from pbx.app.mail import make_mailer
 from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
+from pbx.app.rows import record_row, trace_row
 from pbx.app.rtp_ports import make_port_pool
 from pbx.app.status import status_of
 from pbx.app.usage import UsageDesk
@@ -271,34 +272,11 @@ class Service:
         self._writer.save_bindings(effect.username, rows, is_urgent=effect.is_urgent)
 
     def _write_record(self, effect: WriteRecord) -> None:
-        record = effect.record
-        self._writer.write_record(
-            {
-                "id": record.id,
-                "started_at": time.time() - record.duration_s,
-                "caller": record.caller,
-                "callee": record.callee[:255],
-                "state": record.state,
-                "kind": record.kind,
-                "body": record.as_row(),
-            }
-        )
+        self._writer.write_record(record_row(effect.record, time.time()))
 
     def _write_trace(self, effect: Traced) -> None:
         ahead_s = time.time() - float(self._reactor.seconds())
-        self._writer.write_traces(
-            {
-                "subject": each.subject,
-                "at": each.at + ahead_s,
-                "is_sent": each.is_sent,
-                "transport": each.flow.transport,
-                "peer": _address(*each.flow.peer),
-                "local": _address(*each.flow.local),
-                "leg": each.leg,
-                "text": each.text,
-            }
-            for each in effect.messages
-        )
+        self._writer.write_traces(trace_row(each, ahead_s) for each in effect.messages)
 
     def _expire_logins(self, calendar: datetime) -> None:
         self._driver.run(lambda now: self.exchange.expire_logins(calendar, now))
@@ -374,10 +352,6 @@ class Service:
 def _not_loaded(failure: Failure) -> None:
     failure.trap(StoreError)  # type: ignore[no-untyped-call]  # Twisted has no types here
     log.error("caller IDs that were approved are as before: {why}", why=failure.getErrorMessage())
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _call(step: Callable[[], Any]) -> Callable[[Any], Any]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from pbx.address import hostport
 from pbx.call.call import Call
 from pbx.call.exchange import Exchange
 from pbx.call.limits import Cause
@@ -28,7 +29,7 @@ def status_of(
                 "device": username,
                 "contact": binding.contact,
                 "transport": binding.flow.transport,
-                "address": f"{binding.flow.peer[0]}:{binding.flow.peer[1]}",
+                "address": hostport(*binding.flow.peer),
                 "expires_s": round(binding.expires_at - now),
                 "user_agent": binding.user_agent,
                 "round_trip_ms": _milliseconds(exchange.qualifier.round_trip(username, binding.contact)),
@@ -37,7 +38,9 @@ def status_of(
         )
     return {
         "up_s": round(up_s),
-        "listening": [f"{each.transport.lower()} {each.host}:{each.port}" for each in transports.listening],
+        "listening": [
+            f"{each.transport.lower()} {hostport(each.host, each.port)}" for each in transports.listening
+        ],
         "registrations": registrations,
         "calls": [_call(call, now, paths) for call in exchange.calls.values()],
         "trunks": exchange.trunks.status(_calls_by_carrier(exchange)),

@@ -31,8 +31,6 @@ from pbx.store.voicemail import Counts, Message
 
 log: Final = Logger()
 
-IDLE_S: Final = 10.0  # of the speech process: it is there again in a third of a second
-
 
 class Voices:
     """
@@ -55,7 +53,7 @@ class Voices:
     ) -> None:
         self._reactor, self._exchange, self._step = reactor, exchange, step
         self._mailer, self._changes, self._data = mailer, changes, data
-        self.renderer = Renderer(reactor, data, command=tuple(speech), idle_s=IDLE_S)
+        self.renderer = Renderer(reactor, data, command=tuple(speech))
         self._ahead: Any = None  # when it is time to render ahead
         self._answers = Answers(
             reactor, desk, data, lambda: exchange.office, exchange.locks, self._left, self._full, self._forget

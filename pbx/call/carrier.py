@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
+from pbx.address import hostport
 from pbx.call.from_outside import Peer, Source, networks_of
 from pbx.call.outside import account_of, server_of
 from pbx.errors import PbxError
@@ -110,7 +111,7 @@ class Carrier:
             "kind": self.kind,
             "name": self.to.name,
             "server": self.to.server,
-            "address": f"{flows[0].transport} {flows[0].peer[0]}:{flows[0].peer[1]}" if flows else "",
+            "address": f"{flows[0].transport} {hostport(*flows[0].peer)}" if flows else "",
             "state": self.state,
             "since_s": round(now - self.since),
             "expires_s": round(expires_at - now) if expires_at > now else None,

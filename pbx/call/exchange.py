@@ -7,6 +7,7 @@ from math import inf
 from operator import attrgetter
 from typing import Any, Final
 
+from pbx.address import hostport
 from pbx.call.admission import Admission
 from pbx.call.adrift import Adrift
 from pbx.call.authentication import Gatekeeper
@@ -364,7 +365,7 @@ class Exchange:
         method = request.method
         if not self.is_here(request.parsed_uri):
             why = "{method} for {uri} from {peer} refused: neither the domain nor an address of this server"
-            fields = {"method": method, "uri": request.uri, "peer": f"{flow.peer[0]}:{flow.peer[1]}"}
+            fields = {"method": method, "uri": request.uri, "peer": hostport(*flow.peer)}
             self.stack.out.append(Note("debug", why, fields))
             raise PeerError(404 if method != "REGISTER" else 403, "Not Served Here")
         if request.max_forwards == 0 and method not in ("OPTIONS", "REGISTER"):

@@ -1,17 +1,16 @@
 """A leg: one dialog of a call seen as call events. All SIP stays on its far side."""
 
-from collections.abc import Callable, Sequence
-from math import inf
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
+from pbx.call.attempt import Attempt
 from pbx.call.invite_sdp import InviteSdp
 from pbx.call.leg_dialogs import LegDialogs
 from pbx.call.leg_media import LegMedia
-from pbx.call.own_media import modest
 from pbx.call.party import OutsideLeg, Party
 from pbx.call.renegotiation import Done, Renegotiation
 from pbx.errors import MediaError, PbxError, PeerError
-from pbx.immutable import immutable
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
 from pbx.sip.capabilities import ALLOW, SUPPORTED, WITHOUT_100REL
@@ -31,18 +30,6 @@ CALLING: Final = "calling"  # the INVITE that opens the dialog is not finally an
 UP: Final = "up"
 ENDING: Final = "ending"  # we want it over, the dialog is not
 OVER: Final = "over"
-
-
-@immutable
-class Attempt:
-    """How a B-leg calls: enough to do it once more."""
-
-    request: Request
-    flow: Flow
-    behind_nat: bool
-    content: Content | None
-    alternatives: Sequence[Flow]
-    give_up_s: float = inf
 
 
 class LegUser(Protocol):
@@ -107,7 +94,6 @@ class Leg:
         self._dialogs = LegDialogs(stack)
         self._bye_extra: Extra = ()
         self._answer_headers: Extra = ()  # session timer of the 2xx to the caller
-        self._has_toggled_srtp = False
         self._owes_bye = False  # its BYE went where nobody was
 
     @property
@@ -202,24 +188,18 @@ class Leg:
 
     # --- a B-leg -------------------------------------------------------------------------------------------
 
-    def invite(
-        self,
-        request: Request,
-        flow: Flow,
-        behind_nat: bool,
-        content: Content | None,
-        srtp: bool = False,
-        alternatives: Sequence[Flow] = (),
-        give_up_s: float = inf,
-    ) -> None:
-        """Call the callee: `request` has everything but Contact, session timer and SDP.
+    def invite(self, attempt: Attempt) -> None:
+        """Call the callee.
 
-        `flow`, then each of `alternatives` may be silent for `give_up_s`; the last one's silence is a 408.
+        Raises:
+            MediaError: no port is free.
         """
+        self._attempt = attempt
+        request, content = attempt.request, attempt.content
         self.opening = request
-        self._renegotiation.srtp = srtp
-        self._attempt = Attempt(request, flow, behind_nat, content, alternatives, give_up_s)
-        lines = {**dict(self._contact_of(flow)), **dict(self._renegotiation.refresh.timer.first_headers())}
+        self._renegotiation.srtp = attempt.srtp
+        timer = self._renegotiation.refresh.timer
+        lines = {**dict(self._contact_of(attempt.flow)), **dict(timer.first_headers())}
         if content is not None:
             lines["Content-Type"] = "application/sdp"
         else:
@@ -230,16 +210,16 @@ class Leg:
             for name, value in lines.items():
                 request.headers.set(name, value)
         if content is not None:
-            request.body = self.media.make_offer(content, srtp=srtp)
+            request.body = self.media.make_offer(content, srtp=attempt.srtp)
         self._uac = InviteUac(
             self._stack,
             self,
             request,
-            flow,
-            alternatives,
-            by_this_flow=behind_nat,
+            attempt.flow,
+            attempt.alternatives,
+            by_this_flow=attempt.behind_nat,
             credentials=self.credentials,
-            give_up_s=give_up_s,
+            give_up_s=attempt.give_up_s,
         )
 
     def acknowledge(self, content: Content) -> None:
@@ -410,25 +390,13 @@ class Leg:
     def invite_refused(self, response: Response) -> None:
         """The callee's final refusal."""
         user, state = self.user, self.state
-        has_rung = self._uac is not None and self._uac.has_rung
-        timer = self._renegotiation.refresh.timer
-        if state == CALLING and response.status == 422 and timer.take_too_small(response):
-            self._call_again(self._renegotiation.srtp)
-        elif (
-            state == CALLING
-            and response.status == 488
-            and self.media.may_toggle_srtp
-            and not self._has_toggled_srtp
-            and not has_rung  # a person who has been asked once is not asked again
-        ):
-            self._has_toggled_srtp = True
-            self._call_again(not self._renegotiation.srtp)
-        elif state == CALLING and response.status in (488, 606) and not has_rung and self._can_be_modest():
-            self._call_again(self._renegotiation.srtp != self._has_toggled_srtp, is_modest=True)
-        else:
-            self._close()
-            if user is not None and state == CALLING:
-                user.leg_refused(self, response)
+        again = self._another_attempt(response) if state == CALLING else None
+        if again is not None:
+            self._call_again(again)
+            return
+        self._close()
+        if user is not None and state == CALLING:
+            user.leg_refused(self, response)
 
     def invite_acked(self, ack: Request) -> None:
         """The ACK of our 2xx."""
@@ -568,23 +536,23 @@ class Leg:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _can_be_modest(self) -> bool:
-        """Something else can be offered: no video, or more codecs, which the PBX would translate."""
-        content = self._attempt.content if self._attempt is not None else None
-        return content is not None and modest(content) != content
+    def _another_attempt(self, response: Response) -> Attempt | None:
+        assert self._attempt is not None  # only a B-leg is refused
+        if response.status == 422:
+            is_mended = self._renegotiation.refresh.timer.take_too_small(response)
+            return self._attempt if is_mended else None
+        if self._uac is not None and self._uac.has_rung:
+            return None  # a person who has been asked once is not asked again
+        return self._attempt.after_refusal(response.status, may_toggle_srtp=self.media.may_toggle_srtp)
 
-    def _call_again(self, srtp: bool, *, is_modest: bool = False) -> None:
-        assert self._attempt is not None
-        last = self._attempt
-        content = modest(last.content) if is_modest and last.content is not None else last.content
+    def _call_again(self, attempt: Attempt) -> None:
         self._dialogs.forget_early()
         self._sdp = InviteSdp(self.media, self._renegotiation)
         self.media.rollback()
-        headers = last.request.headers.copy()
-        sent = self._uac.request if self._uac is not None else last.request
+        headers = attempt.request.headers.copy()
+        sent = self._uac.request if self._uac is not None else attempt.request
         headers.set("CSeq", f"{sent.cseq.number + 1} INVITE")
-        again = Request("INVITE", last.request.uri, headers, b"")
-        self.invite(again, last.flow, last.behind_nat, content, srtp, last.alternatives, last.give_up_s)
+        self.invite(replace(attempt, request=Request("INVITE", attempt.request.uri, headers, b"")))
 
     @property
     def own_contact(self) -> tuple[tuple[str, str], ...]:

@@ -64,10 +64,6 @@ class CallRecording:
         self._is_off = False  # by key: the setting counts no more in this call
         self._count = 0
 
-    @property
-    def is_on(self) -> bool:
-        return self._going is not None
-
     def begin(self, call: RecordedCall, a: Leg, b: Leg) -> None:
         """These two talk from now on: record them, if one of their extensions wants that."""
         host: RecordingHost = call.host

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Set
 from typing import Protocol
 
+from pbx.address import hostport
 from pbx.call.adrift import Adrift
 from pbx.call.authentication import Gatekeeper
 from pbx.call.effects import SaveBindings
@@ -70,7 +71,7 @@ class Registrations:
                 "{user} {what} from {peer} over {transport}",
                 user=username,
                 what="unregistered" if before else "registered",
-                peer=f"{flow.peer[0]}:{flow.peer[1]}",
+                peer=hostport(*flow.peer),
                 transport=flow.transport,
             )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from pbx.call.attempt import Attempt
 from pbx.call.authentication import Sender
 from pbx.call.effects import EmergencyDialled
 from pbx.call.hunt import Hunt
@@ -110,7 +111,7 @@ class Ringing:
             request = self._invite(hunt, binding, decision, sender)
             secure = self.policy(sender) == "required"
             try:
-                leg.invite(request, hop(binding), binding.behind_nat, offered, secure)
+                leg.invite(Attempt(request, hop(binding), binding.behind_nat, offered, secure))
             except MediaError as error:
                 failed = str(error)
                 self._give_up(call, hunt, leg, failed)
@@ -282,7 +283,7 @@ class Ringing:
         flows = self._trunks.flows(way, _kind(number))
         secure = flows[0].is_secure and self.carrier_policy != "off"
         try:
-            leg.invite(request, flows[0], False, content, secure, flows[1:], GIVE_UP_S)
+            leg.invite(Attempt(request, flows[0], False, content, secure, flows[1:], GIVE_UP_S))
         except MediaError as error:
             self._give_up(call, hunt, leg, str(error))
             raise

@@ -20,9 +20,8 @@ MOST_WAITING: Final = 4_000_000  # octets of messages whose call is not known
 MOST_MESSAGES: Final = 500  # of one call; of one extension's phones in an hour
 MOST_OCTETS: Final = 1_000_000
 HOUR_S: Final = 3600.0
-LINGER_S: Final = (
-    64.0  # a call's dialogs may say so long something after its end (timers B, F and J, doubled)
-)
+# A call's dialogs may say so long something after its end: timers B, F and J, doubled.
+LINGER_S: Final = 64.0
 
 _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*[^\s])", re.IGNORECASE)
 

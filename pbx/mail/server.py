@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from pbx.address import hostport
 from pbx.office.values import NotAllowedError
 
 AUTHS: Final = ("auto", "plain", "login", "xoauth2")
@@ -27,7 +28,7 @@ class MailServer:
     auth: str = "auto"
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return hostport(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)

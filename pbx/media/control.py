@@ -42,7 +42,6 @@ class MediaControl:
         on_event: Callable[[Event], None],
         *,
         settle: Callable[[], None] | None = None,
-        silence_s: float = SILENCE_S,
         command: Sequence[str] = COMMAND,
     ) -> None:
         """
@@ -50,7 +49,7 @@ class MediaControl:
             on_event: is called with each event; now and then from within `perform`.
             settle: is called after events that came together, and then calls `flush`.
         """
-        self._reactor, self._on_event, self._silence_s = reactor, on_event, silence_s
+        self._reactor, self._on_event = reactor, on_event
         self._command = command
         self._settle = settle or self.flush
         self._crew = Crew(workers)
@@ -263,7 +262,7 @@ class MediaControl:
             return
         with theirs:
             mark = [] if self._mark is None else self._mark.of_worker(number).arguments()
-            command = [*self._command, str(theirs.fileno()), str(self._silence_s), *mark]
+            command = [*self._command, str(theirs.fileno()), str(SILENCE_S), *mark]
             try:
                 self._processes[number] = subprocess.Popen(  # noqa: S603  # our own program
                     command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=_environment()

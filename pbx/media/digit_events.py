@@ -58,10 +58,6 @@ class EventReceiver:
         """Whether the key told last is down still; a lost end is made up for after 0.2 s of silence."""
         return not self._ended and now - self._heard < HELD_S
 
-    def reset(self) -> None:
-        """Another source begins (a new SSRC)."""
-        self._start, self._ended = None, True
-
     def _is_new(self, timestamp: int, marker: bool, event: TelephoneEvent, now: float) -> bool | None:
         """Whether the packet begins a press, or belongs to the one at hand; None: it is of one before."""
         if self._start is None:

@@ -6,7 +6,7 @@ Nothing here blocks longer than to look at a file's date, and nothing imports nu
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -42,19 +42,17 @@ class Renderer:
         command: Sequence[str] = (),
         idle_s: float = IDLE_S,
         limit_s: float = LIMIT_S,
-        now: Callable[[], float] = time.time,
     ) -> None:
         """
         Args:
             data: the data folder; sounds are kept in prompts/cache in it.
             command: speaks instead of eSpeak NG, see `engine`.
             idle_s: after so long without work the speech process ends.
-            now: seconds since 1970, as files have them.
         """
         self._reactor = reactor
         self._cache = data / "prompts" / "cache"
         self._system = SystemPrompts(data / "prompts" / "system")
-        self._command, self._limit_s, self._now = tuple(command), limit_s, now
+        self._command, self._limit_s = tuple(command), limit_s
         self._hashes: dict[str, tuple[tuple[int, int], str]] = {}  # by path: size and date, content
         self._waiting: dict[str, list[Deferred[Rendered]]] = {}  # by content key
         self._control = SpeechControl(
@@ -176,7 +174,7 @@ class Renderer:
         stem = self._cache / key
         try:
             narrow, _ = (os.stat(f"{stem}-{rate_hz}.pcm") for rate_hz in RATES_HZ)
-            if self._now() - narrow.st_mtime > TOUCH_S:
+            if time.time() - narrow.st_mtime > TOUCH_S:
                 for rate_hz in RATES_HZ:
                     os.utime(f"{stem}-{rate_hz}.pcm")
         except OSError:

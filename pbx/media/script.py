@@ -28,9 +28,8 @@ from pbx.media.prompt import (
 from pbx.media.saying import language_of, say
 from pbx.media.system_prompts import SystemPrompts
 
-Step: TypeAlias = tuple[
-    object, ...
-]  # of plain values, so that it can be sent and hashed; the first is its kind
+# Of plain values, so that it can be sent and hashed; the first is its kind.
+Step: TypeAlias = tuple[object, ...]
 
 VERSION: Final = 1  # of what the process makes of the same steps: another one makes every cached sound anew
 LONGEST_S: Final = 600.0

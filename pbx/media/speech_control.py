@@ -20,7 +20,7 @@ from pbx.media.prompt import RenderError, StoppedError
 log = Logger()
 
 START_S: Final = 20.0
-IDLE_S: Final = 60.0
+IDLE_S: Final = 10.0  # without work until the process ends: it is there again in a third of a second
 GOODBYE_S: Final = 3.0
 MOST_DEATHS: Final = 2  # a job that takes so many processes with it has failed
 PROGRAM: Final = (sys.executable, "-m", "pbx.media.speech")
@@ -61,12 +61,11 @@ class SpeechControl:
         reactor: Any,
         arguments: Sequence[str],
         *,
-        idle_s: float = IDLE_S,
-        program: Sequence[str] = PROGRAM,
+        idle_s: float,
     ) -> None:
         """`arguments` follow the descriptor on the program's command line."""
         self._reactor, self._arguments = reactor, tuple(arguments)
-        self._idle_s, self._program = idle_s, tuple(program)
+        self._idle_s = idle_s
         self._soon: deque[_Job] = deque()
         self._later: deque[_Job] = deque()
         self._job: _Job | None = None
@@ -187,7 +186,7 @@ class SpeechControl:
             self._cannot_start(error)
             return
         with ours, theirs:
-            command = [*self._program, str(theirs.fileno()), *self._arguments]
+            command = [*PROGRAM, str(theirs.fileno()), *self._arguments]
             try:
                 self._process = subprocess.Popen(  # noqa: S603  # our own program
                     command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]

@@ -5,6 +5,7 @@ import os
 import socket
 from typing import Final, NamedTuple
 
+from pbx.address import hostport
 from pbx.errors import ConfigError
 from pbx.net.addresses import parse_ip
 
@@ -33,7 +34,7 @@ class Endpoint(NamedTuple):
         return self.host in ("0.0.0.0", "::")  # noqa: S104
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return hostport(self.host, self.port)
 
 
 def parse_endpoint(text: str, key: str) -> Endpoint:

@@ -34,9 +34,8 @@ SO_MEMINFO: Final = 55
 _TIMESPEC: Final = struct.Struct("@ll")
 _MEMINFO: Final = struct.Struct("@9I")
 _DROPS: Final = 8  # its index
-OVERFLOW_S: Final = (
-    0.2  # datagrams are lost for want of room: a smaller buffer must not look like less of a load
-)
+# Datagrams are lost for want of room: a smaller buffer must not look like less of a load.
+OVERFLOW_S: Final = 0.2
 
 _TRANSIENT: Final = frozenset({errno.ECONNREFUSED, errno.EINTR, errno.EHOSTUNREACH, errno.ENETUNREACH})
 _AGAIN: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})

@@ -15,9 +15,8 @@ from pbx.office.room import Room
 from pbx.office.snapshot import Office
 from pbx.office.trunk import Trunk
 
-ALPHABET: Final = (
-    "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no l I O o 0 1: read from paper
-)
+# No l I O o 0 1: passwords are read from paper.
+ALPHABET: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 GENERATED_LENGTH: Final = 16
 
 

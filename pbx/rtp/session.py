@@ -19,9 +19,8 @@ from pbx.rtp.statistics import EndpointStats
 from pbx.rtp.stream import Stream, unpack_head
 from pbx.sdp.crypto import SrtpKeys
 
-FIRST: Final = (
-    2  # packets each way that are relayed here once the peer is known (RFC 3550 A.1: MIN_SEQUENTIAL)
-)
+# Packets each way that are relayed here once the peer is known (RFC 3550 A.1: MIN_SEQUENTIAL).
+FIRST: Final = 2
 
 
 class RtpSession:

@@ -120,14 +120,8 @@ def outside(call: Dialled) -> DialDecision:
     return _outbound(refuse(how))
 
 
-ORDER: Final[tuple[Rule, ...]] = (
-    emergency,
-    hidden,
-    logged_out,
-    feature,
-    internal,
-    outside,
-)  # outside decides
+# `outside` decides.
+ORDER: Final[tuple[Rule, ...]] = (emergency, hidden, logged_out, feature, internal, outside)
 
 
 def decide_dialled(office: Office, world: World, caller: Caller, dialled: str) -> DialDecision:

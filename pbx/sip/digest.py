@@ -46,6 +46,7 @@ QUALITIES: Final = ("auth", "auth-int")  # of protection, as a client chooses th
 LONGEST_VALUE: Final = 4096  # characters of one Authorization value that are looked at
 MOST_VALUES: Final = 8  # Authorization lines of one request that are looked at
 MOST_HA2: Final = 1024  # H(A2)s remembered
+NONCE_LIFE_S: Final = 300.0  # how long a nonce is good for
 _AUTH: Final = ("auth", "AUTH", "Auth")
 
 
@@ -102,7 +103,6 @@ class Authenticator:
         self,
         realm: str,
         secret: bytes,
-        nonce_life_s: float = 300.0,
         *,
         algorithms: Sequence[str] = ALGORITHMS,
         capacity: int = 20_000,
@@ -113,7 +113,6 @@ class Authenticator:
             realm: of every challenge; what the HA1s were made with.
             secret: at least 16 unpredictable bytes, fresh in every run: `now` starts anew then, so an
                 earlier run's nonces must die. Phones get stale=true for them.
-            nonce_life_s: how long a nonce is good for, in seconds.
             algorithms: those offered, in this order.
             capacity: nonces whose counts are remembered at a time.
 
@@ -123,7 +122,7 @@ class Authenticator:
         if not algorithms or not set(algorithms) <= set(ALGORITHMS):
             raise UsageError(f"no such digest algorithms: {algorithms!r}")
         self.realm = realm
-        self._nonces = Nonces(realm, secret, nonce_life_s, capacity)
+        self._nonces = Nonces(realm, secret, NONCE_LIFE_S, capacity)
         self._quoted_realm = quote(realm)[1:-1]
         self._ha2s: dict[tuple[bool, str], str] = {}
         self._prefix = f'Digest realm={quote(realm)}, nonce="'

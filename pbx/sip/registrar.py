@@ -4,6 +4,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from pbx.address import hostport
 from pbx.errors import UsageError
 from pbx.sip.dialog import is_behind_nat
 from pbx.sip.fields import NameAddr, parse_name_addr, parse_q, parse_seconds
@@ -151,7 +152,7 @@ class Registrar:
             request.cseq.number,
             _path(request) if "Path" in request.headers else (),
             (request.headers.get("User-Agent") or "")[:LONGEST_USER_AGENT],
-            f"{flow.peer[0]}:{flow.peer[1]}" if is_behind_nat(request, flow) else "",
+            hostport(*flow.peer) if is_behind_nat(request, flow) else "",
         )
         intervals = self._intervals(request, contacts)
         bindings = live.copy()

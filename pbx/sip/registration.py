@@ -17,9 +17,8 @@ LONGEST_S: Final = 86_400  # what a Min-Expires or a Retry-After can make of it
 BASE_S: Final = 30.0  # RFC 5626 §4.5: the first pause after a failure; it doubles each time
 MAX_S: Final = 1800.0
 LOST_S: Final = 30.0  # from one registration to the next that a lost connection causes
-REFUSED_S: Final = (
-    600.0  # a wrong password does not become right: asked more often, carriers lock the account
-)
+# A wrong password does not become right: asked more often, carriers lock the account.
+REFUSED_S: Final = 600.0
 
 State = Enum("State", "IDLE REGISTERING REGISTERED WAITING REFUSED LEAVING GONE")
 Input = Enum("Input", "GO NOWHERE LOST ACCEPTED TOO_BRIEF REFUSED NEXT FAILED TIMER STOP")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pbx.call.attempt import Attempt
 from pbx.call.leg import CALLING, OVER, UP, Leg
 from pbx.call.leg_media import LegMedia
 from pbx.call.outside import make_invite
@@ -84,7 +85,7 @@ def call_out(world, carriers, *, credentials=True, give_up_s=GIVE_UP_S, ways=())
     leg.contact_user = "acme"
     invite = make_invite(TRUNK, OUTSIDE, "pbx.local", exchange.entropy)
     flows = ways or [Flow("UDP", each.address, SERVER) for each in carriers]
-    leg.invite(invite, flows[0], False, make_content((8, 0)), alternatives=flows[1:], give_up_s=give_up_s)
+    leg.invite(Attempt(invite, flows[0], False, make_content((8, 0)), False, flows[1:], give_up_s))
     world.perform(exchange._take())
     return leg, call
 

@@ -116,13 +116,6 @@ def test_held():
     assert not receiver.is_held(0.27)
 
 
-def test_a_new_source_begins():
-    receiver = EventReceiver()
-    assert receiver.receive(800, True, event(1, 160), 0) == "1"
-    receiver.reset()
-    assert receiver.receive(800, True, event(1, 160), 0.1) == "1"
-
-
 presses = st.tuples(st.sampled_from(DIGITS), st.integers(40, 9_000), st.integers(40, 5_000))
 
 

@@ -65,8 +65,8 @@ def make_desk(tmp_path, monkeypatch):
     monkeypatch.setattr(rendering, "LIMIT_S", PATIENCE_S)
     made = []
 
-    def make(limit_s=PATIENCE_S, **more):
-        made.append(Desk(tmp_path / "data", limit_s=limit_s, **more))
+    def make(limit_s=PATIENCE_S, idle_s=PATIENCE_S, **more):
+        made.append(Desk(tmp_path / "data", limit_s=limit_s, idle_s=idle_s, **more))
         return made[-1]
 
     yield make
