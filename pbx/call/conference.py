@@ -110,8 +110,13 @@ class Conference:
             self._host.sound.render(prompt, rendered)
 
 
-def visit_room(room: Conference, visitor: Visitor, pin_hash: str) -> Dialogue:
-    """At the door, and inside: `1` mutes, `2` locks (the first member), `#` leaves."""
+def visit_room(room: Conference, visitor: Visitor, pin_hash: str, *, is_let_in: bool = False) -> Dialogue:
+    """At the door, and inside: `1` mutes, `2` locks (the first member), `#` leaves.
+
+    Args:
+        pin_hash: of what is asked for at the door; "" = nothing.
+        is_let_in: by a member, in whose place he comes, locked or not.
+    """
     phrases = room.phrases
     if pin_hash:
         # Nobody locks others out by guessing, from outside or at his phone.
@@ -124,7 +129,7 @@ def visit_room(room: Conference, visitor: Visitor, pin_hash: str) -> Dialogue:
         )
         if not opened:
             return "no right PIN for the room"
-    if room.is_locked:
+    if room.is_locked and not is_let_in:
         yield from say_failure(phrases, BUSY, "room-is-locked")
         return "the room is locked"
     if len(room.members) >= MOST:
@@ -133,7 +138,7 @@ def visit_room(room: Conference, visitor: Visitor, pin_hash: str) -> Dialogue:
     others = len(room.members)
     who = phrases.fill("room-others", Number(others)) if others else phrases.say("room-alone")
     yield Say(who, keeps_key=True)
-    if room.is_locked:  # meanwhile
+    if room.is_locked and not is_let_in:  # meanwhile
         yield from say_failure(phrases, BUSY, "room-is-locked")
         return "the room is locked"
     yield Do(lambda: room.enter(visitor))

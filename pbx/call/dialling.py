@@ -220,17 +220,19 @@ def hand_over(
     by: Leg | None,
     done: Callable[[], None] | None,
 ) -> None:
-    """A leg talks with the PBX from now on, no more with its peer `by`, who is told when that is done.
+    """A leg talks with the PBX from now on, no more with its peer `by`, who is told when that is done."""
+    take_away(call, leg, lambda: call.host.services.begin(call, leg, decision, by, done))
 
-    One that was on hold is asked to speak again first.
-    """
+
+def take_away(call: DialledCall, leg: Leg, then: Callable[[], None]) -> None:
+    """A leg talks no more with its peer; `then`, when one that was on hold has been asked to speak again."""
     call.talk = None
     call.playing.stop(leg)
     leg.media.part()
 
     def asked(_status: int = 200, _answer: Content | None = None) -> None:
         if leg in call.legs:
-            call.host.services.begin(call, leg, decision, by, done)
+            then()
 
     if leg.media.is_held:
         leg.reoffer(own_offer(), asked, persistent=True)

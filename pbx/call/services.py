@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from pbx.call.call import Call
 from pbx.call.changes import change_extension, read_target
 from pbx.call.conference import Conference, visit_room
-from pbx.call.dialling import dial
+from pbx.call.dialling import dial, take_away
 from pbx.call.dialogue import Dialogue, Echo, Gather, Measure, Say, Wait, ask_code
 from pbx.call.effects import SaveLogins
 from pbx.call.failure import say_failure
@@ -117,14 +117,15 @@ class Services:
         self.lot.put(call, leg, slot, self.phrases, by.party)
         call.play(by, self.phrases.fill("park-parked", Digits(slot)), done)
 
-    def take_place(self, call: Call, leg: Leg, other: Call) -> bool:
-        """Who dialled the code for parking puts somebody else into his slot."""
+    def take_place(self, call: Call, leg: Leg, other: Call, done: Callable[[], None]) -> bool:
+        """Who dialled the code for parking puts somebody else into his slot, who is in a room into that."""
         slot = self.lot.slot_of(other)
         if slot is None:
-            return False
+            return self._take_seat(call, leg, other, done)
         call.talk = None
         leg.media.part()
         self.lot.put(call, leg, slot, self.phrases, self.lot.waiting(slot))
+        done()
         return True
 
     def announce(self, call: Call, leg: Leg, status: int, prompt: str, then: Callable[[], None]) -> None:
@@ -301,11 +302,26 @@ class Services:
 
     # --- rooms and parked calls ----------------------------------------------------------------------------
 
-    def _room(self, call: Call, leg: Leg, key: str) -> None:
+    def _take_seat(self, call: Call, leg: Leg, other: Call, done: Callable[[], None]) -> bool:
+        seats = ((room, each) for room in self._rooms.values() for each in room.members)
+        room, member = next(((room, each) for room, each in seats if each.leg in other.legs), (None, None))
+        if room is None or member is None:
+            return False
+        key = room.key
+        room.leave(member)
+
+        def enter() -> None:
+            self._room(call, leg, key, is_let_in=True)
+            done()
+
+        take_away(call, leg, enter)
+        return True
+
+    def _room(self, call: Call, leg: Leg, key: str, *, is_let_in: bool = False) -> None:
         room = self._rooms.get(key)
         if room is None:
             room = self._rooms[key] = Conference(self._host, key, self.phrases)
-        found = self._host.office.room(key)
+        found = None if is_let_in else self._host.office.room(key)
         visitor = room.visitor(leg)
 
         def left() -> None:
@@ -313,7 +329,8 @@ class Services:
             if room.is_empty:
                 self._rooms.pop(key, None)
 
-        call.serve(leg, visit_room(room, visitor, found.pin_hash if found is not None else ""))
+        pin_hash = found.pin_hash if found is not None else ""
+        call.serve(leg, visit_room(room, visitor, pin_hash, is_let_in=is_let_in))
         call.at_end(left)
 
     def _nothing_rings(self, call: Call, leg: Leg, _argument: str) -> None:

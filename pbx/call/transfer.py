@@ -151,10 +151,8 @@ class Transfer:
             other.reject(487, "Request Terminated")
             second.drop(other, 487, "transferred while it rang")
             second.end("transferred while it rang")
-        elif call.host.services.take_place(call, self.transferee, second):
+        elif call.host.services.take_place(call, self.transferee, second, self.handed_over):
             second.end("transferred")
-            self.succeeded()
-            call.linger()
         else:
             call.tell("the transfer fails: nobody is left in the other call")
             self.failed(481)

@@ -24,6 +24,7 @@ from pbx.rtp.telephone_event import DIGITS
 
 NARROW_HZ, WIDE_HZ = RATES_HZ
 WAIT_S: Final = 0.6  # for a phone that holds to play music of its own
+TAIL_S: Final = 0.3  # of it: what the phone has said before it held may still be on its way
 COMFORT_NOISE: Final = 13  # (RFC 3389)
 MOST_PRESSES: Final = 64  # that wait: who presses by INFO has no end of them
 SHORTEST_MS, LONGEST_MS = 40, 5_000
@@ -184,9 +185,13 @@ class Voice:
         self._narrow = narrow
         return self.detector.feed(heard if narrow is None else narrow.convert(heard))
 
-    def _suppressed(self, packet: bytes, _now: float) -> None:
+    def _is_judging(self, now: float) -> bool:
+        """What the others say now is that of a phone that holds."""
+        return self._waits_until is not None and now >= self._waits_until - WAIT_S + TAIL_S
+
+    def _suppressed(self, packet: bytes, now: float) -> None:
         """What the joined peer says meanwhile: music of a phone that holds?"""
-        if self._waits_until is None or self._others_heard:
+        if not self._is_judging(now) or self._others_heard:
             return
         remote = self.endpoint.remote
         if remote is None:
@@ -234,7 +239,8 @@ class Voice:
     def _payload(self, mixed: Samples | None, name: str, now: float) -> bytes | None:
         player = self._player
         if player is not None and self._waits_until is not None:
-            self._others_heard = self._others_heard or (mixed is not None and _is_loud(mixed))
+            if mixed is not None and self._is_judging(now):
+                self._others_heard = self._others_heard or _is_loud(mixed)
             if self._others_heard:
                 self.stop("not needed")
             elif now < self._waits_until:

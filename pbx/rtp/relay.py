@@ -115,6 +115,7 @@ class Endpoint:
         self.session.peer, other.session.peer = other.session, self.session
         self.offload = other.offload = Offload(self, other, self._kernel)
         for endpoint in (self, other):
+            endpoint.session.interrupt()
             endpoint.choose_path()
             held, endpoint._held = endpoint._held, []
             for when, packet in held:
@@ -129,6 +130,7 @@ class Endpoint:
         self.offload.fetch()
         for endpoint in (self, peer):
             endpoint.session.settle()
+            endpoint.session.interrupt()
         for endpoint in (self, peer):
             endpoint.peer = endpoint.session.peer = endpoint.offload = None
         self.choose_path()
@@ -140,6 +142,9 @@ class Endpoint:
             return
         if self.offload is not None:
             self.offload.come_back()
+        if self.peer is not None and (cover is None) != (self._cover is None):
+            self.peer.session.settle()
+            self.session.interrupt()
         self._ear, self._cover = ear, cover
         self._choose_paths()
 

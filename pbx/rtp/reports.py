@@ -12,7 +12,7 @@ class Reports:
         jitter_out_s: the jitter of that stream, as the peer measured it.
     """
 
-    __slots__ = ("_last", "_own", "_reported", "jitter_out_s", "lost_out", "round_trip")
+    __slots__ = ("_before", "_last", "_own", "_reported", "jitter_out_s", "lost_out", "round_trip")
 
     def __init__(self) -> None:
         self.round_trip = RoundTrip()
@@ -20,6 +20,7 @@ class Reports:
         self.jitter_out_s: float | None = None
         self._own: tuple[int, int] | None = None  # SSRC and clock of what the PBX itself says
         self._last: tuple[int, int, float] | None = None  # the peer's: SSRC, name, when it came
+        self._before: int | None = 0  # lost at the report before; None: since then something else was heard
         self._reported = (0, 0)  # packets that had come, and were lost, when we last reported
 
     def said(self, ssrc: int, clock_hz: int, sender: SenderInfo | None, now: float) -> None:
@@ -44,8 +45,18 @@ class Reports:
         for block in report.blocks:
             self.round_trip.received(block, now)
             if source is not None and block.ssrc == source[0]:
-                self.lost_out = block.lost
-                self.jitter_out_s = block.jitter_ticks / source[1]
+                if self._before is not None:
+                    self.lost_out = (self.lost_out or 0) + block.lost - self._before
+                    self.jitter_out_s = block.jitter_ticks / source[1]
+                self._before = block.lost
+
+    def interrupted(self) -> None:
+        """The peer hears another stream from now on, or one again of which it has not got all.
+
+        Its next report takes what we did not send for lost (and phones that look at no SSRC, the distance
+        between two streams): only what comes after that is known.
+        """
+        self._before = None
 
     def hearing(self, stream: Reception, packets_in: int, now: float) -> ReportBlock | None:
         """How the peer's stream has come since this was last asked; None: it has not (§6.4.1)."""

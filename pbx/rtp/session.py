@@ -185,6 +185,11 @@ class RtpSession:
         """Whether we have relayed so much of it that it can be left to others."""
         return self.packets_in - self._packets_before > FIRST
 
+    def interrupt(self) -> None:
+        """The peer is about to hear somebody else than before."""
+        if self.packets_out:
+            self._reports.interrupted()
+
     # RTCP.
 
     def read_rtcp(self, data: bytes, now: float) -> bytes | None:

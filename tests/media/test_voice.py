@@ -20,7 +20,7 @@ from pbx.media.orders import (
     StopRecord,
 )
 from pbx.media.samples import silence
-from pbx.media.voice import LONGEST_MS, MOST_PRESSES, WAIT_S
+from pbx.media.voice import LONGEST_MS, MOST_PRESSES, TAIL_S, WAIT_S
 from pbx.rtp.telephone_event import unpack as unpack_event
 from tests.support.sound import level_db, likeness, tone, voice
 from tests.support.stage import EVENTS, TYPES, Stage, write_sound
@@ -233,6 +233,18 @@ class TestOverACall:
         stage.run(0.1, b=tone(500, 8_000, 0.1))
         assert (a.packets[-1].ssrc == b.ssrc) == gives_way
 
+    def test_a_filler_does_not_give_way_to_what_was_said_before_the_hold_and_comes_late(
+        self, stage, call, music
+    ):
+        a, b = call
+        stage.order(Play("a", "music", music, loop=True, is_filler=True))
+        stage.run(TAIL_S - 0.04, b=tone(500, 8_000, TAIL_S))
+        before = len(a.packets)
+        stage.run(1.0)
+        assert stage.take(Played) == []
+        assert len(a.packets) > before + 25
+        assert b.ssrc not in {each.ssrc for each in a.packets[before:]}
+
     @pytest.mark.parametrize("payload_type", [13, EVENTS], ids=["comfort noise", "a key"])
     def test_a_filler_does_not_give_way_to_what_is_no_sound(self, stage, call, music, payload_type):
         stage.order(Play("a", "music", music, loop=True, is_filler=True))
@@ -243,6 +255,7 @@ class TestOverACall:
 
     def test_a_filler_gives_way_to_a_codec_that_nobody_here_knows(self, stage, call, music):
         stage.order(Play("a", "music", music, loop=True, is_filler=True))
+        stage.run(TAIL_S)
         call[1].send(b"\x01\x02", 18)
         stage.run(0.1)
         assert stage.take(Played) == [Played("a", "music", "not needed")]

@@ -4,6 +4,7 @@ import pytest
 
 from pbx.rtp.relay import HELD_S
 from pbx.rtp.remote import Remote
+from pbx.rtp.rtcp import Report, ReportBlock
 from pbx.rtp.session import FIRST
 from pbx.rtp.srtp import Srtp
 from pbx.sdp.crypto import SrtpKeys
@@ -96,6 +97,29 @@ def test_while_covered_a_peer_hears_nothing_of_the_joined_one(net, ear):
     assert pair.to_a[-1] == (rtp(30), A)
     assert pair.b._handler == pair.b._stream.relay
     assert pair.b.stats().packets_in == 30
+
+
+def test_what_was_covered_is_not_counted_as_lost_when_the_peer_reports_it(net, ear):
+    pair = Pair(net)
+
+    def report(lost):
+        block = ReportBlock(7, 0.0, lost, 1, 80, 0, 0.0)
+        net.arrive(10001, (A[0], A[1] + 1), Report(9, None, (block,)).pack())
+        return pair.a.stats().lost_out
+
+    pair.from_a(*map(rtp, range(1, 20)))
+    pair.from_b(*map(rtp, range(1, 20)))
+    assert report(2) == 2
+    pair.a.listen(None, ear.cover)
+    pair.from_b(*map(rtp, range(20, 30)))
+    pair.a.listen(None, None)
+    pair.from_b(*map(rtp, range(30, 40)))
+    assert report(12) == 2
+    assert report(13) == 3
+    pair.a.part()
+    pair.a.join(pair.b, 0.0)
+    assert report(50) == 3
+    assert report(51) == 4
 
 
 def test_the_cover_gets_packets_with_the_types_of_whom_it_covers(net, ear):
