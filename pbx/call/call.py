@@ -9,7 +9,7 @@ from pbx.call.booth import Booth
 from pbx.call.call_host import CallHost
 from pbx.call.consult import Consultation
 from pbx.call.dialogue import Dialogue
-from pbx.call.effects import MOST_KEPT, CallRecord, LegRecord, Missed
+from pbx.call.effects import LONGEST_SAID, MOST_KEPT, CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
 from pbx.call.identity import introduce
 from pbx.call.info import digit_of, pass_on, refuse
@@ -120,7 +120,7 @@ class Call:
             return
         self.legs.remove(leg)
         row = self._rows[leg.name]
-        row.status, row.why = status or row.status, why or row.why
+        row.status, row.why = status or row.status, (why or row.why)[:LONGEST_SAID]
         row.ended_s = self.host.stack.now - self.started_at
         if leg.party.device:
             self.host.occupancy.ended(leg.party.key, self.id, self.host.stack.now)
@@ -297,7 +297,7 @@ class Call:
         for timer in self._timers:
             self.host.stack.timers.set((self, timer), None)
         self.record.state = state
-        self.record.why = self.record.why or why
+        self.record.why = (self.record.why or why)[:LONGEST_SAID]
         self.record.duration_s = self.host.stack.now - self.started_at
         self.host.call_ended(self)
 

@@ -26,7 +26,7 @@ from pbx.office.rate import Rate
 from pbx.office.room import Room
 from pbx.office.trunk import Trunk
 from pbx.sip.flow import Flow
-from pbx.sip.message import Request, Response
+from pbx.sip.message import Request, Response, make_response
 from tests.call.test_hot_desk_calls import begin as begin_at_a_desk
 from tests.call.test_outside_calls import (
     CARRIER,
@@ -344,6 +344,16 @@ def test_who_transfers_without_end_fills_no_record():
     assert [leg.name for leg in record.legs[:2]] == ["A", "B1"]
     assert {leg.name for leg in call.legs} == {"A", "B1"}
     hang_up(world, ann, bob)
+
+
+def test_a_phone_that_refuses_at_length_fills_no_record_either():
+    world, _, _, (ann, bob) = start(make_office(), "100", "101")
+    ann.invite("101")
+    bob.send(make_response(bob.last("INVITE"), 486, "x" * 5000, to_tag="t"))
+    (record,) = world.records
+    assert (
+        max(len(text) for text in (record.why, *record.decisions, *(leg.why for leg in record.legs))) <= 300
+    )
 
 
 def test_a_number_that_nobody_can_have_is_not_even_looked_at():
