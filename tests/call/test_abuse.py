@@ -356,6 +356,25 @@ def test_a_phone_that_refuses_at_length_fills_no_record_either():
     )
 
 
+@pytest.mark.parametrize("text", ["a\0b", "\x1b[2J", "\x7f", "Jos\udce9"])
+def test_what_no_header_may_hold_reaches_no_phone(text):
+    _, carrier, _, (ann, bob) = start(make_office(), "100", "101")
+    headers = {"Subject": text, "Diversion": f'"{text}" <sip:1@x>', "Priority": "urgent"}
+    carrier.call(OURS, **headers)
+    bob.invite("100", **headers)
+    for invite in ann.all("INVITE"):
+        assert "Subject" not in invite.headers
+        assert "Diversion" not in invite.headers
+        assert invite.headers.get("Priority") == "urgent"
+    assert len(ann.all("INVITE")) == 2
+
+
+def test_a_subject_in_any_language_does():
+    _, carrier, _, (ann,) = start(make_office(), "100")
+    carrier.call(OURS, Subject="Gr\u00fc\u00dfe \u200f\u05d0\u200e")
+    assert ann.last("INVITE").headers.get("Subject") == "Gr\u00fc\u00dfe \u200f\u05d0\u200e"
+
+
 def test_a_number_that_nobody_can_have_is_not_even_looked_at():
     world, carrier, _, (ann,) = start(make_office(), "100")
     ann.invite("1" * 300)
