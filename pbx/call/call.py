@@ -42,6 +42,7 @@ GAVE_UP: Final = "the caller gave up"
 LINGER_S: Final = 4.0  # for a transferor to hang up by itself
 UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
 DUMB: Final = (("Reason", 'SIP;cause=408;text="Media timeout"'),)
+LATER: Final = (("Retry-After", "32"),)
 SPENT: Final = (("Reason", 'SIP;cause=403;text="Usage limit reached"'),)
 
 
@@ -634,7 +635,11 @@ class Call:
         if other is None:
             refuse(stack, request, key)
             return
-        pass_on(stack, other, request, key)
+        sender = leg.party.device or leg.party.trunk or leg.party.gateway
+        if self.host.passing.take(sender, len(request.body), stack.now):
+            pass_on(stack, other, request, key)
+        else:
+            stack.respond(request, key, 500, extra=LATER)
 
     def leg_referred(self, leg: Leg, request: Request, key: TransactionKey) -> None:
         """A transfer (RFC 5589)."""

@@ -24,6 +24,7 @@ from pbx.call.messages import pass_message
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
 from pbx.call.party import Party
+from pbx.call.passing import Passing
 from pbx.call.qualify import Qualifier
 from pbx.call.ringing import Ringing
 from pbx.call.routing import Router
@@ -112,6 +113,7 @@ class Exchange:
         self.stack = SipStack(self, entropy, own_address, timers or Timers())
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
+        self.passing = Passing()
         self.sound = Sound(self._emit)
         self.logins = Logins()
         self.locks = Locks()

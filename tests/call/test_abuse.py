@@ -10,6 +10,7 @@ import pytest
 from pbx.call.busy_lamps import show_calls
 from pbx.call.effects import LONGEST_SAID, MOST_KEPT
 from pbx.call.exchange import Settings
+from pbx.call.passing import MOST
 from pbx.call.questions import (
     ChangeOffice,
     CheckSecret,
@@ -343,6 +344,31 @@ def test_who_transfers_without_end_fills_no_record():
     assert len(record.legs) == MOST_KEPT
     assert [leg.name for leg in record.legs[:2]] == ["A", "B1"]
     assert {leg.name for leg in call.legs} == {"A", "B1"}
+    hang_up(world, ann, bob)
+
+
+def test_messages_that_nobody_answers_fill_no_memory():
+    world, _, _, (ann, bob) = start(make_office(), "100", "101")
+    ann.invite("101")
+    bob.answer()
+    ann.ack()
+    for number in range(100):
+        body = "x" * 60_000
+        ann.send_authenticated(
+            lambda number=number, body=body: ann.request(
+                "MESSAGE", f"sip:101@{DOMAIN}", body, call_id=f"text-{number}"
+            )
+        )
+        ann.send(ann.in_dialog("INFO", body, Content_Type="text/plain"))
+    assert len(bob.all("MESSAGE")) + len(bob.all("INFO")) == MOST // 60_000
+    assert ann.statuses("MESSAGE")[-1] == 480
+    assert ann.statuses("INFO")[-1] == 500
+    for request in (*bob.all("MESSAGE"), *bob.all("INFO")):
+        bob.respond(request, 200)
+    world.wait(33.0)
+    ann.send(ann.in_dialog("INFO", "x", Content_Type="text/plain"))
+    bob.ok("INFO")
+    assert ann.statuses("INFO")[-1] == 200
     hang_up(world, ann, bob)
 
 
