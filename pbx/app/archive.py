@@ -83,7 +83,12 @@ def restore(config: Config, file: Path) -> Contents:
         StoreError: the database cannot be written.
     """
     data = config.server.data
-    with take_folder(data), _told(file), tempfile.TemporaryDirectory(dir=data, prefix=STAGE) as made:
+    with (
+        take_folder(data),
+        _for_its_owner(),
+        _told(file),
+        tempfile.TemporaryDirectory(dir=data, prefix=STAGE) as made,
+    ):
         stage = Path(made)
         files = _unpack(file, stage)
         about = _read_about(stage / ABOUT, file)
@@ -206,6 +211,16 @@ def _swapped(new: Path, data: Path, before: Path) -> Iterator[None]:
             if target.exists():
                 target.rename(source)
         raise
+
+
+@contextmanager
+def _for_its_owner() -> Iterator[None]:
+    """Nobody else can read what is made meanwhile, or look into it."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pbx.call.booth import Booth
 from pbx.call.call_host import CallHost
 from pbx.call.consult import Consultation
 from pbx.call.dialogue import Dialogue
-from pbx.call.effects import MOST_KEPT, CallRecord, LegRecord, Missed
+from pbx.call.effects import LONGEST_SAID, MOST_KEPT, CallRecord, LegRecord, Missed
 from pbx.call.hunt import Hunt
 from pbx.call.identity import introduce
 from pbx.call.info import digit_of, pass_on, refuse
@@ -42,6 +42,7 @@ GAVE_UP: Final = "the caller gave up"
 LINGER_S: Final = 4.0  # for a transferor to hang up by itself
 UNHELD_S: Final = 30.0  # after a hold, before silence that began in it counts
 DUMB: Final = (("Reason", 'SIP;cause=408;text="Media timeout"'),)
+LATER: Final = (("Retry-After", "32"),)
 SPENT: Final = (("Reason", 'SIP;cause=403;text="Usage limit reached"'),)
 
 
@@ -122,7 +123,7 @@ class Call:
         if leg.is_cut and leg.party.device:
             self.host.adrift.take(leg)
         row = self._rows[leg.name]
-        row.status, row.why = status or row.status, why or row.why
+        row.status, row.why = status or row.status, (why or row.why)[:LONGEST_SAID]
         row.ended_s = self.host.stack.now - self.started_at
         if leg.party.device:
             self.host.occupancy.ended(leg.party.key, self.id, self.host.stack.now)
@@ -299,7 +300,7 @@ class Call:
         for timer in self._timers:
             self.host.stack.timers.set((self, timer), None)
         self.record.state = state
-        self.record.why = self.record.why or why
+        self.record.why = (self.record.why or why)[:LONGEST_SAID]
         self.record.duration_s = self.host.stack.now - self.started_at
         self.host.call_ended(self)
 
@@ -645,7 +646,11 @@ class Call:
         if other is None:
             refuse(stack, request, key)
             return
-        pass_on(stack, other, request, key)
+        sender = leg.party.device or leg.party.trunk or leg.party.gateway
+        if self.host.passing.take(sender, len(request.body), stack.now):
+            pass_on(stack, other, request, key)
+        else:
+            stack.respond(request, key, 500, extra=LATER)
 
     def leg_referred(self, leg: Leg, request: Request, key: TransactionKey) -> None:
         """A transfer (RFC 5589)."""

@@ -9,6 +9,7 @@ from pbx.call.leg import Leg
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
 from pbx.call.party import Party
+from pbx.call.passing import Passing
 from pbx.call.phrases import Phrases
 from pbx.call.ringing import Ringing
 from pbx.call.routing import Router
@@ -33,6 +34,7 @@ class CallHost(Protocol):
     metering: Metering
     occupancy: Occupancy
     world: CurrentWorld
+    passing: Passing
 
     @property
     def stack(self) -> SipStack: ...

@@ -26,6 +26,7 @@ from pbx.call.messages import pass_message
 from pbx.call.metering import Metering
 from pbx.call.occupancy import Occupancy
 from pbx.call.party import Party
+from pbx.call.passing import Passing
 from pbx.call.qualify import Qualifier
 from pbx.call.registrations import Registrations
 from pbx.call.ringing import Ringing
@@ -113,6 +114,7 @@ class Exchange:
         self.adrift = Adrift(self.stack)
         self.location = LocationService()
         self.qualifier = Qualifier(self.stack, self.location, settings.domain)
+        self.passing = Passing()
         self.sound = Sound(self.order)
         self.logins = Logins()
         self.locks = Locks()

@@ -1,5 +1,6 @@
 """Who is shown to whom: From, P-Asserted-Identity and Privacy between extensions (RFC 3325, RFC 3323)."""
 
+import re
 from typing import Final
 
 from pbx.call.party import Party
@@ -14,6 +15,13 @@ ANONYMOUS: Final = f'"Anonymous" <sip:anonymous@{ANONYMOUS_HOST}>'
 KEPT: Final = ("Diversion", "History-Info", "Subject", "Priority", "Alert-Info", "Call-Info", "Referred-By")
 # Of somebody outside not what makes a phone answer by itself, for him to listen to the room.
 KEPT_OF_OUTSIDE: Final = tuple(name for name in KEPT if name not in ("Alert-Info", "Call-Info"))
+
+# What no header may hold (RFC 3261 §25.1): control characters and broken UTF-8.
+_has_odd: Final = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f\\ud800-\\udfff]").search
+
+LONGEST_KEPT: Final = (
+    1000  # characters of one line: an INVITE has to fit into UDP, for each place that it rings
+)
 
 Extra = tuple[tuple[str, str], ...]
 
@@ -65,7 +73,12 @@ def kept_headers(request: Request, *, is_outside: bool = False) -> Extra:
         return ()
     names = KEPT_OF_OUTSIDE if is_outside else KEPT
     found = ((name, value) for name in names for value in request.headers.get_all(name))
-    return tuple((name, value) for name, value in found if not _hides(name, value))
+    return tuple((name, value) for name, value in found if not (_is_odd(value) or _hides(name, value)))
+
+
+def _is_odd(value: str) -> bool:
+    """Whether a phone might stumble over it."""
+    return len(value) > LONGEST_KEPT or _has_odd(value) is not None
 
 
 def _hides(name: str, value: str) -> bool:

@@ -5,11 +5,13 @@ from typing import Final, Protocol
 from pbx.call.authentication import Sender
 from pbx.call.hunt import PRIVATE
 from pbx.call.identity import called_user, wants_privacy
+from pbx.call.passing import Passing
 from pbx.call.ringing import Ringing, hop
 from pbx.call.routing import Router
 from pbx.errors import PeerError
 from pbx.rules.decision import Reject, Ring
 from pbx.sip.message import Request, Response
+from pbx.sip.refusal import Refusal
 from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
 
@@ -21,6 +23,7 @@ class MessagesHost(Protocol):
 
     stack: SipStack
     ringing: Ringing
+    passing: Passing
 
     @property
     def router(self) -> Router: ...
@@ -30,7 +33,7 @@ def pass_message(host: MessagesHost, sender: Sender, request: Request, key: Tran
     """A message goes to every phone of the extension; the first to take it answers for all.
 
     Raises:
-        PeerError: there is nobody to read it.
+        PeerError: there is nobody to read it, or too much was passed on already.
     """
     party = host.router.party(sender, is_private=wants_privacy(request))
     decision = host.router.dialled(party, called_user(request))
@@ -41,6 +44,10 @@ def pass_message(host: MessagesHost, sender: Sender, request: Request, key: Tran
     bindings = [b for name in decision.devices for b in host.ringing.places(name)]
     if not bindings:
         raise PeerError(480, "Temporarily Unavailable")
+    kept = [(name, value) for name in KEPT for value in request.headers.get_all(name)]
+    octets = len(request.body) + sum(len(value) for _, value in kept)
+    if not host.passing.take(sender.device.username, octets * len(bindings), host.stack.now):
+        raise Refusal(480, "Too Many Messages", (("Retry-After", "32"),))
     waiting = len(bindings)
     is_answered = False
 
@@ -55,8 +62,6 @@ def pass_message(host: MessagesHost, sender: Sender, request: Request, key: Tran
 
     for binding in bindings:
         passed = host.ringing.request_to(binding, "MESSAGE", party, called_user(request), request)
-        for name in KEPT:
-            for value in request.headers.get_all(name):
-                passed.headers.add(name, value)
+        passed.headers.extend(kept)
         passed.body = request.body
         host.stack.send(passed, hop(binding), answered)

@@ -23,7 +23,8 @@ HOUR_S: Final = 3600.0
 # A call's dialogs may say so long something after its end: timers B, F and J, doubled.
 LINGER_S: Final = 64.0
 
-_CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*[^\s])", re.IGNORECASE)
+# Without a step back: it looks at whatever a stranger sends, in the core.
+_CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*+:([^\r\n]*+)", re.IGNORECASE)
 
 
 class TracedCall(Protocol):
@@ -122,9 +123,9 @@ class Tracer:
 
     def _saw(self, seen: _Seen) -> None:
         found = _CALL_ID.search(seen.data)
-        if found is None:
+        call_id = found[1].strip().decode("utf-8", "surrogateescape") if found is not None else ""
+        if not call_id:
             return
-        call_id = found[1].decode("utf-8", "surrogateescape")
         known = self._dialogs.get(call_id)
         if known is not None and known[0].is_traced:
             self._keep(*known, seen)

@@ -15,9 +15,10 @@ _DIGEST: Final = re.compile(r"^\s*digest\s", re.IGNORECASE)
 _PROOF: Final = re.compile(
     r'(?P<kept>\b(?:response|cnonce|rspauth)\s*=\s*"?)(?P<secret>[^",\s]+)', re.IGNORECASE
 )
-# One match for all that hangs together: who repeats "sip:a:" a thousand times has it read once.
-_URI: Final = re.compile(r"\bsips?:[^\s<>]+", re.IGNORECASE)
+# Passwords in URIs. Not beyond the beginning of the next URI: who repeats "sip:a:" has it read once.
+_WITHIN: Final = r"(?:(?!\bsips?:)[^\s<>@])+"
 _OTHERS: Final = (
+    re.compile(rf"(?P<kept>\bsips?:(?:(?!\bsips?:)[^\s<>@:])+:)(?P<secret>{_WITHIN})(?=@)", re.IGNORECASE),
     re.compile(
         r"(?P<kept>^a=crypto:.*?inline:)(?P<secret>[^|\s;]+)", re.IGNORECASE | re.MULTILINE
     ),  # RFC 4568
@@ -39,7 +40,7 @@ def censor(data: bytes) -> str:
     head = _CREDENTIALS.sub(_without_proof, head)
     if _DTMF.search(head):
         body = "*" * len(body)
-    text = _URI.sub(_without_password, head + gap + body)
+    text = head + gap + body
     for pattern in _OTHERS:
         text = pattern.sub(_starred, text)
     return text
@@ -47,13 +48,6 @@ def censor(data: bytes) -> str:
 
 def _starred(found: "re.Match[str]") -> str:
     return found["kept"] + "*" * len(found["secret"].encode())
-
-
-def _without_password(found: "re.Match[str]") -> str:
-    login, at, host = found[0].rpartition("@")
-    scheme, _, user = login.partition(":")
-    user, colon, password = user.partition(":")
-    return found[0] if not colon else f"{scheme}:{user}:{'*' * len(password.encode())}{at}{host}"
 
 
 def _without_proof(found: "re.Match[str]") -> str:

@@ -201,12 +201,11 @@ def split_commas(field: str, text: str) -> list[str]:
     position, length = 0, len(text)
     while position <= length:
         element, position = _element(field, text, position)
-        if element:
-            elements.append(element)
-        if len(elements) > MAX_ELEMENTS:
+        elements.append(element)
+        if len(elements) > MAX_ELEMENTS:  # empty ones cost as much
             raise MalformedMessageError(field, text)
         position += 1
-    return elements
+    return list(filter(None, elements))
 
 
 def first_of_commas(field: str, text: str) -> str:

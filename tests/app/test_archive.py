@@ -83,6 +83,14 @@ def test_all_comes_back_and_what_came_later_is_gone(place):
     assert place.state == (office, password, files)
 
 
+def test_what_comes_back_is_for_its_owner_alone(place):
+    """As while serving: in a data folder that others may look into, they see nothing of it."""
+    back_up(place.config, place.file, NOW)
+    restore(place.config, place.file)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in place.data.rglob("*")}
+    assert not {name for name, mode in modes.items() if mode & 0o077}
+
+
 def test_names_that_are_no_utf_8_are_backed_up_too(place):
     store = open_store(place.config.database.url)
     caller = "Jos\udce9"  # of a phone that writes Latin-1

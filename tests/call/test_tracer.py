@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 
 from pbx.call import tracer
+from pbx.sip.flow import Flow
 from tests.call.world import World, hang_up, make_office, talk
+
+UDP = Flow("UDP", ("192.0.2.7", 5060), ("192.0.2.1", 5060))
 
 
 def make_world(*debugged: str) -> World:
@@ -126,6 +129,23 @@ def test_what_waits_for_its_call_is_limited_and_nothing_stays_behind(monkeypatch
     world.phone("102")  # a step in which what has ended is forgotten
     assert set(kept._subjects) == {"register 102"}
     assert {subject.name for subject, _ in kept._dialogs.values()} == {"register 102"}
+
+
+WAITING = {
+    "blanks around it": (b"Call-ID \t:  a@b \t", ["a@b"]),
+    "its short name": (b"i:a@b", ["a@b"]),
+    "nothing": (b"Call-ID:", []),
+    # Read again from each blank on, as it was, twenty thousand of them held the core for 12 s.
+    "nothing but blanks": (b"Call-ID:" + b" " * 60_000, []),
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), WAITING.values(), ids=WAITING)
+def test_messages_wait_by_their_call_id(line, expected):
+    made = tracer.Tracer()
+    made.watch(["100"])
+    made.received(b"OPTIONS sip:100@pbx.local SIP/2.0\r\n" + line + b"\r\n\r\n", UDP, 0.0)
+    assert list(made._waiting) == expected
 
 
 def test_switched_off_in_mid_call_it_stops_and_forgets():

@@ -26,6 +26,11 @@ CASES = {
     ),
     "a password in a URI": ("To: <sip:ann:secret@b>", "To: <sip:ann:******@b>"),
     "a password with a colon": ("To: sip:ann;x=y:se:cret@b", "To: sip:ann;x=y:*******@b"),
+    "two in a row": ("To: sip:ann@b,sip:bob:secret@b", "To: sip:ann@b,sip:bob:******@b"),
+    "a port before another @": (
+        "Refer-To: <sip:ann@b:5060?Replaces=1@b>",
+        "Refer-To: <sip:ann@b:5060?Replaces=1@b>",
+    ),
     "a port is no password": ("Contact: <sip:ann@b:5060>", "Contact: <sip:ann@b:5060>"),
 }
 BODIES = {
