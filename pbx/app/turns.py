@@ -20,7 +20,7 @@ def in_turns(reactor: Any, parts: Iterable[T]) -> "Deferred[list[T]]":
         except StopIteration:
             done.callback(made)
         except Exception:  # a bug in a part is the failure of the whole
-            done.errback(Failure())
+            done.errback(Failure())  # type: ignore[no-untyped-call]  # Twisted has no types here
         else:
             reactor.callLater(0.0, turn)
 
