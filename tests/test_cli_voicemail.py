@@ -65,7 +65,7 @@ def test_apply_tells_of_messages_that_stay_and_of_those_that_a_new_extension_fin
     again = pbx.write('[[extension]]\nkey = "100"\n[[extension]]\nkey = "101"\n')
     assert pbx.json("apply", again)["notes"] == [
         'extension "101" finds a voice message of an earlier one: `pbx voicemail list 101`',
-        'extension "101" finds the greeting of an earlier one: its owner records another one (own_mailbox, 0)',
+        'extension "101" finds the greeting of an earlier one: its owner records another (own_mailbox, 0)',
     ]
     assert pbx.json("apply", again)["notes"] == []
 

@@ -42,7 +42,7 @@ def notes_on_mailboxes(voicemail: Voicemail, before: Office | None, after: Offic
             what = "a voice message" if count == 1 else f"{count} voice messages"
             yield f'extension "{key}" finds {what} of an earlier one: {listed}'
     for key in sorted(voicemail.greeted() & (new - old)):
-        how = "its owner records another one (own_mailbox, 0)"
+        how = "its owner records another (own_mailbox, 0)"
         yield f'extension "{key}" finds the greeting of an earlier one: {how}'
 
 
