@@ -13,6 +13,7 @@ import click
 from pbx.app.client import ask
 from pbx.app.command import NoOfficeError, command, load_office, opened, settings_in, tell_server
 from pbx.app.command_line import CommandLine
+from pbx.app.messages import notes_on_mailboxes
 from pbx.app.pending import pending_settings
 from pbx.app.uploads import Uploads
 from pbx.cli_backup import backup, restore
@@ -78,6 +79,7 @@ def apply(config: Config, as_json: bool, file: str, dry_run: bool, days: int | N
         before, revision = store.load()
         wanted = _parse(text, file, config, before, uploads, CallerIds(store).approved())
         changes = plan(before or Office(realm=config.server.domain), wanted.office)
+        notes = (*wanted.notes, *notes_on_mailboxes(Voicemail(store), before, wanted.office))
         answer = {
             "added": changes.added,
             "changed": changes.changed,
@@ -85,10 +87,10 @@ def apply(config: Config, as_json: bool, file: str, dry_run: bool, days: int | N
             "applied": False,
             "server": "",
             "passwords": {},
-            "notes": wanted.notes,
+            "notes": notes,
         }
         if not as_json:
-            click.echo("\n".join([str(changes), *(f"note: {note}" for note in wanted.notes)]))
+            click.echo("\n".join([str(changes), *(f"note: {note}" for note in notes)]))
         if dry_run:
             _end_dry_run(store, before, wanted.office, days, answer if as_json else None)
             return

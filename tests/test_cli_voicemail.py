@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pbx.store.store import open_store
-from pbx.store.voicemail import Message, Voicemail
+from pbx.store.voicemail import Mailbox, Message, Voicemail
 from tests.store.sounds import wav, write
 from tests.test_cli import Office
 
@@ -52,6 +52,22 @@ def test_list_of_one_mailbox(pbx):
     [line] = pbx.stderr.splitlines()
     assert "there is no mailbox 999: allowed is the key of an extension, or of a former one" in line
     assert "there is no mailbox 999" in pbx.json("voicemail", "list", "999", code=2)["error"]
+
+
+def test_apply_tells_of_messages_that_stay_and_of_those_that_a_new_extension_finds(pbx):
+    store = open_store(pbx.url)
+    Voicemail(store).put_mailbox(Mailbox("101", "voicemail/101/greeting.wav"))
+    store.close()
+    without = pbx.write('[[extension]]\nkey = "100"\n')
+    goes = 'extension "101" goes; its voice message stays: `pbx voicemail list 101`'
+    assert pbx.json("apply", without, "--dry-run")["notes"] == [goes]
+    assert f"note: {goes}\n" in pbx("apply", without)
+    again = pbx.write('[[extension]]\nkey = "100"\n[[extension]]\nkey = "101"\n')
+    assert pbx.json("apply", again)["notes"] == [
+        'extension "101" finds a voice message of an earlier one: `pbx voicemail list 101`',
+        'extension "101" finds the greeting of an earlier one: its owner records another (own_mailbox, 0)',
+    ]
+    assert pbx.json("apply", again)["notes"] == []
 
 
 def test_list_in_the_offices_time(pbx):

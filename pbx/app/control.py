@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,13 @@ log: Final = Logger()
 Commands = Mapping[str, Callable[..., Any]]
 
 SLOWEST_S: Final = 10.0  # for the question, and again for taking the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """An answer that is JSON already, in one line of ASCII."""
+
+    text: str
 
 
 class ControlServer:
@@ -106,20 +114,20 @@ class _Conversation(LineOnlyReceiver):
             name, arguments = question["cmd"], question.get("args", {})
             command = self._commands[name]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self._tell({"error": f"no command; allowed: {', '.join(sorted(self._commands))}"})
+            self._tell(_error(f"no command; allowed: {', '.join(sorted(self._commands))}"))
             return
         if not _fits(command, arguments):
             taken = ", ".join(inspect.signature(command).parameters) or "nothing"
-            self._tell({"error": f"{name} takes other arguments; allowed, as texts: {taken}"})
+            self._tell(_error(f"{name} takes other arguments; allowed, as texts: {taken}"))
             return
         done: Deferred[Any] = maybeDeferred(command, **arguments)
-        done.addCallback(lambda answer: {"ok": answer})
+        done.addCallback(_render)
         done.addErrback(_explain)
         done.addCallback(self._tell)
 
-    def _tell(self, answer: Any) -> None:
+    def _tell(self, answer: str) -> None:
         transport: Any = self.transport
-        transport.write(json.dumps(answer).encode() + b"\n")
+        transport.write(answer.encode() + b"\n")
         transport.loseConnection()
         self._cut_later()
 
@@ -144,11 +152,19 @@ def _fits(command: Callable[..., Any], arguments: Any) -> bool:
     return True
 
 
-def _explain(failure: Failure) -> dict[str, str]:
+def _render(answer: Any) -> str:
+    return f'{{"ok": {answer.text if isinstance(answer, Json) else json.dumps(answer)}}}'
+
+
+def _explain(failure: Failure) -> str:
     if not isinstance(failure.value, PbxError):
         log.failure("command failed", failure)
-        return {"error": "the command failed; the server's log says why"}
-    return {"error": failure.getErrorMessage()}
+        return _error("the command failed; the server's log says why")
+    return _error(failure.getErrorMessage())
+
+
+def _error(why: str) -> str:
+    return json.dumps({"error": why})
 
 
 def is_served(path: Path) -> bool:

@@ -28,6 +28,24 @@ def messages_of(voicemail: Voicemail, office: Office | None, mailbox: str) -> li
     return messages
 
 
+def notes_on_mailboxes(voicemail: Voicemail, before: Office | None, after: Office) -> Iterator[str]:
+    """What is left of mailboxes whose extension goes, and what an extension that comes finds in its own."""
+    old = {each.key for each in before.extensions} if before is not None else set()
+    new = {each.key for each in after.extensions}
+    for key, counts in sorted(voicemail.counts().items()):
+        count = counts.new + counts.saved
+        listed = f"`pbx voicemail list {key}`"
+        if key in old - new:
+            what = "voice message stays" if count == 1 else f"{count} voice messages stay"
+            yield f'extension "{key}" goes; its {what}: {listed}'
+        elif key in new - old:
+            what = "a voice message" if count == 1 else f"{count} voice messages"
+            yield f'extension "{key}" finds {what} of an earlier one: {listed}'
+    for key in sorted(voicemail.greeted() & (new - old)):
+        how = "its owner records another (own_mailbox, 0)"
+        yield f'extension "{key}" finds the greeting of an earlier one: {how}'
+
+
 def find_message(voicemail: Voicemail, message_id: str) -> Message:
     """The message of this id.
 

@@ -1,5 +1,6 @@
 """The running system: every part made from the configuration and plugged into the others."""
 
+import json
 import os
 import socket
 import time
@@ -13,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pbx.app.changes import OfficeChanges
-from pbx.app.control import ControlServer
+from pbx.app.control import ControlServer, Json
 from pbx.app.explain import Explainer
 from pbx.app.finder import Finder
 from pbx.app.hot_desk import LoginKeeper
@@ -22,7 +23,8 @@ from pbx.app.mailboxes import Mailboxes
 from pbx.app.perform import Performer
 from pbx.app.rows import record_row, trace_row
 from pbx.app.rtp_ports import make_port_pool
-from pbx.app.status import status_of
+from pbx.app.status import registrations_of, status_of, write_rows
+from pbx.app.turns import in_turns
 from pbx.app.usage import UsageDesk
 from pbx.app.voices import Voices
 from pbx.app.watch import OfficeWatch
@@ -314,7 +316,7 @@ class Service:
     def _status(self) -> "Deferred[Any]":
         return self.media.read_paths().addCallback(self._show_status)
 
-    def _show_status(self, read: tuple[dict[str, str], str]) -> Any:
+    def _show_status(self, read: tuple[dict[str, str], str]) -> "Deferred[Json]":
         paths, trouble = read
         now = self._reactor.seconds()
         status = status_of(self.exchange, now, now - self._started, self.transports, paths)
@@ -323,7 +325,9 @@ class Service:
             is_active, why = False, 'rtp.kernel is "off"'
         else:
             is_active, why = kernel.is_up, kernel.why_not or trouble
-        return {**status, "kernel": {"active": is_active, "why": why}}
+        head = json.dumps({**status, "kernel": {"active": is_active, "why": why}})
+        rows = in_turns(self._reactor, write_rows(registrations_of(self.exchange, now)))
+        return rows.addCallback(lambda made: Json(f'{head[:-1]}, "registrations": [{", ".join(made)}]}}'))
 
     def _reload(self) -> "Deferred[Any]":
         return self._watch.look().addCallback(self._with_caller_ids)

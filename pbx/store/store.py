@@ -87,6 +87,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writing = engine.execution_options(writing=True)
+        self._read: dict[tuple[str, str], Any] = {}  # what the rows of the last office say
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -95,7 +96,11 @@ class Store:
     # --- the office ----------------------------------------------------------------------------------------
 
     def load(self) -> tuple[Office | None, int]:
-        """The office and its revision; None and 0 in a new database."""
+        """The office and its revision; None and 0 in a new database.
+
+        A row that is as it was last time is not read anew: in a server it would take the interpreter from the
+        calls, and its values would make work for the cyclic collector.
+        """
         # One statement, so that revision and rows are of the same moment in every database.
         query = (
             select(office_item.c.kind, office_item.c.body, revision.c.number)
@@ -103,17 +108,22 @@ class Store:
             .order_by(office_item.c.kind, office_item.c.position)
         )
         found: dict[str, list[Any]] = {}
-        number = 0
+        known, read = self._read, dict[tuple[str, str], Any]()
         with self.reads() as connection:
-            for row in connection.execute(query):
-                found.setdefault(row.kind, []).append(_adapter(row.kind).validate_json(row.body))
-                number = row.number
+            rows = connection.execute(query).all()
+            for kind, body, _ in rows:
+                value = known.get((kind, body))
+                if value is None:
+                    value = _adapter(kind).validate_json(body)
+                read[kind, body] = value
+                found.setdefault(kind, []).append(value)
+        self._read = read
         if not found:
             return None, 0
         values: dict[str, Any] = {
-            kind: tuple(rows) if kind in ROWS else rows[0] for kind, rows in found.items()
+            kind: tuple(of_kind) if kind in ROWS else of_kind[0] for kind, of_kind in found.items()
         }
-        return Office(**values), number
+        return Office(**values), rows[0].number
 
     def save(self, office: Office, expected: int | None = None) -> int:
         """Replace the office; returns the new revision.

@@ -141,6 +141,11 @@ class Voicemail:
                 Mailbox(key) if row is None else Mailbox(row.key, row.greeting, bool(row.is_full_mail_sent))
             )
 
+    def greeted(self) -> set[str]:
+        """The mailboxes that have a greeting of their own."""
+        with self._store.reads() as connection:
+            return set(connection.scalars(select(mailbox.c.key).where(mailbox.c.greeting != "")))
+
     def put_mailbox(self, box: Mailbox) -> None:
         """Replace it."""
         with self._store.writes() as connection:

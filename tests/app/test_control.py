@@ -11,7 +11,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from pbx.app.control import SLOWEST_S, ControlServer, is_served
+from pbx.app.control import SLOWEST_S, ControlServer, Json, is_served
 from pbx.errors import ConfigError, StoreError
 from tests.net.fakes import Wire
 
@@ -39,6 +39,7 @@ def reactor(tmp_path, later):
     commands = {
         "status": lambda: {"calls": 2},
         "later": lambda: later,
+        "written": lambda: Json('{"calls":2}'),
         "fail": fail,
         "bug": lambda: 1 / 0,
         "explain": lambda caller, at="now": f"{caller} {at}",
@@ -76,7 +77,7 @@ RUBBISH = {
 def test_rubbish_is_told_what_is_allowed(connection, line):
     connection.protocol.dataReceived(line)
     assert json.loads(connection.value()) == {
-        "error": "no command; allowed: bug, explain, fail, later, status"
+        "error": "no command; allowed: bug, explain, fail, later, status, written"
     }
 
 
@@ -107,6 +108,11 @@ def test_a_command_without_arguments_takes_none(connection):
     assert json.loads(connection.value()) == {
         "error": "status takes other arguments; allowed, as texts: nothing"
     }
+
+
+def test_an_answer_may_be_written_already(connection):
+    connection.protocol.dataReceived(b'{"cmd": "written"}\n')
+    assert connection.value() == b'{"ok": {"calls":2}}\n'
 
 
 def test_what_fails_says_why(connection):

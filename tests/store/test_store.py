@@ -107,6 +107,17 @@ def test_a_database_that_is_opened_again_is_as_it_was_left(store, url):
     again.close()
 
 
+def test_a_row_that_has_not_changed_is_not_read_anew(store):
+    store.save(make_office())
+    before, _ = store.load()
+    changed = replace(before.extensions[1], label="Bob")
+    store.save(replace(before, extensions=(before.extensions[0], changed)))
+    after, _ = store.load()
+    assert after.extensions == (before.extensions[0], changed)
+    assert after.extensions[0] is before.extensions[0]
+    assert after.extensions[1] is not before.extensions[1]
+
+
 def test_rows_that_a_smaller_office_has_not_are_gone(store):
     store.save(make_office())
     store.save(Office(realm="pbx.local"))
