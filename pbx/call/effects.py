@@ -31,7 +31,7 @@ class SaveBindings:
 
 
 MOST_KEPT: Final = 500  # sentences, and legs, of one call: who transfers without end fills no memory
-LONGEST_SAID: Final = 300
+LONGEST_SAID: Final = 2000  # characters: all whom a large group rings are named
 
 
 @immutable
