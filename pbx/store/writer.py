@@ -130,7 +130,7 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """How many devices' bindings and call records are still to be written."""
+        """How many devices' bindings, call records and the like wait, beside those that are being written."""
         with self._changed:
             return self._count()
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from threading import Event
 
 import pytest
 from twisted.internet.task import Clock
@@ -20,6 +21,7 @@ from pbx.store.usage import Usage
 from pbx.store.writer import Writer
 
 MONTH = "2026-11"
+PATIENCE_S = 60.0
 LIMIT = UsageLimit("minutes", minutes=10)
 RATE = Rate("+84", Decimal("0.12"), Decimal(0), 60)
 OFFICE = Office(
@@ -138,8 +140,9 @@ def test_a_reset_and_a_top_up_are_known_at_once(url):
     run.open("call.B2")
     now = run.reactor.seconds()
     assert run.ledger.cut_at("call.B2") == now + 10.0
-    while run.writer.waiting:
-        pass
+    written = Event()
+    run.writer.flush(lambda _done: written.set())
+    assert written.wait(PATIENCE_S)
     run.usage.reset("100", MONTH, 1.0)
     run.desk.reload()
     assert run.ledger.cut_at("call.B2") == now + 600.0
