@@ -6,12 +6,10 @@ import sqlite3
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final
 
-from pydantic import TypeAdapter
 from sqlalchemy import (
     URL,
     BindParameter,
@@ -43,6 +41,7 @@ from sqlalchemy.exc import (
 
 from pbx.errors import StoreError
 from pbx.office.snapshot import Office
+from pbx.store.office_rows import ROWS, read_row, write_rows
 from pbx.store.schema import (
     binding,
     caller_id_request,
@@ -55,9 +54,6 @@ from pbx.store.schema import (
 VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 MIGRATION_LOCK: Final = 0x70627831  # of PostgreSQL's advisory locks; any number that nobody else takes
 BUSY_MS: Final = 5000
-ROWS: Final = frozenset(
-    each.name for each in fields(Office) if get_origin(get_type_hints(Office)[each.name]) is tuple
-)
 # Written once, and executed for many: an IN for each batch leaves cyclic garbage.
 _USERNAME: Final[BindParameter[str]] = bindparam("of_device")
 _FORGET_BINDINGS: Final = delete(binding).where(binding.c.username == _USERNAME)
@@ -114,7 +110,7 @@ class Store:
             for kind, body, _ in rows:
                 value = known.get((kind, body))
                 if value is None:
-                    value = _adapter(kind).validate_json(body)
+                    value = read_row(kind, body)
                 read[kind, body] = value
                 found.setdefault(kind, []).append(value)
         self._read = read
@@ -138,11 +134,7 @@ class Store:
         Raises:
             ConflictError: somebody else has changed the office meanwhile.
         """
-        rows = [
-            {"kind": kind, "position": position, "body": _adapter(kind).dump_json(value).decode()}
-            for kind, values in _parts(office)
-            for position, value in enumerate(values)
-        ]
+        rows = list(write_rows(office))
         emails = {member.email for member in office.members}
         usernames = {device.username for extension in office.extensions for device in extension.devices}
         with self.writes() as connection:
@@ -351,22 +343,6 @@ def fit(table: Table, record: Mapping[str, Any]) -> dict[str, Any]:
 def _texts_of(table: Table) -> tuple[tuple[str, int | None], ...]:
     """The columns of a table that hold text, and how much of it."""
     return tuple((column.name, column.type.length) for column in table.c if isinstance(column.type, String))
-
-
-def _parts(office: Office) -> Iterable[tuple[str, tuple[Any, ...]]]:
-    for each in fields(Office):
-        if not each.init:
-            continue
-        value = getattr(office, each.name)
-        yield each.name, value if isinstance(value, tuple) else (value,)
-
-
-@lru_cache
-def _adapter(kind: str) -> TypeAdapter[Any]:
-    """Reads and writes one row of a field of Office."""
-    hint = get_type_hints(Office)[kind]
-    arguments = get_args(hint)
-    return TypeAdapter(arguments[0] if arguments else hint)
 
 
 @contextmanager

@@ -135,6 +135,40 @@ def test_an_office_that_was_broken_by_hand_is_one_clear_line(store, url):
     assert "\n" not in str(raised.value)
 
 
+UNREADABLE = {
+    "a table of a later version": (
+        "queues",
+        "{}",
+        "queues: this version knows no such table; a later one wrote it",
+    ),
+    "a key of a later version": (
+        "extensions",
+        '{"key": "100", "incoming": {"colour": "red"}}',
+        "extensions.incoming.colour: this version knows no such key; a later one wrote it",
+    ),
+    "a value of a later version": (
+        "extensions",
+        '{"key": "100", "record": "some"}',
+        "extensions.record: Input should be 'off', 'inbound', 'outbound' or 'all'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "body", "says"), UNREADABLE.values(), ids=UNREADABLE)
+def test_an_office_that_a_later_version_wrote_is_refused_and_not_shortened(store, url, kind, body, says):
+    store.save(make_office())
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO office_item (kind, position, body) VALUES (:kind, 9, :body)"),
+            {"kind": kind, "body": body},
+        )
+    engine.dispose()
+    with pytest.raises(UnusableError) as raised:
+        store.load()
+    assert str(raised.value).endswith(f"the office cannot be read: {says}")
+
+
 @pytest.mark.parametrize("is_current", [True, False])
 def test_alembic_is_loaded_only_when_a_migration_is_due(url, is_current):
     if is_current:
