@@ -227,8 +227,14 @@ def bridge(call: TransferCall, x: Leg, y: Leg) -> None:
                 return
             if again >= 300 or answer is None or x.media.sound_endpoint is None:
                 call.end(f"renegotiation after a transfer was answered {status}")
-            else:
-                call.connect(x, y)
+                return
+            call.connect(x, y)
+            if x.media.is_held:  # by who has left
+                x.reoffer(own_offer(), spoke, persistent=True)
+
+        def spoke(_status: int, _answer: Content | None) -> None:
+            if not is_past():
+                call.join(x, y)
 
         y.reoffer(own_offer(), done, introduce(x.party, y.party, domain), persistent=True)
 

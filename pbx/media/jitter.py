@@ -236,7 +236,7 @@ class JitterBuffer:
         self._gap_ticks = ticks
 
     def _drop(self, number: int) -> None:
-        """Leave a packet out: what follows it stands where it stood, or a full buffer would never be played."""
+        """Leave a packet out: what follows stands where it stood, or a full buffer would never be played."""
         ticks, _ = self._packets.pop(number)
         if number >= self._next:
             self._next, self._position = number + 1, ticks + self.step_ticks
