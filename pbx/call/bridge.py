@@ -105,10 +105,16 @@ class _Bridge:
                 return
             if again >= 300 or answer is None or self._x.media.sound_endpoint is None:
                 self._call.end(f"renegotiation after a transfer was answered {status}")
-            else:
-                self._call.connect(self._x, self._y)
+                return
+            self._call.connect(self._x, self._y)
+            if self._x.media.is_held:  # by who has left
+                self._x.reoffer(own_offer(), self._x_spoke, persistent=True)
 
         self._reoffer(self._y, own_offer(), done)
+
+    def _x_spoke(self, _status: int, _answer: Content | None) -> None:
+        if not self._is_past:
+            self._call.join(self._x, self._y)
 
 
 def hear(call: BridgedCall, origin: Leg, leg: Leg) -> None:

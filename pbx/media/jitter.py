@@ -237,6 +237,8 @@ class JitterBuffer:
         self._gap_ticks = ticks
 
     def _drop(self, number: int) -> None:
-        del self._packets[number]
-        self._next = max(self._next, number + 1)
+        """Leave a packet out: what follows stands where it stood, or a full buffer would never be played."""
+        ticks, _ = self._packets.pop(number)
+        if number >= self._next:
+            self._next, self._position = number + 1, ticks + self.step_ticks
         self.dropped += 1

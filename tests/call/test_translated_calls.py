@@ -117,3 +117,50 @@ def test_who_transfers_by_keys_and_who_waits_do_not_hear_each_other_meanwhile(wo
     for number, key in enumerate("102#"):  # himself, and so he comes back
         world.media(Digit(a, key, 9 + number))
     assert not any(isinstance(order, SendDigit) for order in world.orders[before:])
+
+
+def test_who_is_held_and_transferred_to_a_phone_with_another_codec_is_asked_to_speak_again(world: World):
+    ann, bob, eve = world.phone("101"), world.phone("102"), world.phone("103")
+    second = world.phone("101", 5190)  # ann's phone, its second line
+    ann.invite("102", ann.sdp(formats=ONE))
+    bob.answer(bob.sdp(formats=ONE))
+    ann.ack()
+    ann.send(ann.in_dialog("INVITE", ann.sdp(2, "sendonly", ONE)))
+    bob.ok("INVITE", bob.sdp(2, "recvonly", ONE))
+    ann.ack()
+    second.invite("103", second.sdp(formats=ONE))
+    refuse_all_but_own(eve)
+    eve.answer(eve.sdp(formats=OTHER))
+    second.ack()
+    tags = [second.dialog[side].partition(";tag=")[2] for side in ("remote", "local")]
+    replaces = f"{second.dialog['call_id']}%3Bto-tag%3D{tags[0]}%3Bfrom-tag%3D{tags[1]}"
+    ann.send(ann.in_dialog("REFER", Refer_To=f"<sip:103@pbx.local?Replaces={replaces}>"))
+    take_offers({bob: ONE, eve: OTHER})
+    legs = [leg for call in world.exchange.calls.values() for leg in call.legs]
+    assert not any(leg.media.is_held for leg in legs if leg.party.key != "101")
+    for phone in (bob, eve):
+        assert any(
+            isinstance(order, Mix) and order.endpoint == endpoint_of(world, phone) for order in world.orders
+        )
+    for notify in ann.all("NOTIFY"):
+        ann.respond(notify, 200)
+    second.ok("BYE")
+    ann.bye()
+    bob.bye()
+    eve.ok("BYE")
+    world.assert_nothing_left()
+
+
+def take_offers(phones: dict[Phone, str]) -> None:
+    """Each answers what it is offered as long as anything is, by its one codec or by 488."""
+    answered: set[int] = set()
+    for at in range(3, 20):
+        for phone, own in phones.items():
+            invite = phone.last("INVITE")
+            if id(invite) in answered or ";tag=" not in (invite.headers.get("To") or ""):
+                continue
+            answered.add(id(invite))
+            if not invite.body or own.split()[0] in formats(invite):
+                phone.ok("INVITE", phone.sdp(at, formats=own))
+            else:
+                phone.ring(488)

@@ -275,3 +275,22 @@ def test_too_many_packets_push_out_the_oldest():
 def test_no_clock():
     with pytest.raises(UsageError, match="0 Hz"):
         JitterBuffer(0)
+
+
+@pytest.mark.parametrize("stall_s", [0.5, 1.0, 1.3, 1.6, 1.9, 2.5, 5.0])
+def test_after_a_stall_of_the_machine_the_stream_is_heard_again(stall_s):
+    """Nothing is read or played meanwhile, and then all that came is there at once."""
+    buffer, missed = JitterBuffer(8_000), round(stall_s * 50)
+    for number in range(50):
+        buffer.push(number, number * TICKS, payload(number), number * 0.02)
+        buffer.pop(number * 0.02)
+    now = 1.0 + stall_s
+    for number in range(50, 50 + missed):
+        buffer.push(number, number * TICKS, payload(number), now)
+    out = []
+    for number in range(50 + missed, 300 + missed):
+        now += 0.02
+        buffer.push(number, number * TICKS, payload(number), now)
+        out.append(buffer.pop(now))
+    heard = sum(not isinstance(each, Gap) for each in out[50:])
+    assert heard > 190
