@@ -412,8 +412,11 @@ def test_a_number_that_nobody_can_have_is_not_even_looked_at():
     assert not world.exchange.calls
 
 
-def test_who_guesses_pins_at_a_phone_is_locked_there_and_locks_nobody_else_out():
-    """Whatever mailbox he tries: by mailbox he had five guesses at each, also at each that is not there."""
+def test_who_guesses_pins_at_a_phone_is_locked_there():
+    """Whatever mailbox he tries: he had five guesses at each, also at each that is not there.
+
+    A mailbox itself is locked as well, whatever phones its PIN is guessed from: its owner still has `*97`.
+    """
     office = make_office(rooms=(Room("700", "hash"),))
     world, _, _, (ann, bob) = start(office, "100", "101")
     world.answer = lambda about: False
@@ -424,11 +427,10 @@ def test_who_guesses_pins_at_a_phone_is_locked_there_and_locks_nobody_else_out()
             world.press(keys)
             phone.bye()
     asked = [about for about in world.questions if isinstance(about, CheckSecret)]
-    assert [about.subject for about in asked] == [
-        *("mailboxes at 100", "mailboxes at 100", "room 700 at 100"),
-        *("mailboxes at 101", "mailboxes at 101", "room 700 at 101"),
+    assert [(about.subject, about.where) for about in asked] == [
+        *(("mailbox 100", "mailboxes at 100"), ("mailbox 999", "mailboxes at 100"), ("room 700 at 100", "")),
+        *(("mailbox 100", "mailboxes at 101"), ("mailbox 999", "mailboxes at 101"), ("room 700 at 101", "")),
     ]
-    assert [about.is_shared for about in asked] == [True, True, False] * 2
 
 
 def test_who_guesses_a_rooms_pin_outside_locks_nobody_out_inside():
