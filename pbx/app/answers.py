@@ -1,7 +1,7 @@
 """Answers what dialogues ask (`pbx.call.questions`): from the voicemail desk, or by hashing a PIN."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hmac import compare_digest
 from pathlib import Path
@@ -201,7 +201,8 @@ class Answers:
         def checked(made: str) -> bool:
             return compare_digest(made, stored) and bool(about.hash)
 
-        self._try(about.subject, about.code, stored, checked, then, is_shared=about.is_shared)
+        subjects = {about.subject: False} | ({about.where: True} if about.where else {})
+        self._try(subjects, about.code, stored, checked, then)
 
     def _find_member(self, about: FindMember, then: Then) -> None:
         """All PINs share one salt (`office.member`): one hash finds whose it is."""
@@ -212,36 +213,37 @@ class Answers:
             email = members.get(made)
             return FoundMember(email, datetime.now(UTC)) if email is not None else None
 
-        self._try(about.subject, about.pin, salted, checked, then, is_shared=True)
+        self._try({about.subject: True}, about.pin, salted, checked, then)
 
     def _try(
         self,
-        subject: str,
+        subjects: Mapping[str, bool],
         code: str,
         like: str,
         check: Callable[[str], Any],
         then: Then,
-        *,
-        is_shared: bool = False,
     ) -> None:
-        """Hash a code and see what that opens, unless the subject is locked.
+        """Hash a code and see what that opens, unless one of the subjects is locked.
 
         Args:
+            subjects: by which failures are counted, and whether each is shared, as for Locks.
             like: a hash of the same salt and costs.
             check: gets the hash; what it returns is the answer, and right if it is true.
-            is_shared: as for Locks.
         """
         now = self._reactor.seconds()
-        if not self._locks.begin(subject, now, is_shared=is_shared):
+        begun = [self._locks.begin(each, now, is_shared=shared) for each, shared in subjects.items()]
+        if not all(begun):
             then(LOCKED)
             return
 
         def hashed(made: str) -> None:
             answer = check(made)
-            if answer:
-                self._locks.right(subject, is_shared=is_shared)
-            elif self._locks.is_locked(subject, now):
-                log.warn("{subject}: {count} wrong codes in a row, locked", subject=subject, count=FAILURES)
+            for subject, is_shared in subjects.items():
+                if answer:
+                    self._locks.right(subject, is_shared=is_shared)
+                elif self._locks.is_locked(subject, now):
+                    text = "{subject}: {count} wrong codes in a row, locked"
+                    log.warn(text, subject=subject, count=FAILURES)
             then(answer)
 
         def failed(failure: Failure) -> None:

@@ -93,15 +93,15 @@ class CheckSecret:
     """Is a PIN or passcode right? Answered by True, False or `dialogue.LOCKED`; takes its time.
 
     Attributes:
-        subject: whose it is, or where it was keyed in: failures are counted by it.
+        subject: whose it is: failures are counted by it.
         hash: as the office has it; "" = there is none, and no code is right.
-        is_shared: the subject is where codes of many are keyed in, as for `locks.Locks`.
+        where: it was keyed in, and codes of others may be, too: failures are counted by it as well.
     """
 
     subject: str
     hash: str
     code: str
-    is_shared: bool = False
+    where: str = ""
 
     def __repr__(self) -> str:
         return f"CheckSecret({self.subject!r})"

@@ -184,8 +184,8 @@ class Services:
     def _ask_mailbox(self, party: Party) -> Dialogue:
         """Ask for key and PIN; returns the key, or None.
 
-        Failures are counted for the phone: who guesses there locks out no owner, and has no more guesses by
-        trying one mailbox after the other.
+        Failures are counted for the phone, too: who guesses there has no more guesses by trying one mailbox
+        after the other.
         """
         phrases = self.phrases
         key = yield Gather(phrases.say("vm-enter-mailbox"), most=MAILBOX_KEYS)
@@ -196,7 +196,7 @@ class Services:
 
         def check(pin: str) -> Any:
             where = party.device or party.gateway or "outside"
-            return CheckSecret(f"mailboxes at {where}", secret, pin, is_shared=True)
+            return CheckSecret(f"mailbox {key}", secret, pin, f"mailboxes at {where}")
 
         opened = yield from ask_code(
             phrases.say("vm-enter-pin"),
