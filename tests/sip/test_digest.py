@@ -503,7 +503,7 @@ def test_the_longest_rubbish_costs_no_more_than_its_length(value):
     start = process_time()
     check(authenticator, value)
     read_challenges([value])
-    assert process_time() - start < 0.05
+    assert process_time() - start < 0.5  # 1 ms is usual
 
 
 @given(st.integers(0, 49), st.sampled_from("0123456789abcdefX"))

@@ -484,13 +484,17 @@ HOSTILE = {
 }
 
 
+# CPU. Some 30 ms are usual; what is read again from each place on takes tens of seconds.
+ENDLESS_S = 2.0
+
+
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 def test_no_datagram_takes_long(data):
     assert len(data) < MAX_MESSAGE
     start = process_time()
     with suppress(MalformedMessageError):
         validate(parse_datagram(data))
-    assert process_time() - start < 0.1
+    assert process_time() - start < ENDLESS_S
 
 
 def test_a_slow_sender_does_not_cost_more():
@@ -499,7 +503,7 @@ def test_a_slow_sender_does_not_cost_more():
     start = process_time()
     found = [message for i in range(0, len(data), 20) for message in parser.feed(data[i : i + 20])]
     assert len(found) == 1
-    assert process_time() - start < 0.5
+    assert process_time() - start < ENDLESS_S
 
 
 def test_the_most_headers_there_may_be():
