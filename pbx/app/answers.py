@@ -231,10 +231,11 @@ class Answers:
             check: gets the hash; what it returns is the answer, and right if it is true.
         """
         now = self._reactor.seconds()
-        begun = [self._locks.begin(each, now, is_shared=shared) for each, shared in subjects.items()]
-        if not all(begun):
+        if any(self._locks.is_locked(subject, now) for subject in subjects):
             then(LOCKED)
             return
+        for subject, is_shared in subjects.items():
+            self._locks.begin(subject, now, is_shared=is_shared)
 
         def hashed(made: str) -> None:
             answer = check(made)

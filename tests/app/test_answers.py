@@ -82,6 +82,15 @@ def test_who_has_a_pin_of_his_own_has_no_more_guesses_at_those_of_others(check):
     assert check("1234", where="mailboxes at 101") is True
 
 
+def test_a_phone_that_is_locked_locks_nothing_else(check):
+    here = "mailboxes at 100"
+    for number in range(FAILURES):
+        check("0000", f"mailbox {200 + number}", where=here)
+    for _ in range(FAILURES):
+        assert check("0000", where=here) == LOCKED
+    assert check("1234") is True
+
+
 ANN_HASH = Passwords(n=2).hash("7781")
 OFFICE = Office(
     members=(
