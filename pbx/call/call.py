@@ -646,9 +646,10 @@ class Call:
         if other is None:
             refuse(stack, request, key)
             return
-        sender = leg.party.device or leg.party.trunk or leg.party.gateway
-        if self.host.passing.take(sender, len(request.body), stack.now):
-            pass_on(stack, other, request, key)
+        passing, octets = self.host.passing, len(request.body)
+        sender = leg.party.device or " ".join(leg.party.carrier)
+        if passing.begin(sender, octets):
+            pass_on(stack, other, request, key, lambda: passing.end(sender, octets))
         else:
             stack.respond(request, key, 500, extra=LATER)
 

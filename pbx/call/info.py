@@ -3,6 +3,7 @@
 Keys pressed come by INFO as application/dtmf-relay or application/dtmf: no RFC, but many phones do it.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from pbx.call.leg import Leg
@@ -46,12 +47,15 @@ def refuse(stack: SipStack, request: Request, key: TransactionKey) -> None:
         stack.respond(request, key, 415, extra=ACCEPT if request.method == "INFO" else ())
 
 
-def pass_on(stack: SipStack, other: Leg, request: Request, key: TransactionKey) -> None:
-    """Send the other side what was sent to us; how it answers goes back."""
+def pass_on(
+    stack: SipStack, other: Leg, request: Request, key: TransactionKey, done: Callable[[], None]
+) -> None:
+    """Send the other side what was sent to us; how it answers goes back, when it has `done` so."""
     extra = tuple((name, value) for name in PASSED for value in request.headers.get_all(name))
 
     def answered(response: Response) -> None:
         if response.status >= 200:
+            done()
             is_gone = response.status in DIALOG_IS_GONE
             status, reason = (500, "") if is_gone else (response.status, response.reason)
             stack.respond(request, key, status, reason)

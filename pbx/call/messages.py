@@ -33,7 +33,7 @@ def pass_message(host: MessagesHost, sender: Sender, request: Request, key: Tran
     """A message goes to every phone of the extension; the first to take it answers for all.
 
     Raises:
-        PeerError: there is nobody to read it, or too much was passed on already.
+        PeerError: there is nobody to read it, or too much of the sender's is on its way already.
     """
     party = host.router.party(sender, is_private=wants_privacy(request))
     decision = host.router.dialled(party, called_user(request))
@@ -46,14 +46,18 @@ def pass_message(host: MessagesHost, sender: Sender, request: Request, key: Tran
         raise PeerError(480, "Temporarily Unavailable")
     kept = [(name, value) for name in KEPT for value in request.headers.get_all(name)]
     octets = len(request.body) + sum(len(value) for _, value in kept)
-    if not host.passing.take(sender.device.username, octets * len(bindings), host.stack.now):
+    username = sender.device.username
+    if not host.passing.begin(username, octets, len(bindings)):
         raise Refusal(480, "Too Many Messages", (("Retry-After", "32"),))
     waiting = len(bindings)
     is_answered = False
 
     def answered(response: Response) -> None:
         nonlocal waiting, is_answered
-        if response.status < 200 or is_answered:
+        if response.status < 200:
+            return
+        host.passing.end(username, octets)
+        if is_answered:
             return
         waiting -= 1
         if response.status < 300 or not waiting:

@@ -307,6 +307,8 @@ class SipStack:
             return
         if response.status < 200:
             client.has_provisional = True
+        elif client.key is not None and client.request.method != "INVITE":  # nothing more comes
+            del self._clients[client.key]
         self._guard(client.owner, client.handler, response)
 
     def _is_authorized(self, client: ClientRequest, response: Response) -> bool:

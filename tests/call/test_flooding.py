@@ -1,9 +1,11 @@
 """What phones and strangers send without end, or at length: it fills no memory, and reaches nobody."""
 
+from functools import partial
+
 import pytest
 
 from pbx.call.effects import LONGEST_SAID, MOST_KEPT
-from pbx.call.passing import MOST
+from pbx.call.passing import EACH, MOST
 from pbx.sip.message import make_response
 from tests.call.test_abuse import transfer
 from tests.call.test_outside_calls import OURS, make_office, start
@@ -45,15 +47,45 @@ def test_messages_that_nobody_answers_fill_no_memory():
             )
         )
         ann.send(ann.in_dialog("INFO", body, Content_Type="text/plain"))
-    assert len(bob.all("MESSAGE")) + len(bob.all("INFO")) == MOST // 60_000
+    assert len(bob.all("MESSAGE")) + len(bob.all("INFO")) == MOST // (60_000 + EACH)
     assert ann.statuses("MESSAGE")[-1] == 480
     assert ann.statuses("INFO")[-1] == 500
     for request in (*bob.all("MESSAGE"), *bob.all("INFO")):
         bob.respond(request, 200)
-    world.wait(33.0)
     ann.send(ann.in_dialog("INFO", "x", Content_Type="text/plain"))
     bob.ok("INFO")
     assert ann.statuses("INFO")[-1] == 200
+    hang_up(world, ann, bob)
+
+
+def test_messages_that_are_answered_are_taken_however_many_there_are():
+    """An alarm server or a gateway for short messages may send hundreds a second."""
+    world, _, _, (ann, bob) = start(make_office(), "100", "101")
+    ann.invite("101")
+    bob.answer()
+    ann.ack()
+    for number in range(100):
+        body = "x" * 60_000
+        message = partial(ann.request, "MESSAGE", f"sip:101@{DOMAIN}", body, call_id=f"text-{number}")
+        ann.send_authenticated(message)
+        bob.ok("MESSAGE")
+        ann.send(ann.in_dialog("INFO", body, Content_Type="text/plain"))
+        bob.ok("INFO")
+    assert ann.statuses("MESSAGE").count(200) == ann.statuses("INFO").count(200) == 100
+    hang_up(world, ann, bob)
+
+
+def test_messages_without_a_word_fill_no_memory_either():
+    world, _, _, (ann, bob) = start(make_office(), "100", "101")
+    ann.invite("101")
+    bob.answer()
+    ann.ack()
+    for _ in range(MOST // EACH + 9):
+        ann.send(ann.in_dialog("INFO"))
+    assert ann.statuses("INFO") == [500] * 9
+    for request in bob.all("INFO"):
+        bob.respond(request, 200)
+    assert ann.statuses("INFO") == [500] * 9 + [200] * (MOST // EACH)
     hang_up(world, ann, bob)
 
 

@@ -9,6 +9,7 @@ from weakref import ref
 
 import pytest
 
+from pbx.sip.client_request import ClientRequest
 from tests.call import (
     test_flows,
     test_hostile,
@@ -17,7 +18,7 @@ from tests.call import (
     test_requests,
     test_transfers,
 )
-from tests.call.world import World, make_office, talk
+from tests.call.world import World, hang_up, make_office, talk
 
 KEYS = {"ann": "100", "bob": "101", "eve": "102"}
 FLOWS = {
@@ -81,3 +82,15 @@ def test_a_call_that_is_over_is_let_go_while_its_transactions_live(world):
     bob.ok("BYE")
     assert len(world.exchange.stack.layer) > 0
     assert [each() for each in gone] == [None] * 3
+
+
+def test_a_message_that_is_answered_is_let_go_while_its_transactions_live(world):
+    """An answer is waited for 32 s, and its copies are for 5 s more: many messages of 64 kB would be kept."""
+    ann, bob = world.phone("100"), world.phone("101")
+    talk(world, ann, bob)
+    ann.send(ann.in_dialog("INFO", "x" * 60_000, Content_Type="text/plain"))
+    bob.ok("INFO")
+    assert len(world.exchange.stack.layer) > 0
+    kept = [each.request for each in gc.get_objects() if type(each) is ClientRequest]
+    assert [request.method for request in kept if request.method != "INVITE"] == []
+    hang_up(world, ann, bob)
