@@ -19,9 +19,9 @@ KEPT_OF_OUTSIDE: Final = tuple(name for name in KEPT if name not in ("Alert-Info
 # What no header may hold (RFC 3261 §25.1): control characters and broken UTF-8.
 _has_odd: Final = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f\\ud800-\\udfff]").search
 
-LONGEST_KEPT: Final = (
-    1000  # characters of one line: an INVITE has to fit into UDP, for each place that it rings
-)
+# Characters of all of them: an INVITE has to fit into UDP, for each place that it rings. The History-Info of
+# ten forwards takes half of it.
+LONGEST_KEPT: Final = 4000
 
 Extra = tuple[tuple[str, str], ...]
 
@@ -71,14 +71,14 @@ def kept_headers(request: Request, *, is_outside: bool = False) -> Extra:
     """Headers of the caller's INVITE that are passed on as they are, or not at all."""
     if request.headers.first.keys().isdisjoint(KEPT):
         return ()
-    names = KEPT_OF_OUTSIDE if is_outside else KEPT
-    found = ((name, value) for name in names for value in request.headers.get_all(name))
-    return tuple((name, value) for name, value in found if not (_is_odd(value) or _hides(name, value)))
-
-
-def _is_odd(value: str) -> bool:
-    """Whether a phone might stumble over it."""
-    return len(value) > LONGEST_KEPT or _has_odd(value) is not None
+    kept: list[tuple[str, str]] = []
+    room = LONGEST_KEPT
+    for name in KEPT_OF_OUTSIDE if is_outside else KEPT:
+        for value in request.headers.get_all(name):
+            if len(value) <= room and not _has_odd(value) and not _hides(name, value):
+                kept.append((name, value))
+                room -= len(value)
+    return tuple(kept)
 
 
 def _hides(name: str, value: str) -> bool:

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 
 from pbx.call.effects import LONGEST_SAID, MOST_KEPT
+from pbx.call.identity import LONGEST_KEPT
 from pbx.call.passing import EACH, MOST
 from pbx.sip.message import make_response
 from tests.call.test_abuse import transfer
@@ -98,7 +99,7 @@ def test_a_phone_that_refuses_at_length_fills_no_record_either():
     assert max(map(len, texts)) == LONGEST_SAID
 
 
-@pytest.mark.parametrize("text", ["a\0b", "\x1b[2J", "\x7f", "Jos\udce9", "x" * 2000])
+@pytest.mark.parametrize("text", ["a\0b", "\x1b[2J", "\x7f", "Jos\udce9", "x" * 5000])
 def test_what_no_header_should_hold_reaches_no_phone(text):
     _, carrier, _, (ann, bob) = start(make_office(), "100", "101")
     headers = {"Subject": text, "Diversion": f'"{text}" <sip:1@x>', "Priority": "urgent"}
@@ -109,6 +110,34 @@ def test_what_no_header_should_hold_reaches_no_phone(text):
         assert "Diversion" not in invite.headers
         assert invite.headers.get("Priority") == "urgent"
     assert len(ann.all("INVITE")) == 2
+
+
+def test_what_a_caller_says_at_length_reaches_no_phone_in_full():
+    """Not in many lines either: it would go, sixty kilobytes long, to each place that rings."""
+    _, _, _, (ann, bob) = start(make_office(), "100", "101")
+
+    def make():
+        made = bob.request("INVITE", f"sip:100@{DOMAIN}", bob.sdp(), call_id="long", Subject="x" * 900)
+        made.headers.extend([("Call-Info", f"<sip:{'x' * 900}@x>")] * 50)
+        return made
+
+    bob.send_authenticated(make)
+    headers = ann.last("INVITE").headers
+    kept = [value for name in ("Subject", "Call-Info") for value in headers.get_all(name)]
+    assert len(kept) == 4
+    assert sum(map(len, kept)) <= LONGEST_KEPT
+
+
+def test_who_has_forwarded_a_call_many_times_over_is_told():
+    _, carrier, _, (ann,) = start(make_office(), "100")
+    domain = "ims.mnc001.mcc525.3gppnetwork.org"
+    history = ",".join(
+        f"<sip:+656123456{number};cpc=ordinary@{domain};user=phone;cause=302"
+        f"?Reason=SIP%3Bcause%3D302%3Btext%3D%22Moved%20Temporarily%22>;index=1{'.1' * number}"
+        for number in range(10)
+    )
+    carrier.call(OURS, History_Info=history)
+    assert ann.last("INVITE").headers.get("History-Info") == history
 
 
 def test_a_subject_in_any_language_does():
