@@ -9,6 +9,7 @@ from pbx.errors import PbxError
 from pbx.sip.stack import SipStack
 
 KEPT_S: Final = 120.0  # phones come back sooner, or not at all
+MOST: Final = 1000  # legs, of 20 kB: both of all calls that there may be
 
 
 class Adrift:
@@ -25,7 +26,11 @@ class Adrift:
         return [leg for leg in self._legs.values() if leg.is_cut]
 
     def take(self, leg: Leg) -> None:
-        """A leg has ended without its connection."""
+        """A leg has ended without its connection; the first of too many is given up."""
+        if len(self._legs) >= MOST:
+            first = next(iter(self._legs))
+            self._stack.timers.set((self, first), None)
+            del self._legs[first]
         name = str(next(self._names))
         self._legs[name] = leg
         self._stack.timers.set((self, name), self._stack.now + KEPT_S)

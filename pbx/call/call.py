@@ -120,7 +120,7 @@ class Call:
         if leg not in self.legs:
             return
         self.legs.remove(leg)
-        if leg.is_cut and leg.party.device:
+        if leg.is_adrift and leg.party.device:
             self.host.adrift.take(leg)
         row = self._rows[leg.name]
         row.status, row.why = status or row.status, (why or row.why)[:LONGEST_SAID]

@@ -295,6 +295,11 @@ class Leg:
             self._dialogs.cut()
 
     @property
+    def is_adrift(self) -> bool:
+        """It ends, and its phone, whose connection is gone, may come back and be told."""
+        return self.is_cut and (self.state == ENDING or self._owes_bye)
+
+    @property
     def way(self) -> Flow | None:
         """By which it is reached, before it has a dialog, too; None: it is not called yet."""
         if self._uac is not None and not self._uac.is_final:
