@@ -352,6 +352,8 @@ class Call:
             return
         self._silent.add(leg)
         self._check_silence()
+        if leg in (self.talk or ()) and leg.state == UP and not leg.media.is_held:
+            leg.probe()
 
     def _check_silence(self) -> None:
         served = (self.booth.leg,) if self.booth is not None else ()

@@ -526,6 +526,10 @@ class Leg:
         if user is not None and was == UP:
             user.leg_late_answer(self, content)
 
+    def probe(self) -> None:
+        """Ask the peer, of whom nothing is heard, whether the call is there still."""
+        self._renegotiation.refresh.probe()
+
     def lose(self, why: str) -> None:
         """The peer is gone: hang up, in case it can hear, and tell the call."""
         user = self.user

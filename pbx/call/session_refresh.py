@@ -69,6 +69,12 @@ class SessionRefresh:
         if self._host is not None:
             self._host.broke(error)
 
+    def probe(self) -> None:
+        """Refresh at once: whether the peer is there still is in doubt."""
+        host = self._host
+        if host is not None and host.is_up and not host.is_busy:
+            self._refresh(host)
+
     def expire(self, _timer: str) -> None:
         """A refresh is due, or none has come (RFC 4028 §10)."""
         host = self._host

@@ -1,5 +1,7 @@
 """Digits as RTP events (RFC 4733): each key press of a stream told once, and the packets that make one."""
 
+from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 from pbx.errors import UsageError
@@ -75,17 +77,29 @@ class EventReceiver:
         return True if later < CIRCLE // 2 else None
 
 
+@dataclass(slots=True)
+class _Press:
+    """A key press that was told, by whom, and when first."""
+
+    digit: str
+    at_ticks: int
+    told: float
+    places: set[str]
+
+
 class PressedOnce:
     """Tells apart one press that is seen in two places from two presses.
 
     In a call that the kernel relays its log shows the keys. One that completes a code has the call taken out
     of the kernel, and the rest of its packets comes to the media worker, which has not seen their beginning.
+    When the kernel takes a call it is the other way round. Either place may tell late what it has seen.
     """
 
-    MOST: Final = 1000  # endpoints whose last press is known
+    MOST: Final = 1000  # endpoints whose last presses are known
+    KEPT: Final = 16  # presses of one endpoint
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[str, str, int, float]] = {}
+        self._presses: dict[str, deque[_Press]] = {}
 
     def is_new(self, where: str, endpoint: str, digit: str, at_ticks: int | None, now: float) -> bool:
         """Whether nobody has told this press yet.
@@ -96,13 +110,17 @@ class PressedOnce:
         """
         if at_ticks is None:
             return True
-        last = self._last.pop(endpoint, None)
-        self._last[endpoint] = where, digit, at_ticks, now
-        if len(self._last) > self.MOST:
-            del self._last[next(iter(self._last))]
-        if last is None or last[0] == where or last[1:3] != (digit, at_ticks):
-            return True
-        return now - last[3] > SILENT_S
+        presses = self._presses.pop(endpoint, None) or deque(maxlen=self.KEPT)
+        self._presses[endpoint] = presses
+        if len(self._presses) > self.MOST:
+            del self._presses[next(iter(self._presses))]
+        for press in presses:
+            is_same = (press.digit, press.at_ticks) == (digit, at_ticks) and now - press.told <= SILENT_S
+            if is_same and where not in press.places:
+                press.places.add(where)
+                return False
+        presses.append(_Press(digit, at_ticks, now, {where}))
+        return True
 
 
 @immutable

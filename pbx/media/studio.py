@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from pbx.errors import MediaError
 from pbx.media.digit_events import EventReceiver
-from pbx.media.dtmf import Detector
 from pbx.media.encoded import SoundCache
 from pbx.media.files import Files
 from pbx.media.orders import (
@@ -158,8 +157,7 @@ class Studio:
         if not order.on and endpoint.name not in self._voices:
             return
         voice = self._voice(endpoint, now)
-        if not order.on or voice.detector is None:
-            voice.detector = Detector() if order.on else None
+        voice.hears_tones = order.on
         voice.listen()
         self._tidy(voice)
 

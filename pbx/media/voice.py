@@ -9,13 +9,13 @@ import numpy as np
 from pbx.errors import MediaError
 from pbx.media import codecs, dtmf
 from pbx.media.digit_events import plan_digit
-from pbx.media.halfband import Converter, make_converter
 from pbx.media.orders import Play
 from pbx.media.outgoing import Outgoing
 from pbx.media.player import Player
 from pbx.media.playout import Playout
 from pbx.media.recorder import Recorder
 from pbx.media.samples import FRAME_MS, RATES_HZ, Samples, UndecodableError, frame_size, silence
+from pbx.media.tone_keys import ToneKeys
 from pbx.rtp.packet import MalformedPacketError, unpack
 from pbx.rtp.relay import Endpoint
 from pbx.rtp.remote import Remote
@@ -52,7 +52,7 @@ class Voice:
         self.rate_hz = NARROW_HZ
         self.heard: Samples = silence(frame_size(self.rate_hz))  # in the last 20 ms, if listening
         self.recorders: list[Recorder] = []
-        self.detector: dtmf.Detector | None = None
+        self.hears_tones = False  # keys are looked for in the sound
         self._report, self._reporter = report, reporter
         self._stream = stream
         self._silence = silence(frame_size(NARROW_HZ))
@@ -61,7 +61,8 @@ class Voice:
         self._source: tuple[int, int, str] | None = None  # SSRC, payload type and codec of what is played out
         self._agreed: Remote | None = None
         self._chosen: tuple[int, str] | None = None  # payload type and codec, as agreed then
-        self._narrow: Converter | None = None  # to the detector's rate
+        self._tones: ToneKeys | None = None  # in what `_tones_of` says
+        self._tones_of: tuple[int, int, str] | None = None
         self._encoder: tuple[str, int, codecs.Encoder] | None = None  # codec and rate it is for
         self._player: Player | None = None
         self._play = ""
@@ -105,7 +106,9 @@ class Voice:
     def listen(self) -> None:
         """Tell the endpoint what of its packets is needed here, and what not to send by itself."""
         cover = self._suppressed if self.is_speaking or self.is_among_others else None
-        if not self.is_listening and self._playout is not None:
+        if not self.hears_tones:
+            self._tones = self._tones_of = None
+        if not self._is_played_out and self._playout is not None:
             self._last_delay_s = self._playout.delay_s
             self._playout = self._source = None  # what is in it would be stale when somebody listens again
             self.heard = self._silence
@@ -115,14 +118,18 @@ class Voice:
         """At which rate samples are wanted."""
         if rate_hz != self.rate_hz:
             self.rate_hz = rate_hz
-            self._playout = self._narrow = None
+            self._playout = None
             self.heard = self._silence = silence(frame_size(rate_hz))
 
     @property
     def is_listening(self) -> bool:
         """What the peer says is needed as samples."""
-        is_heard = self.is_among_others and not self.is_muted
-        return is_heard or bool(self.recorders) or self.detector is not None
+        return self._is_played_out or self.hears_tones
+
+    @property
+    def _is_played_out(self) -> bool:
+        """They are needed as time goes by."""
+        return (self.is_among_others and not self.is_muted) or bool(self.recorders)
 
     @property
     def is_silent(self) -> bool:
@@ -164,26 +171,29 @@ class Voice:
         if remote is None:
             return
         name = dict(remote.heard_codecs).get(opened.payload_type, "")
+        number, ticks = opened.sequence, opened.timestamp_ticks
         if opened.payload_type == remote.telephone_event or name not in codecs.CODECS:
             if self._playout is not None and self._source is not None and opened.ssrc == self._source[0]:
-                self._playout.buffer.skip(opened.sequence)
+                self._playout.buffer.skip(number)
+            if self._tones is not None and self._tones_of is not None and opened.ssrc == self._tones_of[0]:
+                self._tones.push(number, ticks, None, now)
             return
         source = (opened.ssrc, opened.payload_type, name)
-        if self._playout is None or source != self._source:
-            self._source, self._playout = source, Playout(name, self.rate_hz)
-        self._playout.push(opened.sequence, opened.timestamp_ticks, opened.payload, now)
+        if self.hears_tones:
+            if self._tones is None or source != self._tones_of:
+                self._tones_of, self._tones = source, ToneKeys(name)
+            self._tones.push(number, ticks, opened.payload, now)
+        if self._is_played_out:
+            if self._playout is None or source != self._source:
+                self._source, self._playout = source, Playout(name, self.rate_hz)
+            self._playout.push(number, ticks, opened.payload, now)
 
     def take(self, now: float) -> list[str]:
         """Hear the next 20 ms of what the peer says; returns keys that were heard as tones."""
-        heard = self._silence if self._playout is None else self._playout.frame(now)
-        self.heard = heard
+        self.heard = self._silence if self._playout is None else self._playout.frame(now)
         for recorder in self.recorders:
-            recorder.add(self, heard)
-        if self.detector is None:
-            return []
-        narrow = make_converter(self.rate_hz, NARROW_HZ) if self._narrow is None else self._narrow
-        self._narrow = narrow
-        return self.detector.feed(heard if narrow is None else narrow.convert(heard))
+            recorder.add(self, self.heard)
+        return [] if self._tones is None else self._tones.take(now)
 
     def _is_judging(self, now: float) -> bool:
         """What the others say now is that of a phone that holds."""

@@ -231,6 +231,7 @@ class Worker:
     def signalled(self, endpoint: Endpoint, packet: bytes, now: float) -> None:
         """The peer presses a key, perhaps."""
         self._studio.signalled(endpoint, packet, now)
+        self._flush()  # a key is acted on, and the next one may be seen by the kernel's log
 
     def _tick(self, now: float) -> None:
         if self._kernel is not None:

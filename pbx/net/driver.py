@@ -15,6 +15,8 @@ Effect_co = TypeVar("Effect_co", covariant=True)
 
 # A failed `expire` leaves the deadline in the past: without a rest it would be tried in a tight loop.
 RETRY_S: Final = 0.5
+# When the process has stood still for longer, the sockets are read before deadlines end what waits in them.
+LATE_S: Final = 0.02
 
 log: Final = Logger()
 
@@ -163,6 +165,12 @@ class Driver(Generic[EffectT]):
         self._timer = self._clock.callLater(max(0.0, deadline - self._clock.seconds()), self._wake)
 
     def _wake(self) -> None:
+        if self._clock.seconds() - self._armed > LATE_S:
+            self._timer = self._clock.callLater(0.0, self._fall_due)
+        else:
+            self._fall_due()
+
+    def _fall_due(self) -> None:
         self._timer = None
         self.run(self._expire)
 

@@ -448,6 +448,29 @@ def test_silence_of_both_sides_ends_the_call(world, ann, bob):
     world.assert_nothing_left()
 
 
+def test_who_has_fallen_silent_is_asked_whether_the_call_is_there_still(world, ann, bob):
+    """A branch office whose PBX was started anew: the caller is not to pay for silence until the refresh."""
+    talk(world, ann, bob)
+    b = next(order.b for order in world.orders if isinstance(order, Join))
+    world.perform(world.exchange.media_event(Silent(b, 30.0), world.now))
+    assert "BYE" not in ann.summary()
+    assert len(bob.all("INVITE")) == 2
+    bob.respond(bob.last("INVITE"), 481)
+    assert "BYE" in ann.summary()
+    ann.ok("BYE")
+    bob.ok("BYE")
+    world.assert_nothing_left()
+
+
+def test_who_is_silent_and_there_stays_in_the_call(world, ann, bob):
+    talk(world, ann, bob)
+    b = next(order.b for order in world.orders if isinstance(order, Join))
+    world.perform(world.exchange.media_event(Silent(b, 30.0), world.now))
+    bob.respond(bob.last("INVITE"), 200, bob.sdp())
+    assert "BYE" not in ann.summary()
+    hang_up(world, ann, bob)
+
+
 # --- transfer ---------------------------------------------------------------------------------------------
 
 

@@ -212,6 +212,19 @@ SEEN_TWICE = {
         [(0, "log", "2", 800), (0.3, "worker", "3", 800), (0.6, "worker", "3", 800)],
         "233",
     ),
+    "by the worker, which tells it when the log has told the next ones": (
+        [(0, "log", "#", 800), (0.2, "log", "#", 4000), (0.4, "log", "2", 7200), (0.5, "worker", "#", 800)],
+        "##2",
+    ),
+    "twice by each of them": (
+        [
+            (0, "log", "#", 800),
+            (0.2, "log", "#", 4000),
+            (0.5, "worker", "#", 800),
+            (0.5, "worker", "#", 4000),
+        ],
+        "##",
+    ),
     "long after": ([(0, "log", "2", 800), (9, "worker", "2", 800)], "22"),
     "as a tone, which has no timestamp": ([(0, "worker", "2", None), (0.3, "worker", "2", None)], "22"),
 }

@@ -521,6 +521,29 @@ class TestTones:
         stage.run(len(said) / 16_000 + 0.3, a=said)
         assert [event.digit for event in stage.take(Digit)] == list("19#")
 
+    @pytest.mark.parametrize("late_ms", [40, 80, 120, 300])
+    @pytest.mark.parametrize("codec", CODECS)
+    def test_a_worker_that_is_late_hears_all_that_waits_in_its_socket(self, stage, codec, late_ms):
+        phone = stage.open("a", codec, events=None)
+        stage.order(Detect("a"))
+        rate_hz = CODECS[codec].rate_hz
+        keys = "112358#*0D" * 4
+        pressed = (
+            each for key in keys for each in (dtmf.make_digit(key, 80, rate_hz), silence(rate_hz // 10))
+        )
+        frames = np.concatenate((silence(rate_hz // 10), *pressed, silence(rate_hz // 5)))
+        frames = frames.reshape(-1, rate_hz // 50)
+        for at in range(0, len(frames), 4 + late_ms // 20):
+            for frame in frames[at : at + 4]:
+                stage.run(a=frame)
+            waiting = frames[at + 4 : at + 4 + late_ms // 20]
+            stage.now = round(stage.now + len(waiting) * 0.02, 6)
+            for frame in waiting:  # one from each socket, then the clock is looked at
+                phone.say(frame)
+                stage.due = stage.studio.tick(stage.now)
+        stage.run(0.3)
+        assert "".join(event.digit for event in stage.take(Digit)) == keys
+
     def test_ordered_twice_it_does_not_begin_anew(self, stage):
         stage.open("a", events=None)
         stage.order(Detect("a"))

@@ -11,6 +11,7 @@ import pytest
 from pbx.media import probe
 from pbx.media.orders import (
     CloseEndpoint,
+    Digit,
     EndpointClosed,
     EndpointFailed,
     Join,
@@ -23,10 +24,12 @@ from pbx.media.orders import (
     SrtpKeys,
 )
 from pbx.media.probe import is_pair_free, ports_in_use
-from pbx.media.wire import Latched
-from pbx.rtp.packet import unpack
+from pbx.media.wire import Decoder, Latched, encode
+from pbx.media.worker import Worker
+from pbx.rtp.packet import Packet, unpack
 from pbx.rtp.rtcp import Report, ReportBlock, reports
 from pbx.rtp.srtp import Srtp
+from pbx.rtp.telephone_event import TelephoneEvent
 from tests.phones.support.ports import CELL, claim
 from tests.support.rtp_phone import PATIENCE_S, V4, V6, Phone, free_pair, rtp
 from tests.support.worker_process import Process
@@ -303,6 +306,20 @@ def test_silence_is_told_once_and_its_end_too(phones):
         assert worker.events((Silent, Resumed)) == Resumed("a")
     finally:
         assert worker.end() == 0
+
+
+def test_a_key_is_told_at_once_though_nothing_else_is_to_be_done(phones):
+    ours, theirs = socket.socketpair()
+    worker, phone = Worker(theirs, 30.0), phones()
+    agreed = SetRemote("a", phone.address, clock_rates=((101, 8_000),), telephone_event=101)
+    ours.sendall(encode(OpenEndpoint("a", "call", V4, free_pair())) + encode(agreed))
+    worker._receive_orders(0.0)
+    pressed = Packet(101, 1, 800, 7, TelephoneEvent(11, False, 10, 160).pack(), marker=True).pack()
+    worker.signalled(worker._endpoints["a"], pressed, 0.0)
+    ours.setblocking(False)
+    assert Decoder().feed(ours.recv(4096)) == [Digit("a", "#", 800)]
+    ours.close()
+    worker.run()
 
 
 def test_interrupts_are_the_cores_business(worker):

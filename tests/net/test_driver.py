@@ -106,6 +106,15 @@ def test_the_machine_is_woken_at_its_deadline():
     assert machine.woken == [2.0]
 
 
+def test_woken_late_it_takes_first_what_came_meanwhile():
+    machine, clock, done, driver = make()
+    machine.deadline = 2.0
+    driver.settle()
+    clock.callLater(4.0, driver.run, lambda _now: ["a key, read now"])
+    clock.advance(5)
+    assert done == ["a key, read now", "woken 5.0"]
+
+
 def test_an_earlier_deadline_moves_the_timer():
     machine, clock, _, driver = make()
     machine.deadline = 50.0
