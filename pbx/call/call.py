@@ -131,7 +131,7 @@ class Call:
             row.cost = self.host.metering.ended(leg)
         row.codec = leg.media.codec
         row.call_id = leg.opening.call_id if leg.opening is not None else ""
-        if len(self.record.legs) > MOST_KEPT and not row.cost:
+        if len(self.record.legs) > MOST_KEPT and not row.cost and row is not self.record.legs[0]:
             self.record.legs.remove(self._rows.pop(leg.name))
         self._silent.discard(leg)
         self.playing.drop(leg)

@@ -12,6 +12,9 @@ from pbx.office.rate import Rate
 from pbx.rtp.statistics import EndpointStats
 from pbx.sip.flow import Flow
 
+MOST_KEPT: Final = 500  # sentences, and legs, of one call: who transfers without end fills no memory
+LONGEST_SAID: Final = 2000  # characters: all whom a large group rings are named
+
 
 @immutable
 class Note:
@@ -28,10 +31,6 @@ class SaveBindings:
 
     username: str
     is_urgent: bool = False  # the phone is in another place now, and more than a refresh would be lost
-
-
-MOST_KEPT: Final = 500  # sentences, and legs, of one call: who transfers without end fills no memory
-LONGEST_SAID: Final = 2000  # characters: all whom a large group rings are named
 
 
 @immutable

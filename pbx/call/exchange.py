@@ -341,6 +341,10 @@ class Exchange:
         """No call, no dialog, no recording and no registration of ours is left."""
         return not self.calls and not self.stack.dialogs and self.sound.is_quiet and self.trunks.is_quiet
 
+    def all_legs(self) -> Iterator[Leg]:
+        """Of all calls."""
+        return (leg for call in self.calls.values() for leg in call.legs)
+
     def _take(self) -> list[Any]:
         self.busy_lamps.stepped()
         out, self.stack.out = self.stack.out, []
@@ -486,11 +490,6 @@ class Exchange:
 
     def order(self, order: Any) -> None:
         self.stack.out.append(order)
-
-    # --- inside --------------------------------------------------------------------------------------------
-
-    def all_legs(self) -> Iterator[Leg]:
-        return (leg for call in self.calls.values() for leg in call.legs)
 
 
 def _debugged(office: Office) -> list[str]:

@@ -4,6 +4,7 @@ from collections import deque
 from ipaddress import IPv6Address
 from typing import Final, TypeVar
 
+LONGEST_NAME: Final = 64  # no device has a longer one
 _V6_HOST_BITS: Final = 64
 K = TypeVar("K")
 
@@ -16,9 +17,6 @@ def network_of(address: str) -> str:
     if (mapped := value.ipv4_mapped) is not None:
         return str(mapped)
     return str(IPv6Address(int(value) >> _V6_HOST_BITS << _V6_HOST_BITS)) + "/64"
-
-
-LONGEST_NAME: Final = 64  # no device has a longer one
 
 
 class AttemptLimiter:

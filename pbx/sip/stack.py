@@ -305,11 +305,13 @@ class SipStack:
             return
         if response.status in HEADERS and self._is_authorized(client, response):
             return
+        owner, handler = client.owner, client.handler
         if response.status < 200:
             client.has_provisional = True
         elif client.key is not None and client.request.method != "INVITE":  # nothing more comes
             del self._clients[client.key]
-        self._guard(client.owner, client.handler, response)
+            client.release()
+        self._guard(owner, handler, response)
 
     def _is_authorized(self, client: ClientRequest, response: Response) -> bool:
         """Answer a challenge: the same request with credentials and the next number (§22.2, §8.1.3.5)."""

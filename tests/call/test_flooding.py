@@ -35,6 +35,18 @@ def test_who_transfers_without_end_fills_no_record():
     hang_up(world, ann, bob)
 
 
+def test_of_a_call_that_rings_too_many_phones_the_caller_is_kept(monkeypatch):
+    monkeypatch.setattr("pbx.call.call.MOST_KEPT", 2)
+    world, _, _, (ann, _bob) = start(make_office(), "100", "101")
+    for number in range(3):
+        world.phone("101", 5200 + number)
+    ann.invite("101")
+    ann.cancel()
+    (record,) = world.records
+    assert "A" in [leg.name for leg in record.legs]
+    assert len(record.legs) == 2
+
+
 def test_messages_that_nobody_answers_fill_no_memory():
     world, _, _, (ann, bob) = start(make_office(), "100", "101")
     ann.invite("101")

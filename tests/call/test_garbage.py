@@ -94,3 +94,17 @@ def test_a_message_that_is_answered_is_let_go_while_its_transactions_live(world)
     kept = [each.request for each in gc.get_objects() if type(each) is ClientRequest]
     assert [request.method for request in kept if request.method != "INVITE"] == []
     hang_up(world, ann, bob)
+
+
+def test_who_keeps_what_it_has_asked_is_let_go_by_the_answer(world):
+    bob, flows = world.phone("101"), []
+
+    def ask():
+        request = bob.request("OPTIONS", "sip:101@192.0.2.9", call_id="asked")
+        sent = world.exchange.stack.send(request, bob.flow, lambda _response: flows.append(sent.flow))
+
+    ask()
+    world.perform(world.exchange.expire(world.now))
+    bob.ok("OPTIONS")
+    assert flows == [bob.flow]
+    assert garbage(world) == []
