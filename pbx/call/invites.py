@@ -17,6 +17,7 @@ from pbx.entropy import Entropy
 from pbx.errors import MediaError, PeerError, UsageError
 from pbx.office.snapshot import Office
 from pbx.rules.decision import DialDecision
+from pbx.rules.features import decide_feature
 from pbx.rules.number import to_e164
 from pbx.sdp.content import Content
 from pbx.sdp.offer_answer import SrtpPolicy
@@ -143,8 +144,8 @@ class Invites:
             return host.router.behind(carrier.name)
         calling = calling_number(request)
         number = to_e164(calling.number, host.office.settings.country) or calling.number
-        if host.office.target(number) is not None:  # it would be shown, and called back, as one of ours
-            number = ""
+        if host.office.target(number) is not None or decide_feature(host.office, number) is not None:
+            number = ""  # it would be shown, and called back, as one of ours, or do what the code does
         return Party(
             number or "anonymous",
             calling.name,

@@ -555,10 +555,12 @@ def test_a_carrier_that_refuses_a_number_is_not_down():
     world.assert_nothing_left()
 
 
-def test_nobody_outside_is_taken_for_an_extension():
+@pytest.mark.parametrize("caller", ["101", "*7231112222", "**101", "*6731112222", "##2", "00", "*11"])
+def test_nobody_outside_is_taken_for_an_extension_or_code(caller):
+    """A phone that calls back would forward the extension to him, for one."""
     world, carrier, _, (ann,) = start(make_office(), "100")
-    carrier.call(OURS, caller="101")
-    assert "101" not in ann.last("INVITE").headers.get("From").partition(";tag")[0]
+    carrier.call(OURS, caller=caller)
+    assert caller not in ann.last("INVITE").headers.get("From").partition(";tag")[0]
     ann.answer()
     carrier.ack()
     hang_up(world, carrier, ann)
