@@ -13,15 +13,14 @@ from pbx.call.questions import (
     CheckSecret,
     FindMember,
     FoundMember,
-    HeldMessage,
     ListMessages,
-    OpenedMailbox,
     OpenMailbox,
 )
 from pbx.call.sound import Begin, Finish
 from pbx.media.orders import Digit, Play, Played
 from pbx.office.checks import Facts, check
 from pbx.sip.message import Request
+from tests.call import voices
 from tests.call.changing_office import ANN, CHANGES, KEYS, make_office, tidy
 from tests.call.test_outside_calls import CARRIER, SECOND, Carrier
 from tests.call.test_walk import Walker, act
@@ -33,16 +32,10 @@ USERNAMES = ("100p", "101p", "102p", "102m", "200p")
 
 def answers(about: Any) -> Any:
     match about:
-        case Begin():
-            return "/data/file.wav"
-        case Finish(seconds=seconds):
-            return True if seconds >= 1.0 else None
-        case OpenMailbox():
-            return OpenedMailbox(600.0, "", 1, 0)
-        case ListMessages():
-            return [HeldMessage("m1", "102", "", AT, AT, 3.0, "new", "/data/m1.wav")]
-        case CheckSecret(code=code):
-            return code == "1234" or (LOCKED if code == "9999" else False)
+        case CheckSecret(code="9999"):
+            return LOCKED
+        case Begin() | Finish() | OpenMailbox() | ListMessages() | CheckSecret():
+            return voices.answers(about)
         case FindMember(pin="1234"):
             return FoundMember(ANN, AT)
         case FindMember():
