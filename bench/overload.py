@@ -1,9 +1,10 @@
 """Three times more calls than the server can carry, while others talk.
 
-    python -m bench.overload [--short] [--rate R] [--times 3] [--seconds 20] [--talking 50]
+    python -m bench.overload [--short] [--runs 3] [--rate R] [--times 3] [--seconds 20] [--talking 50]
 
 First the highest rate is looked for (or given with --rate). Then SIPp offers `times` as many calls for so
-many seconds, while `talking` calls with audio are up and a probe places five calls a second. Goodput is how
+many seconds, while `talking` calls with audio are up and a probe places five calls a second. All that is
+done `runs` times: a shared machine is half as fast in one minute as in the next. Goodput is how
 many of the offered calls went through in time, a second; 503 are those that were refused in order; recovery
 is how long after the end of the load the last attempt of the probe began that failed or needed a
 retransmission.
@@ -11,6 +12,7 @@ retransmission.
 
 import time
 from contextlib import ExitStack
+from itertools import chain
 
 from bench.rate import Trials
 from bench.support import sipp
@@ -41,18 +43,21 @@ COLUMNS = [
 def main() -> None:
     found = parser(__doc__, ("pbx", "kamailio"))
     found.add_argument("--rate", type=float, default=0.0, help="the highest rate, when it is known")
+    found.add_argument("--runs", type=int, default=3)
+    found.add_argument("--kernel", choices=("off", "auto"), default="auto", help="who relays our audio")
     found.add_argument("--times", type=float, default=3.0)
     found.add_argument("--seconds", type=float, default=20.0)
     found.add_argument("--talking", type=int, default=50)
     options = parse(found)
     seconds, talking = (6.0, 10) if options.short else (options.seconds, options.talking)
+    names = [options.peer or ["pbx"]] * (1 if options.short else options.runs)
     table = Table("Overload", COLUMNS)
-    for name in options.peer or ("pbx",):
+    for name in chain.from_iterable(names):
         rate = options.rate or search(name, options.short)
         if not rate:
             table.note(f"{name}: carries no rate of calls without failures here; nothing to multiply")
             continue
-        for peer in each([name], table, 3 * ACCOUNTS, under=options.under):
+        for peer in each([name], table, 3 * ACCOUNTS, under=options.under, kernel=options.kernel):
             row = overload(peer, rate, options.times * rate, seconds, talking)
             table.add(name, rate, options.times * rate, *row)
     table.write(options.full or options.keep)

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from typing import Final
-from zlib import crc32
 
 from pbx.call.call import Call
 from pbx.call.limits import SET_UPS, Brake, CallFacts, Cause, refuse_call
 from pbx.call.refusals import Refusals
 from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
-from pbx.sip.location import LocationService
 from pbx.sip.overload import Kind, Overload
 from pbx.sip.parser import METHODS
 from pbx.sip.refusal import Refusal
@@ -18,6 +16,7 @@ from pbx.sip.stateless import Beginning
 # They complete or end what goes on: to turn them away would cost more than to take them.
 UNSHED: Final = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})
 RETRY_S: Final = range(5, 16)  # when those turned away come back: not all at once
+_BUSY: Final = [Refusal(503, "Service Unavailable", (("Retry-After", str(each)),)) for each in RETRY_S]
 
 
 class Admission:
@@ -25,7 +24,7 @@ class Admission:
 
     Args:
         office: the one in force.
-        location: tells phones that are registered.
+        is_known: whether a phone is registered by a flow, or a carrier sends by it.
         calls: in progress, by their names.
         warn: takes lines for the log.
         most_calls, calls_per_second: of [limits].
@@ -34,7 +33,7 @@ class Admission:
     def __init__(
         self,
         office: Callable[[], Office],
-        location: LocationService,
+        is_known: Callable[[Flow], bool],
         calls: Mapping[str, Call],
         warn: Callable[..., None],
         most_calls: int,
@@ -42,7 +41,7 @@ class Admission:
     ) -> None:
         self.overload = Overload()
         self.refusals = Refusals()
-        self._office, self._location, self._calls, self._warn = office, location, calls, warn
+        self._office, self._is_known, self._calls, self._warn = office, is_known, calls, warn
         self._most_calls = most_calls
         self._brake = Brake(calls_per_second)
         self._set_ups: dict[str, list[str]] = {}  # calls of each device, some of which are answered or over
@@ -66,7 +65,8 @@ class Admission:
         if method == "INVITE" and self.is_emergency(beginning.user):
             return None
         why = f"overload, requests wait {self.overload.wait_s * 1000:.0f} ms for their turn"
-        return self._refuse(Cause.OVERLOAD, "", why, beginning, now)
+        self._count(Cause.OVERLOAD, "", why, method, now)
+        return _BUSY[_spread(beginning)]
 
     def check(self, beginning: Beginning, device: str, now: float) -> None:
         """Whether a new call of `device` may begin.
@@ -90,16 +90,24 @@ class Admission:
             Cause.CALLS_PER_SECOND: ("", f"more than limits.calls_per_second = {self._brake.rate}"),
             Cause.DEVICE: (device, f"{facts.set_ups} calls of {device} wait for an answer"),
         }[cause]
-        raise self._refuse(cause, who, why, beginning, now)
+        self._count(cause, who, why, beginning.method, now)
+        if cause is Cause.DEVICE:  # a 503 would speak of the server, and send the phone to another one
+            status, reason = 480, "Too Many Calls From This Device"
+        else:
+            status, reason = 503, "Service Unavailable"
+        raise Refusal(status, reason, _BUSY[_spread(beginning)].headers)
 
     def began(self, device: str, call_id: str) -> None:
         """A call that was let in is there."""
         self._set_ups.setdefault(device, []).append(call_id)
 
     def _kind(self, beginning: Beginning, flow: Flow) -> Kind:
-        if beginning.method == "INVITE":
-            return Kind.ANSWERED_CALL if beginning.has_credentials else Kind.CALL
-        return Kind.REFRESH if self._location.by_flow(flow) else Kind.OTHER
+        is_known = self._is_known(flow)
+        if beginning.method != "INVITE":
+            return Kind.KNOWN_OTHER if is_known else Kind.OTHER
+        if beginning.has_credentials:
+            return Kind.KNOWN_ANSWERED_CALL if is_known else Kind.ANSWERED_CALL
+        return Kind.KNOWN_CALL if is_known else Kind.CALL
 
     def _count_set_ups(self, device: str) -> int:
         """How many calls of a device wait for an answer; too high while that is below the limit."""
@@ -108,12 +116,11 @@ class Admission:
             held[:] = [each for each in held if (call := self._calls.get(each)) is not None and not call.talk]
         return len(held)
 
-    def _refuse(self, cause: Cause, who: str, why: str, beginning: Beginning, now: float) -> Refusal:
-        method = beginning.method if beginning.method in METHODS else "other requests"
-        if self.refusals.add(cause, who, why, method, now):
+    def _count(self, cause: Cause, who: str, why: str, method: str, now: float) -> None:
+        if self.refusals.add(cause, who, why, method if method in METHODS else "other requests", now):
             self._warn("turning new calls away: {why}", why=why)
-        retry_s = RETRY_S[crc32(beginning.call_id.encode("utf-8", "surrogateescape")) % len(RETRY_S)]
-        headers = (("Retry-After", str(retry_s)),)
-        if cause is Cause.DEVICE:  # a 503 would speak of the server, and send the phone to another one
-            return Refusal(480, "Too Many Calls From This Device", headers)
-        return Refusal(503, "Service Unavailable", headers)
+
+
+def _spread(beginning: Beginning) -> int:
+    """The same for each copy of a request."""
+    return hash(beginning.call_id) % len(RETRY_S)

@@ -66,6 +66,7 @@ from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
+from pbx.sip.overload import Kind
 from pbx.sip.refusal import Refusal
 from pbx.sip.stack import SipStack
 from pbx.sip.stateless import Beginning
@@ -139,7 +140,7 @@ class Exchange:
         self.has_to_see_keys = False  # that phones press in a call: the kernel would hide them
         self.admission = Admission(
             lambda: self.office,
-            self.location,
+            self._is_known,
             self.calls,
             self.warn,
             settings.max_calls,
@@ -208,13 +209,16 @@ class Exchange:
         Returns:
             There is overload: `waited` wants to know the wait of what comes next.
         """
-        self.admission.overload.end_window(least_s)
-        self.stack.is_screening = self.admission.overload.is_on
-        return self.stack.is_screening
+        overload = self.admission.overload
+        overload.end_window(least_s)
+        self.stack.is_screening = overload.sheds(Kind.CALL)
+        return overload.is_on
 
     def waited(self, wait_s: float) -> None:
         """So long has waited what comes next."""
-        self.admission.overload.wait_s = wait_s
+        overload = self.admission.overload
+        overload.wait_s = wait_s
+        self.stack.is_screening = overload.sheds(Kind.CALL)  # who else is turned away waits longer
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
         self.stack.now = now
@@ -353,6 +357,10 @@ class Exchange:
         return out
 
     # --- requests outside of dialogs -----------------------------------------------------------------------
+
+    def _is_known(self, flow: Flow) -> bool:
+        """Whether a phone is registered there, or a carrier sends from there."""
+        return self.location.has_flow(flow) or self.trunks.has_peer(flow)
 
     def screen(self, beginning: Beginning, flow: Flow) -> Refusal | None:
         """From the stack."""

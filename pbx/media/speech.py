@@ -163,7 +163,7 @@ def main(fd: int, cache: Path, limit_s: float, command: Sequence[str]) -> None:
     """The process."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.nice(NICE)
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     resource.setrlimit(
         resource.RLIMIT_CORE, (0, 0)
     )  # a crash of the library is expected, its memory of no use

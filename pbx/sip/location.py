@@ -95,6 +95,10 @@ class LocationService:
         """Whether any device is registered from this address (as attempts.network_of counts addresses)."""
         return network_of(address) in self._networks
 
+    def has_flow(self, flow: Flow) -> bool:
+        """Whether any device is bound by this flow."""
+        return flow in self._by_flow
+
     def by_flow(self, flow: Flow) -> frozenset[str]:
         """The devices that are bound by this flow."""
         return frozenset(self._by_flow.get(flow, ()))

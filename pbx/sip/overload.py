@@ -20,13 +20,15 @@ class Kind(IntEnum):
 
     CALL = 0  # an INVITE without credentials
     ANSWERED_CALL = 1  # one that answers a challenge: work has gone into it
-    OTHER = 2  # REGISTER, OPTIONS, MESSAGE ...
-    REFRESH = 3  # the same from a phone that is registered
+    KNOWN_CALL = 2  # as CALL, from where a phone is registered, or from a carrier
+    KNOWN_ANSWERED_CALL = 3
+    OTHER = 4  # REGISTER, OPTIONS, MESSAGE ...
+    KNOWN_OTHER = 5
 
 
 # The wait from which on each is turned away in overload. The queue gets as long as the next one only where
 # turning away those before is not enough.
-LIMITS_S: Final = (TARGET_S, 0.12, 0.2, 0.3)
+LIMITS_S: Final = (TARGET_S, 0.09, 0.1, 0.18, 0.2, 0.3)
 
 
 class Overload:

@@ -64,6 +64,8 @@ class SipStack:
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Take one datagram."""
         self.now = now
+        if self._stateless.is_ack(data):
+            return
         if self.is_screening and (answers := self._stateless.screen_datagram(data, flow)) is not None:
             self.out += answers
             return

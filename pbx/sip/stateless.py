@@ -55,6 +55,9 @@ class Stateless:
 
     def __init__(self, user: StatelessUser, layer: TransactionLayer, tag_key: bytes) -> None:
         self._user, self._layer, self._tag_key = user, layer, tag_key
+        # What all tags made here begin with; no other tag has it, for those have hexadecimal digits only.
+        self._mark = "s" + self._hash("mark")[:8]
+        self._marked = f";tag={self._mark}".encode()
 
     def screen(self, request: Request, flow: Flow) -> Answers | None:
         """Let the user refuse a request at the least cost: neither validated nor with a transaction (§8.2.7).
@@ -76,17 +79,19 @@ class Stateless:
         except MalformedMessageError:
             return None  # `validate` will say what is wrong with it
 
+    def is_ack(self, data: bytes) -> bool:
+        """Whether a datagram, which nobody has read yet, is the ACK to an answer made here: it ends here too.
+
+        Who has the tag elsewhere in an ACK has made that up, and no call of his hears it.
+        """
+        return data.startswith(b"ACK ") and self._marked in data
+
     def screen_datagram(self, data: bytes, flow: Flow) -> Answers | None:
-        """The same for a datagram that nobody has read yet; the ACK to such an answer ends here too."""
+        """As `screen`, for a datagram that nobody has read yet."""
         seen = glance(data)
-        if seen is None:
+        if seen is None or self._layer.is_serving(seen.key):
             return None
-        if seen.method == "ACK":
-            is_ours = seen.to.endswith(";tag=" + self._tag_of(seen.branch, seen.call_id, seen.cseq))
-            return () if is_ours else None
-        if self._layer.is_serving(seen.key):
-            return None
-        beginning = Beginning(seen.method, seen.user, seen.has_credentials, seen.call_id)
+        beginning = Beginning("INVITE", seen.user, seen.has_credentials, seen.call_id)
         refusal = self._user.screen(beginning, flow)
         if refusal is None:
             return None
@@ -98,11 +103,11 @@ class Stateless:
     def challenge(self, request: Request, flow: Flow) -> Answers | None:
         """Answer a valid request without credentials by a challenge (§8.2.7, §26.3.2.4).
 
-        The ACK to the challenge, known by its tag, ends here too.
+        The ACK to an answer made here ends here too.
         """
         first = request.headers.first
         if request.method == "ACK":
-            return () if first["To"].endswith(self.tag(request)) else None
+            return () if f";tag={self._mark}" in first["To"] else None
         if (
             request.method not in CHALLENGED
             or not first.keys().isdisjoint(UNCHALLENGED)
@@ -122,6 +127,8 @@ class Stateless:
         return (Send(render_refusal(refusal, headers.get_all("Via"), *values), reply_path),)
 
     def _tag_of(self, branch: str, call_id: str, cseq: str) -> str:
-        """From an ACK it is that of the response to its INVITE, which has the same branch (§17.1.1.3)."""
-        named = f"{branch} {call_id} {cseq.partition(' ')[0]}"
-        return blake2s(named.encode("utf-8", "surrogateescape"), key=self._tag_key, digest_size=8).hexdigest()
+        return self._mark + self._hash(f"{branch} {call_id} {cseq}")
+
+    def _hash(self, text: str) -> str:
+        data = text.encode("utf-8", "surrogateescape")
+        return blake2s(data, key=self._tag_key, digest_size=8).hexdigest()

@@ -7,10 +7,14 @@ import pytest
 from pbx.call.exchange import Settings
 from pbx.call.limits import SET_UPS
 from pbx.office.settings import Settings as OfficeSettings
+from pbx.office.trunk import Trunk
 from pbx.sip.digest import answer, make_ha1, read_challenges
+from pbx.sip.flow import Flow
 from pbx.sip.message import Request
 from pbx.sip.overload import CALM, PATIENCE
+from pbx.sip.transaction.types import Send
 from tests.call.world import DOMAIN, SERVER, Phone, World, hang_up, make_office, talk
+from tests.support.messages import make_invite
 
 OFFICE = replace(make_office("100", "101", "102"), settings=OfficeSettings(emergency=("995", "112")))
 DIALLED = ["sip:995@pbx.local", "sip:112@192.0.2.1:5060", "sip:995@192.0.2.1;user=phone"]
@@ -93,6 +97,27 @@ def test_a_new_call_gets_a_503_that_needs_nothing_kept():
     assert len(world.exchange.stack.layer) == kept
 
 
+def test_the_ack_of_a_refusal_is_known_unread_and_no_other():
+    """Its tag tells: it is not parsed, whether or not there is overload still."""
+    world = make_world()
+    ann, bob = world.phone("100"), world.phone("101")
+    invite = ann.request("INVITE", f"sip:101@{DOMAIN}", ann.sdp())
+    ann.send(invite)
+    is_ack = world.exchange.stack._stateless.is_ack
+    assert is_ack(ack_of(invite, ann.last(401)).render())
+    overload(world)
+    again = ann.request("INVITE", f"sip:101@{DOMAIN}", ann.sdp(), call_id="again")
+    ann.send(again)
+    assert is_ack(ack_of(again, ann.last(503)).render())
+    assert not is_ack(again.render())
+    relax(world)
+    talk(world, ann, bob)
+    sent = [message for message in bob.received if isinstance(message, Request) and message.method == "ACK"]
+    assert sent
+    for ack in (*sent, ack_of(ann.sent_invite, ann.last(200))):
+        assert not is_ack(ack.render())
+
+
 def test_those_turned_away_do_not_all_come_back_at_once():
     world = make_world()
     ann = world.phone("100")
@@ -150,17 +175,19 @@ def test_a_call_on_its_way_can_be_cancelled():
     bob.respond(bob.last("INVITE"), 487)
 
 
-# The wait, and what is turned away: a call, one with credentials, a stranger's REGISTER, a refresh.
+# The wait, and what is turned away: a stranger's call, call with credentials, and REGISTER; then a phone's.
 STAGES = {
-    "a little": (0.05, [503, 0, 0, 0]),
-    "more": (0.15, [503, 503, 0, 0]),
-    "much": (0.25, [503, 503, 503, 0]),
-    "all": (0.35, [503, 503, 503, 503]),
+    "a little": (0.05, [503, 0, 0, 0, 0, 0]),
+    "more": (0.095, [503, 503, 0, 0, 0, 0]),
+    "much": (0.15, [503, 503, 0, 503, 0, 0]),
+    "all calls": (0.19, [503, 503, 0, 503, 503, 0]),
+    "strangers": (0.25, [503, 503, 503, 503, 503, 0]),
+    "all": (0.35, [503] * 6),
 }
 
 
 @pytest.mark.parametrize(("wait_s", "expected"), STAGES.values(), ids=STAGES)
-def test_registrations_are_turned_away_after_calls_and_those_of_known_phones_last(wait_s, expected):
+def test_strangers_go_before_known_phones_and_calls_before_registrations(wait_s, expected):
     world = make_world()
     ann = world.phone("100")
     stranger = Phone(world, "102", 5300)
@@ -168,15 +195,26 @@ def test_registrations_are_turned_away_after_calls_and_those_of_known_phones_las
     overload(world)
     world.exchange.waited(wait_s)
     got = []
-    ann.received.clear()
-    ann.send(ann.request("INVITE", f"sip:101@{DOMAIN}", call_id="without"))
-    got.append(ann.statuses()[-1])
-    got.append(send_with_credentials(world, ann, f"sip:101@{DOMAIN}"))
     for phone in (stranger, ann):
+        phone.received.clear()
+        phone.send(phone.request("INVITE", f"sip:101@{DOMAIN}", call_id=f"without-{phone.username}"))
+        got.append(phone.statuses()[-1])
+        got.append(send_with_credentials(world, phone, f"sip:101@{DOMAIN}"))
         to = f"<sip:{phone.username}@{DOMAIN}>"
         phone.send(phone.request("REGISTER", f"sip:{DOMAIN}", to=to))
         got.append(phone.statuses("REGISTER")[-1])
     assert [status if status == 503 else 0 for status in got] == expected
+
+
+def test_a_carrier_is_known_by_its_address():
+    carrier = Trunk("carrier", "sip:198.51.100.2", register=False, addresses=("198.51.100.2",))
+    world = World(replace(OFFICE, trunks=(carrier,)), Settings(DOMAIN))
+    overload(world)
+    invite = make_invite(uri=f"sip:+6561234567@{DOMAIN}").render()
+    for wait_s, expected in ((0.15, True), (0.05, False)):
+        world.exchange.waited(wait_s)
+        out = world.exchange.receive(invite, Flow("UDP", ("198.51.100.2", 5060), SERVER), world.now)
+        assert any(isinstance(each, Send) and b" 503 " in each.data[:12] for each in out) is expected
 
 
 def test_over_streams_it_is_the_same():

@@ -15,6 +15,13 @@ HOLD_S = 1.0
 COSTS = {"call": 0.13, "answered": 0.45, "callee": 0.12, "ack": 0.05, "bye": 0.13}
 COSTS |= {"shed": 0.05, "shed ack": 0.03}
 
+KINDS = {
+    (False, "call"): Kind.CALL,
+    (False, "answered"): Kind.ANSWERED_CALL,
+    (True, "call"): Kind.KNOWN_CALL,
+    (True, "answered"): Kind.KNOWN_ANSWERED_CALL,
+}
+
 
 @dataclass
 class Simulation:
@@ -24,11 +31,13 @@ class Simulation:
         call_s: what one call costs the server.
         round_trip_s: between server and phones.
         is_challenged: False: phones send credentials at once.
+        is_known: phones are registered from where they call.
     """
 
     call_s: float
     round_trip_s: float = 0.001
     is_challenged: bool = True
+    is_known: bool = False
     overload: Overload = field(default_factory=Overload)
     done: list[float] = field(default_factory=list)  # when each call was answered
     shed: list[float] = field(default_factory=list)
@@ -78,7 +87,7 @@ class Simulation:
             heapq.heappush(coming, (now + seconds, next(order), what))
 
         if kind in ("call", "answered"):
-            if self.overload.sheds(Kind.CALL if kind == "call" else Kind.ANSWERED_CALL):
+            if self.overload.sheds(KINDS[self.is_known, kind]):
                 self.shed.append(now)
                 later("shed ack", self.round_trip_s)
                 return COSTS["shed"] * self.call_s

@@ -29,8 +29,6 @@ BRANCH = b";branch=z9hG4bK-a1"
 
 SEEN = {
     "an INVITE": INVITE,
-    "an ACK": ACK,
-    "an ACK with the Via of the answer": ACK.replace(b";rport", b";rport=5099;received=192.0.2.9"),
     "rport behind the branch": INVITE.replace(b";rport" + BRANCH, BRANCH + b";rport"),
     "other parameters of the Via": INVITE.replace(b";rport", b";alias;rport;x=y"),
     "a host name without a port": INVITE.replace(b"10.0.0.9:5062;", b"phone.Local;"),
@@ -50,15 +48,13 @@ def agrees(data: bytes) -> None:
     request = parse_datagram(data)
     uri = request.parsed_uri
     assert isinstance(uri, SipUri)
-    assert (seen.method, seen.user) == (request.method, uri.user or "")
+    assert (request.method, seen.user) == ("INVITE", uri.user or "")
     headers = request.headers
     names = ("Via", "From", "To", "Call-ID", "CSeq")
     assert (seen.via, seen.from_, seen.to, seen.call_id, seen.cseq) == tuple(map(headers.get, names))
     assert seen.has_credentials == ("Authorization" in headers or "Proxy-Authorization" in headers)
     assert seen.branch == request.via.branch
     assert seen.key == server_key(request)
-    if seen.method == "ACK":
-        return
     assert request.to.tag is None
     assert trace_reply_path(request, FLOW) == FLOW
     again = parse_datagram(data.replace(seen.via.encode(), seen.reply_via(*FLOW.peer).encode(), 1))
@@ -71,6 +67,7 @@ def test_what_phones_send_is_seen(data):
 
 
 UNSEEN = {
+    "an ACK": ACK,
     "another method": INVITE.replace(b"INVITE", b"REGISTER"),
     "a response": INVITE.replace(b"INVITE sip:101@pbx.local SIP/2.0", b"SIP/2.0 200 OK"),
     "a dialog": INVITE.replace(b"To: <sip:101@pbx.local>", b"To: <sip:101@pbx.local>;tag=t"),
@@ -122,10 +119,9 @@ def test_whatever_comes_it_agrees_with_the_parser_or_says_nothing(data):
         return
     try:
         request = parse_datagram(data)
-        assert (seen.method, seen.key) == (request.method, server_key(request))
+        assert (request.method, seen.key) == ("INVITE", server_key(request))
         assert len(request.headers.values("Via")) == 1
-        if seen.method == "INVITE":
-            assert request.to.tag is None
+        assert request.to.tag is None
     except MalformedMessageError:
         pass  # it would get 400 instead of 503
 
