@@ -65,8 +65,8 @@ from pbx.sip.fields import Replaces
 from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.message import Request, Response
-from pbx.sip.parser import MalformedMessageError
 from pbx.sip.overload import Kind
+from pbx.sip.parser import MalformedMessageError
 from pbx.sip.refusal import Refusal
 from pbx.sip.stack import SipStack
 from pbx.sip.stateless import Beginning
