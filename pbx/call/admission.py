@@ -1,5 +1,6 @@
 """The door: overload and limits turn requests away here, each with its answer, its count, its log line."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -7,6 +8,7 @@ from pbx.call.call import Call
 from pbx.call.limits import SET_UPS, Brake, CallFacts, Cause, refuse_call
 from pbx.call.refusals import Refusals
 from pbx.office.snapshot import Office
+from pbx.sip.attempts import network_of
 from pbx.sip.flow import Flow
 from pbx.sip.overload import Kind, Overload
 from pbx.sip.parser import METHODS
@@ -15,6 +17,7 @@ from pbx.sip.stateless import Beginning
 
 # They complete or end what goes on: to turn them away would cost more than to take them.
 UNSHED: Final = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})
+MOST_REGISTERS: Final = 10  # of one network in a window of overload: more is no office, or one that can wait
 RETRY_S: Final = range(5, 16)  # when those turned away come back: not all at once
 _BUSY: Final = [Refusal(503, "Service Unavailable", (("Retry-After", str(each)),)) for each in RETRY_S]
 
@@ -44,7 +47,14 @@ class Admission:
         self._office, self._is_known, self._calls, self._warn = office, is_known, calls, warn
         self._most_calls = most_calls
         self._brake = Brake(calls_per_second)
+        self._registers: Counter[str] = Counter()  # of strangers in this window, by network
         self._set_ups: dict[str, list[str]] = {}  # calls of each device, some of which are answered or over
+
+    def end_window(self, least_s: float) -> bool:
+        """Take the least wait of the window that has just ended, seconds; whether there is overload."""
+        self._registers.clear()
+        self.overload.end_window(least_s)
+        return self.overload.is_on
 
     def expire(self, now: float) -> None:
         for episode in self.refusals.expire(now):
@@ -102,12 +112,16 @@ class Admission:
         self._set_ups.setdefault(device, []).append(call_id)
 
     def _kind(self, beginning: Beginning, flow: Flow) -> Kind:
-        is_known = self._is_known(flow)
-        if beginning.method != "INVITE":
-            return Kind.KNOWN_OTHER if is_known else Kind.OTHER
-        if beginning.has_credentials:
-            return Kind.KNOWN_ANSWERED_CALL if is_known else Kind.ANSWERED_CALL
-        return Kind.KNOWN_CALL if is_known else Kind.CALL
+        if self._is_known(flow):
+            if beginning.method != "INVITE":
+                return Kind.KNOWN
+            return Kind.KNOWN_ANSWERED_CALL if beginning.has_credentials else Kind.KNOWN_CALL
+        if beginning.method == "REGISTER":
+            network = network_of(flow.peer[0])
+            self._registers[network] += 1
+            if self._registers[network] <= MOST_REGISTERS:
+                return Kind.REGISTER
+        return Kind.ANSWERED if beginning.has_credentials else Kind.STRANGER
 
     def _count_set_ups(self, device: str) -> int:
         """How many calls of a device wait for an answer; too high while that is below the limit."""

@@ -209,16 +209,15 @@ class Exchange:
         Returns:
             There is overload: `waited` wants to know the wait of what comes next.
         """
-        overload = self.admission.overload
-        overload.end_window(least_s)
-        self.stack.is_screening = overload.sheds(Kind.CALL)
-        return overload.is_on
+        is_overload = self.admission.end_window(least_s)
+        self.stack.is_screening = self.admission.overload.sheds(Kind.STRANGER)
+        return is_overload
 
     def waited(self, wait_s: float) -> None:
         """So long has waited what comes next."""
         overload = self.admission.overload
         overload.wait_s = wait_s
-        self.stack.is_screening = overload.sheds(Kind.CALL)  # who else is turned away waits longer
+        self.stack.is_screening = overload.sheds(Kind.STRANGER)  # who else is turned away waits longer
 
     def flow_lost(self, flow: Flow, why: str, now: float) -> list[Any]:
         self.stack.now = now

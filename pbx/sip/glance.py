@@ -1,4 +1,4 @@
-"""A look at a datagram that costs less than reading it: enough to turn an INVITE away.
+"""A look at a datagram that costs less than reading it: enough to turn a request away.
 
 Only what phones mostly send is recognised: one Via, no folded lines, full header names, a plain user name.
 Everything else is left to the parser.
@@ -9,7 +9,10 @@ from typing import Final, NamedTuple
 
 from pbx.sip.transaction.key import TransactionKey
 
-_start: Final = re.compile(r"INVITE sip:(?:([0-9A-Za-z.+*#_-]+)@)?[!-?A-~]+ SIP/2\.0\r\n").match
+METHODS: Final = ("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE", "MESSAGE")
+_BEGINNINGS: Final = frozenset(method[:4].encode() for method in METHODS)
+
+_start: Final = re.compile(rf"({'|'.join(METHODS)}) sip:(?:([0-9A-Za-z.+*#_-]+)@)?[!-?A-~]+ SIP/2\.0\r\n").match
 _via: Final = re.compile(
     r"SIP/2\.0/UDP ([0-9A-Za-z.-]+)(?::([0-9]{1,5}))?((?:;[a-z]+(?:=[0-9A-Za-z.!%*_+`'~-]+)?)+)"
 ).fullmatch
@@ -17,8 +20,9 @@ _branch: Final = re.compile(r";branch=(z9hG4bK[^;]+)").search
 
 
 class Glance(NamedTuple):
-    """What was seen of an INVITE without To tag; headers as they are written."""
+    """What was seen of a request without To tag; headers as they are written."""
 
+    method: str  # of METHODS
     user: str  # of the Request-URI
     has_credentials: bool
     branch: str
@@ -33,7 +37,7 @@ class Glance(NamedTuple):
     @property
     def key(self) -> TransactionKey:
         """Of the server transaction that it would belong to (key.server_key)."""
-        return TransactionKey(True, "INVITE", self.branch.lower(), self.host.lower(), self.port)
+        return TransactionKey(True, self.method, self.branch.lower(), self.host.lower(), self.port)
 
     def reply_via(self, host: str, port: int) -> str:
         """The Via with where it came from (RFC 3581 §4), for which it asks."""
@@ -42,9 +46,9 @@ class Glance(NamedTuple):
 
 
 def glance(data: bytes) -> Glance | None:
-    """Look at a datagram; None for all that is not plainly an INVITE without To tag."""
+    """Look at a datagram; None for all that is not plainly a request of METHODS without To tag."""
     end = data.find(b"\r\n\r\n")
-    if end < 0 or not data.startswith(b"INVITE ") or not (head := data[: end + 2]).isascii():
+    if end < 0 or data[:4] not in _BEGINNINGS or not (head := data[: end + 2]).isascii():
         return None
     text = head.decode()
     if "\r\n " in text or "\r\n\t" in text or text.count("\r") != text.count("\n"):
@@ -61,10 +65,19 @@ def glance(data: bytes) -> Glance | None:
     branch = _branch(params)
     if branch is None or f"{params};".count(";rport;") != 1:
         return None
-    has_credentials = "uthorization: " in text  # whoever has it elsewhere is taken for one who has them
-    number = int(port or 0)
+    method, user = start.groups()
     return Glance(
-        start[1] or "", has_credentials, branch[1], host, number, via_text, from_, to, call_id, cseq
+        method,
+        user or "",
+        "uthorization: " in text,  # whoever has it elsewhere is taken for one who has them
+        branch[1],
+        host,
+        int(port or 0),
+        via_text,
+        from_,
+        to,
+        call_id,
+        cseq,
     )
 
 

@@ -18,12 +18,12 @@ CALM: Final = 10  # windows under the target, one after the other, that end it
 class Kind(IntEnum):
     """Requests that begin something, in the order in which they are turned away."""
 
-    CALL = 0  # an INVITE without credentials
-    ANSWERED_CALL = 1  # one that answers a challenge: work has gone into it
-    KNOWN_CALL = 2  # as CALL, from where a phone is registered, or from a carrier
+    STRANGER = 0  # calls and all else without credentials; too many registrations of one network
+    ANSWERED = 1  # a stranger's answer to a challenge: work has gone into it
+    KNOWN_CALL = 2  # an INVITE from where a phone is registered, or from a carrier
     KNOWN_ANSWERED_CALL = 3
-    OTHER = 4  # REGISTER, OPTIONS, MESSAGE ...
-    KNOWN_OTHER = 5
+    REGISTER = 4  # a stranger's, who may become known by it
+    KNOWN = 5  # all else from where a phone is registered, or from a carrier
 
 
 # The wait from which on each is turned away in overload. The queue gets as long as the next one only where

@@ -15,6 +15,7 @@ from pbx.sip.client_request import ClientRequest
 from pbx.sip.credentials import HEADERS, Credentials
 from pbx.sip.dialog import Dialog, DialogId
 from pbx.sip.flow import Flow
+from pbx.sip.glance import glance
 from pbx.sip.headers import Extra, Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
@@ -66,7 +67,8 @@ class SipStack:
         self.now = now
         if self._stateless.is_ack(data):
             return
-        if self.is_screening and (answers := self._stateless.screen_datagram(data, flow)) is not None:
+        seen = glance(data) if self.is_screening else None
+        if seen is not None and (answers := self._stateless.screen_glance(seen, flow)) is not None:
             self.out += answers
             return
         try:
@@ -74,7 +76,10 @@ class SipStack:
         except MalformedMessageError as error:
             self.receive_malformed(error, flow, now)
             return
-        self.receive_message(message, flow, now)
+        if seen is None:
+            self.receive_message(message, flow, now)
+        else:
+            self._receive_screened(message, flow)
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take one message, whole."""
@@ -84,15 +89,7 @@ class SipStack:
             if answers is not None:
                 self.out += answers
                 return
-        try:
-            validate(message)
-        except MalformedMessageError as error:
-            self.receive_malformed(error, flow, now)
-            return
-        if isinstance(message, Request) and (answers := self._stateless.challenge(message, flow)) is not None:
-            self.out += answers
-            return
-        self._dispatch(self.layer.receive(message, flow, now))
+        self._receive_screened(message, flow)
 
     def receive_malformed(self, error: MalformedMessageError, flow: Flow, now: float) -> None:
         """Answer what could be read of a broken request, statelessly (§8.2.6.2); drop the rest."""
@@ -242,6 +239,17 @@ class SipStack:
         self._invites[key] = owner
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _receive_screened(self, message: Request | Response, flow: Flow) -> None:
+        try:
+            validate(message)
+        except MalformedMessageError as error:
+            self.receive_malformed(error, flow, self.now)
+            return
+        if isinstance(message, Request) and (answers := self._stateless.challenge(message, flow)) is not None:
+            self.out += answers
+            return
+        self._dispatch(self.layer.receive(message, flow, self.now))
 
     def _try(self, client: ClientRequest) -> None:
         branch = self._add_via(client.request, client.flow)

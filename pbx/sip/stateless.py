@@ -8,7 +8,7 @@ from hashlib import blake2s
 from typing import Final, NamedTuple, Protocol
 
 from pbx.sip.flow import Flow
-from pbx.sip.glance import glance
+from pbx.sip.glance import Glance
 from pbx.sip.message import Request, is_answerable
 from pbx.sip.parser import MalformedMessageError
 from pbx.sip.refusal import Refusal, render_refusal
@@ -86,12 +86,11 @@ class Stateless:
         """
         return data.startswith(b"ACK ") and self._marked in data
 
-    def screen_datagram(self, data: bytes, flow: Flow) -> Answers | None:
+    def screen_glance(self, seen: Glance, flow: Flow) -> Answers | None:
         """As `screen`, for a datagram that nobody has read yet."""
-        seen = glance(data)
-        if seen is None or self._layer.is_serving(seen.key):
+        if self._layer.is_serving(seen.key):
             return None
-        beginning = Beginning("INVITE", seen.user, seen.has_credentials, seen.call_id)
+        beginning = Beginning(seen.method, seen.user, seen.has_credentials, seen.call_id)
         refusal = self._user.screen(beginning, flow)
         if refusal is None:
             return None

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pbx.call.admission import MOST_REGISTERS
 from pbx.call.exchange import Settings
 from pbx.call.limits import SET_UPS
 from pbx.office.settings import Settings as OfficeSettings
@@ -204,6 +205,27 @@ def test_strangers_go_before_known_phones_and_calls_before_registrations(wait_s,
         phone.send(phone.request("REGISTER", f"sip:{DOMAIN}", to=to))
         got.append(phone.statuses("REGISTER")[-1])
     assert [status if status == 503 else 0 for status in got] == expected
+
+
+def test_strangers_who_flood_with_registrations_or_questions_do_not_take_the_calls():
+    world = make_world()
+    ann = world.phone("100")
+    flood = [Phone(world, "102", port) for port in range(7000, 7000 + 3 * MOST_REGISTERS)]
+    overload(world)
+    world.exchange.waited(0.05)
+    for phone in flood:
+        world.phones[phone.address] = phone
+        phone.send(phone.request("REGISTER", f"sip:{DOMAIN}", to=f"<sip:102@{DOMAIN}>"))
+    answers = [phone.statuses("REGISTER")[-1] for phone in flood]
+    assert answers == [401] * MOST_REGISTERS + [503] * (2 * MOST_REGISTERS)
+    flood[0].send(flood[0].request("OPTIONS", f"sip:{DOMAIN}"))
+    assert flood[0].statuses("OPTIONS") == [503]
+    for method in ("INVITE", "OPTIONS"):
+        ann.send(ann.request(method, f"sip:101@{DOMAIN}"))
+        assert ann.statuses(method)[-1] != 503
+    world.exchange.end_window(0.05)
+    flood[-1].send(flood[-1].request("REGISTER", f"sip:{DOMAIN}", to=f"<sip:102@{DOMAIN}>"))
+    assert flood[-1].statuses("REGISTER")[-1] == 401
 
 
 def test_a_carrier_is_known_by_its_address():

@@ -16,8 +16,8 @@ COSTS = {"call": 0.13, "answered": 0.45, "callee": 0.12, "ack": 0.05, "bye": 0.1
 COSTS |= {"shed": 0.05, "shed ack": 0.03}
 
 KINDS = {
-    (False, "call"): Kind.CALL,
-    (False, "answered"): Kind.ANSWERED_CALL,
+    (False, "call"): Kind.STRANGER,
+    (False, "answered"): Kind.ANSWERED,
     (True, "call"): Kind.KNOWN_CALL,
     (True, "answered"): Kind.KNOWN_ANSWERED_CALL,
 }

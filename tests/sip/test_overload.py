@@ -43,11 +43,11 @@ def in_overload() -> Overload:
 SHED = {
     "nobody waits": (0.0, set()),
     "as long as may be": (TARGET_S, set()),
-    "longer": (TARGET_S + 0.001, {Kind.CALL}),
-    "that did not help": (0.095, {Kind.CALL, Kind.ANSWERED_CALL}),
-    "nor that": (0.15, {Kind.CALL, Kind.ANSWERED_CALL, Kind.KNOWN_CALL}),
-    "nor that either": (0.19, set(Kind) - {Kind.OTHER, Kind.KNOWN_OTHER}),
-    "calls are not what it is": (0.25, set(Kind) - {Kind.KNOWN_OTHER}),
+    "longer": (TARGET_S + 0.001, {Kind.STRANGER}),
+    "that did not help": (0.095, {Kind.STRANGER, Kind.ANSWERED}),
+    "nor that": (0.15, {Kind.STRANGER, Kind.ANSWERED, Kind.KNOWN_CALL}),
+    "nor that either": (0.19, set(Kind) - {Kind.REGISTER, Kind.KNOWN}),
+    "calls are not what it is": (0.25, set(Kind) - {Kind.KNOWN}),
     "nothing helps": (0.35, set(Kind)),
 }
 
@@ -72,7 +72,7 @@ def test_whatever_was_before_a_second_without_a_queue_ends_it(before, calm_s):
         overload.end_window(least)
     for _ in range(CALM):
         overload.end_window(calm_s)
-        assert not overload.sheds(Kind.CALL)  # nor is anybody turned away until then
+        assert not overload.sheds(Kind.STRANGER)  # nor is anybody turned away until then
     assert not overload.is_on
 
 
