@@ -12,7 +12,9 @@ from pbx.sip.transaction.key import TransactionKey
 METHODS: Final = ("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE", "MESSAGE")
 _BEGINNINGS: Final = frozenset(method[:4].encode() for method in METHODS)
 
-_start: Final = re.compile(rf"({'|'.join(METHODS)}) sip:(?:([0-9A-Za-z.+*#_-]+)@)?[!-?A-~]+ SIP/2\.0\r\n").match
+_start: Final = re.compile(
+    rf"({'|'.join(METHODS)}) sip:(?:([0-9A-Za-z.+*#_-]+)@)?[!-?A-~]+ SIP/2\.0\r\n"
+).match
 _via: Final = re.compile(
     r"SIP/2\.0/UDP ([0-9A-Za-z.-]+)(?::([0-9]{1,5}))?((?:;[a-z]+(?:=[0-9A-Za-z.!%*_+`'~-]+)?)+)"
 ).fullmatch
