@@ -72,6 +72,7 @@ from pbx.sip.stack import SipStack
 from pbx.sip.stateless import Beginning
 from pbx.sip.transaction.key import TransactionKey
 from pbx.sip.transaction.timers import Timers
+from pbx.sip.transaction.types import Send
 from pbx.sip.uri import OpaqueUri, SipUri, host_of, user_of
 
 _soonest: Final = attrgetter("soonest")
@@ -193,6 +194,25 @@ class Exchange:
         self.stack.receive(data, flow, now)
         return self._take()
 
+    def screen_batch(
+        self, batch: Sequence[tuple[bytes, Flow]], wait_s: float, now: float
+    ) -> tuple[list[Send], list[tuple[Callable[..., list[Any]], bytes, Flow]]]:
+        """Datagrams that have waited for so long, in overload.
+
+        Returns:
+            What is answered at once, and the steps for all others, in their order.
+        """
+        self.waited(wait_s)
+        if self.tracer.is_on or not self.stack.is_screening:  # a trace shows all that comes in
+            return [], [(self.receive, data, flow) for data, flow in batch]
+        answers, passed = self.stack.screen_batch(batch, now)
+        steps = (self.receive, self._receive_screened)
+        return answers, [(steps[is_screened], data, flow) for data, flow, is_screened in passed]
+
+    def _receive_screened(self, data: bytes, flow: Flow, now: float) -> list[Any]:
+        self.stack.receive(data, flow, now, is_screened=True)
+        return self._take()
+
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> list[Any]:
         if self.tracer.is_on:
             self.tracer.received(message, flow, now)
@@ -207,7 +227,7 @@ class Exchange:
         """What came in had to wait for its turn, at least for so long, in the last overload.WINDOW_S.
 
         Returns:
-            There is overload: `waited` wants to know the wait of what comes next.
+            There is overload: `screen_batch` wants to see what comes next.
         """
         is_overload = self.admission.end_window(least_s)
         self.stack.is_screening = self.admission.overload.sheds(Kind.STRANGER)

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
 from pbx.sip.parser import MalformedMessageError
+from pbx.sip.transaction.types import Send
 
 EffectT = TypeVar("EffectT")
 Effect_co = TypeVar("Effect_co", covariant=True)
@@ -39,6 +40,16 @@ class SipMachine(Machine[Effect_co], Protocol[Effect_co]):
 
     def receive(self, data: bytes, flow: Flow, now: float) -> Sequence[Effect_co]:
         """A datagram came in, unparsed."""
+        ...
+
+    def screen_batch(
+        self, batch: Sequence[tuple[bytes, Flow]], wait_s: float, now: float
+    ) -> "tuple[Sequence[Send], Sequence[Passed[Effect_co]]]":
+        """Such datagrams came in, in overload, and have waited for so long.
+
+        Returns:
+            What is answered at once, and the steps for all others, in their order.
+        """
         ...
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> Sequence[Effect_co]:
@@ -80,6 +91,9 @@ class Scheduler(Protocol):
 
 # Takes what it was handed in with, and then the time.
 Step = Callable[..., Sequence[EffectT]]
+
+# A step that is still to be taken, and what it is handed.
+Passed = tuple[Step[EffectT], bytes, Flow]
 
 
 class Driver(Generic[EffectT]):

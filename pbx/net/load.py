@@ -4,21 +4,25 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pbx.net.driver import Scheduler, Timer
+from pbx.sip.flow import Flow
 from pbx.sip.overload import WINDOW_S
 
 
 class LoadUser(Protocol):
     """Who wants to know."""
 
-    def end_window(self, least_s: float) -> bool: ...
+    def end_window(self, least_s: float) -> bool:
+        """Whether there is overload."""
+        ...
 
-    def waited(self, wait_s: float) -> None: ...
+
+Screen = Callable[[Sequence[tuple[bytes, Flow]], float], None]
 
 
 class Queue(Protocol):
     """A socket that knows how long its datagrams waited."""
 
-    watch: Callable[[float], None] | None
+    screen: Screen | None
 
     def take_wait(self) -> float: ...
 
@@ -30,8 +34,13 @@ class LoadGauge:
     has its turn in every round of the reactor, and so have timers: a late timer is a long round.
     """
 
-    def __init__(self, clock: Scheduler, user: LoadUser) -> None:
-        self._clock, self._user = clock, user
+    def __init__(self, clock: Scheduler, user: LoadUser, screen: Screen) -> None:
+        """Make it.
+
+        Args:
+            screen: takes what comes in while there is overload.
+        """
+        self._clock, self._user, self._screen = clock, user, screen
         self._queues: Sequence[Queue] = ()
         self._timer: Timer | None = None
         self._due = 0.0
@@ -55,5 +64,5 @@ class LoadGauge:
         late_s = max(0.0, self._clock.seconds() - self._due)
         is_overload = self._user.end_window(max([late_s, *(queue.take_wait() for queue in self._queues)]))
         for queue in self._queues:
-            queue.watch = self._user.waited if is_overload else None
+            queue.screen = self._screen if is_overload else None
         self._arm()

@@ -62,24 +62,42 @@ class SipStack:
 
     # --- steps ---------------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes, flow: Flow, now: float) -> None:
-        """Take one datagram."""
+    def receive(self, data: bytes, flow: Flow, now: float, *, is_screened: bool = False) -> None:
+        """Take one datagram; `screen_batch` may have let it pass."""
         self.now = now
         if self._stateless.is_ack(data):
-            return
-        seen = glance(data) if self.is_screening else None
-        if seen is not None and (answers := self._stateless.screen_glance(seen, flow)) is not None:
-            self.out += answers
             return
         try:
             message = parse_datagram(data)
         except MalformedMessageError as error:
             self.receive_malformed(error, flow, now)
             return
-        if seen is None:
-            self.receive_message(message, flow, now)
-        else:
+        if is_screened:
             self._receive_screened(message, flow)
+        else:
+            self.receive_message(message, flow, now)
+
+    def screen_batch(
+        self, batch: Iterable[tuple[bytes, Flow]], now: float
+    ) -> tuple[list[Send], list[tuple[bytes, Flow, bool]]]:
+        """In overload, turn away at a glance.
+
+        Returns:
+            The answers, and the datagrams that are to be received, each with whether it was judged here.
+        """
+        self.now = now
+        answers: list[Send] = []
+        passed: list[tuple[bytes, Flow, bool]] = []
+        for data, flow in batch:
+            if self._stateless.is_ack(data):
+                continue
+            seen = glance(data)
+            answer = None if seen is None else self._stateless.screen_glance(seen, flow)
+            if answer is None:
+                passed.append((data, flow, seen is not None))
+            else:
+                answers.append(answer)
+        return answers, passed
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take one message, whole."""

@@ -86,7 +86,7 @@ class Stateless:
         """
         return data.startswith(b"ACK ") and self._marked in data
 
-    def screen_glance(self, seen: Glance, flow: Flow) -> Answers | None:
+    def screen_glance(self, seen: Glance, flow: Flow) -> Send | None:
         """As `screen`, for a datagram that nobody has read yet."""
         if self._layer.is_serving(seen.key):
             return None
@@ -97,7 +97,7 @@ class Stateless:
         tag = self._tag_of(seen.branch, seen.call_id, seen.cseq)
         via = seen.reply_via(*flow.peer)
         values = (seen.from_, seen.to, seen.call_id, seen.cseq, tag)
-        return (Send(render_refusal(refusal, [via], *values), flow),)
+        return Send(render_refusal(refusal, [via], *values), flow)
 
     def challenge(self, request: Request, flow: Flow) -> Answers | None:
         """Answer a valid request without credentials by a challenge (§8.2.7, §26.3.2.4).

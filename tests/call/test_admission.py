@@ -13,7 +13,7 @@ from pbx.sip.digest import answer, make_ha1, read_challenges
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request
 from pbx.sip.overload import CALM, PATIENCE
-from pbx.sip.transaction.types import Send
+from pbx.sip.parser import parse_datagram
 from tests.call.world import DOMAIN, SERVER, Phone, World, hang_up, make_office, talk
 from tests.support.messages import make_invite
 
@@ -234,9 +234,9 @@ def test_a_carrier_is_known_by_its_address():
     overload(world)
     invite = make_invite(uri=f"sip:+6561234567@{DOMAIN}").render()
     for wait_s, expected in ((0.15, True), (0.05, False)):
-        world.exchange.waited(wait_s)
-        out = world.exchange.receive(invite, Flow("UDP", ("198.51.100.2", 5060), SERVER), world.now)
-        assert any(isinstance(each, Send) and b" 503 " in each.data[:12] for each in out) is expected
+        flow = Flow("UDP", ("198.51.100.2", 5060), SERVER)
+        answers, passed = world.exchange.screen_batch([(invite, flow)], wait_s, world.now)
+        assert (len(answers), len(passed)) == ((1, 0) if expected else (0, 1))
 
 
 def test_over_streams_it_is_the_same():
@@ -246,6 +246,44 @@ def test_over_streams_it_is_the_same():
     world.perform(
         world.exchange.receive_message(ann.request("INVITE", f"sip:101@{DOMAIN}"), ann.flow, world.now)
     )
+    assert ann.statuses() == [503]
+
+
+def test_of_a_batch_those_turned_away_are_answered_first_and_the_others_keep_their_order():
+    world = make_world()
+    ann, bob = world.phone("100"), world.phone("101")
+    talk(world, ann, bob)
+    stranger = Phone(world, "102", 5300)
+    overload(world, wait_s=0.05)
+    refused = [stranger.request("INVITE", f"sip:101@{DOMAIN}", call_id=f"refused-{n}") for n in range(2)]
+    by_proxy = stranger.request("INVITE", f"sip:101@{DOMAIN}", call_id="by-proxy")
+    by_proxy.headers.add("Via", "SIP/2.0/UDP 198.51.100.9;branch=z9hG4bK-first")
+    known = ann.request("OPTIONS", f"sip:{DOMAIN}")
+    bye = bob.in_dialog("BYE")
+    batch = [(refused[0], stranger), (known, ann), (by_proxy, stranger), (refused[1], stranger), (bye, bob)]
+    answers, passed = world.exchange.screen_batch(
+        [(message.render(), phone.flow) for message, phone in batch], 0.05, world.now
+    )
+    assert [parse_datagram(each.data).call_id for each in answers] == ["refused-0", "refused-1"]
+    for phone in (ann, bob, stranger):
+        world.phones[phone.address] = phone
+        phone.received.clear()
+    for step, data, flow in passed:
+        world.perform(step(data, flow, world.now))
+    assert [parse_datagram(data).method for _, data, _ in passed] == ["OPTIONS", "INVITE", "BYE"]
+    assert (ann.statuses("OPTIONS"), bob.statuses("BYE")) == ([200], [200])
+    assert stranger.statuses("INVITE") == [503]  # what the glance does not know is read first
+
+
+def test_while_calls_are_traced_all_is_read():
+    office = replace(OFFICE, extensions=tuple(replace(each, debug=True) for each in OFFICE.extensions))
+    world = World(office, Settings(DOMAIN))
+    ann = world.phone("100")
+    overload(world)
+    batch = [(ann.request("INVITE", f"sip:101@{DOMAIN}").render(), ann.flow)]
+    answers, ((step, data, flow),) = world.exchange.screen_batch(batch, 10.0, world.now)
+    assert not answers
+    world.perform(step(data, flow, world.now))
     assert ann.statuses() == [503]
 
 

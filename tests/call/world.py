@@ -128,7 +128,15 @@ class World:
 
     def receive(self, message: Request | Response, flow: Flow) -> None:
         """A phone's message reaches the exchange."""
-        self.perform(self.exchange.receive(message.render(), flow, self.now))
+        data = message.render()
+        if not self.exchange.stack.is_screening:
+            self.perform(self.exchange.receive(data, flow, self.now))
+            return
+        wait_s = self.exchange.admission.overload.wait_s
+        answers, passed = self.exchange.screen_batch([(data, flow)], wait_s, self.now)
+        self.perform(answers)
+        for step, *seen in passed:
+            self.perform(step(*seen, self.now))
 
     def wait(self, seconds: float) -> None:
         """Let time pass, deadline by deadline."""

@@ -80,15 +80,18 @@ def test_a_clock_that_was_set_back_makes_nothing_negative(port, monkeypatch):
     assert port.take_wait() == 0.0
 
 
-def test_each_batch_is_told_on_while_somebody_watches(port, monkeypatch):
+def test_while_somebody_screens_he_gets_each_batch_whole_with_its_age(port, monkeypatch):
     send(port, BATCH + 1)
     shift_clock(monkeypatch, 0.5)
     told = []
-    port.watch = told.append
+    port.screen = lambda batch, wait_s: told.append((len(batch), wait_s))
     port.doRead()
+    assert port.take_wait() >= 0.5
     port.doRead()
-    assert len(told) == 2
-    assert all(0.5 <= age < 5.0 for age in told)
+    port.doRead()  # nothing is there: nobody is asked
+    assert port.take_wait() == 0.0
+    assert [count for count, _ in told] == [BATCH, 1]
+    assert all(0.5 <= age < 5.0 for _, age in told)
 
 
 def test_losing_datagrams_counts_when_the_socket_does_not_empty(port):
@@ -120,7 +123,7 @@ def shift_clock(monkeypatch, seconds):
 
 class Queue:
     def __init__(self, *waits) -> None:
-        self.waits, self.watch = list(waits), None
+        self.waits, self.screen = list(waits), None
 
     def take_wait(self) -> float:
         return self.waits.pop(0)
@@ -128,31 +131,28 @@ class Queue:
 
 class User:
     def __init__(self, *overloads) -> None:
-        self.least, self.told, self.overloads = [], [], list(overloads)
+        self.least, self.overloads = [], list(overloads)
 
     def end_window(self, least_s):
         self.least.append(round(least_s, 6))
         return self.overloads.pop(0)
 
-    def waited(self, wait_s) -> None:
-        self.told.append(wait_s)
-
 
 def test_each_window_tells_of_the_worst_socket_and_of_a_late_timer():
     clock, user = Clock(), User(False, True, False)
     one, other = Queue(0.0, 0.2, 0.0), Queue(0.1, 0.1, 0.0)
-    gauge = LoadGauge(clock, user)
+    screen = object()
+    gauge = LoadGauge(clock, user, screen)
     gauge.start([one, other])
     clock.advance(WINDOW_S / 2)
     assert user.least == []
     clock.advance(WINDOW_S / 2)
-    assert (user.least, one.watch) == ([0.1], None)
+    assert (user.least, one.screen) == ([0.1], None)
     clock.advance(WINDOW_S)
     assert user.least == [0.1, 0.2]
-    one.watch(0.5)
-    assert user.told == [0.5]
+    assert (one.screen, other.screen) == (screen, screen)
     clock.advance(WINDOW_S + 0.3)
     assert user.least == [0.1, 0.2, 0.3]
-    assert (one.watch, other.watch) == (None, None)
+    assert (one.screen, other.screen) == (None, None)
     gauge.stop()
     assert clock.getDelayedCalls() == []
