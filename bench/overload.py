@@ -2,12 +2,12 @@
 
     python -m bench.overload [--short] [--runs 3] [--rate R] [--times 3] [--seconds 20] [--talking 50]
 
-First the highest rate is looked for (or given with --rate). Then SIPp offers `times` as many calls for so
-many seconds, while `talking` calls with audio are up and a probe places five calls a second. All that is
-done `runs` times: a shared machine is half as fast in one minute as in the next. Goodput is how
-many of the offered calls went through in time, a second; 503 are those that were refused in order; recovery
-is how long after the end of the load the last attempt of the probe began that failed or needed a
-retransmission.
+First the highest rate is looked for (or given with --rate), in trials of half of `seconds`. Then SIPp offers
+`times` as many calls for so many seconds, while `talking` calls with audio are up and a probe places five
+calls a second. All that is done `runs` times: a shared machine is half as fast in one minute as in the next.
+Goodput is how many of the offered calls went through in time, a second; 503 are those that were refused in
+order; recovery is how long after the end of the load the last attempt of the probe began that failed or
+needed a retransmission.
 """
 
 import time
@@ -53,7 +53,7 @@ def main() -> None:
     names = [options.peer or ["pbx"]] * (1 if options.short else options.runs)
     table = Table("Overload", COLUMNS)
     for name in chain.from_iterable(names):
-        rate = options.rate or search(name, options.short)
+        rate = options.rate or search(name, options.short, seconds / 2)
         if not rate:
             table.note(f"{name}: carries no rate of calls without failures here; nothing to multiply")
             continue
@@ -63,9 +63,9 @@ def main() -> None:
     table.write(options.full or options.keep)
 
 
-def search(name: str, short: bool) -> float:
-    with Trials(name, ACCOUNTS, audio=False, seconds=4.0) as trials:
-        return highest(25.0, 4000.0, trials.carries, 0 if short else 2)
+def search(name: str, short: bool, trial_s: float) -> float:
+    with Trials(name, ACCOUNTS, audio=False, seconds=trial_s) as trials:
+        return highest(100.0, 4000.0, trials.carries, 0 if short else 2)
 
 
 def overload(peer: Peer, highest_rate: float, offered: float, seconds: float, talking: int) -> list[object]:
