@@ -123,12 +123,13 @@ class SipStack:
 
     def own_uri(self, flow: Flow, user: str = "") -> str:
         """Our Contact as seen over `flow`."""
-        return f"sip:{user and escape_user(user) + '@'}{self.own_address_of(flow)}"
+        where = self.own_address_of(flow)
+        return f"sip:{escape_user(user)}@{where}" if user else f"sip:{where}"
 
     def own_address_of(self, flow: Flow) -> str:
         """The same after the user: address, port, and the transport where it is not UDP."""
-        transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
-        return f"{self.own_host(flow)}{transport}"
+        host, transport = self.own_host(flow), flow.transport
+        return host if transport == "UDP" else f"{host};transport={transport.lower()}"
 
     def own_host(self, flow: Flow) -> str:
         """Our address and port as seen over `flow`, IPv6 in brackets."""

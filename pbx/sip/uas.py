@@ -6,10 +6,11 @@ Reliable provisional responses wait for their PRACK, a 2xx is repeated until its
 from typing import Final, Protocol
 
 from pbx.errors import PbxError, PeerError
+from pbx.sip.capabilities import option_tags
 from pbx.sip.dialog import DialogId
 from pbx.sip.fields import parse_rack
 from pbx.sip.flow import Flow
-from pbx.sip.headers import Extra, Headers
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import SipStack
 from pbx.sip.stack_user import StepOwner
@@ -45,10 +46,8 @@ class InviteUas:
         self.is_final = False
         self._is_answered = False  # a final response has gone out
         headers = request.headers
-        self.wants_reliable = "Require" in headers.first and "100rel" in _tags(headers, "Require")
-        self.takes_reliable = self.wants_reliable or (
-            "Supported" in headers.first and "100rel" in _tags(headers, "Supported")
-        )
+        self.wants_reliable = "100rel" in option_tags(headers, "Require")
+        self.takes_reliable = self.wants_reliable or "100rel" in option_tags(headers, "Supported")
         self._stack: SipStack = stack
         self._owner: InviteUasOwner | None = owner
         self._key = key
@@ -245,8 +244,3 @@ class InviteUas:
     def _send(self, response: Response) -> None:
         self._is_answered = self._is_answered or response.status >= 200
         self._stack.send_response(self._key, response)
-
-
-def _tags(headers: Headers, name: str) -> set[str]:
-    """Option tags, in lower case."""
-    return {tag.lower() for tag in headers.values(name)}
