@@ -58,7 +58,7 @@ class MediaControl:
         self._timer: Any = None
         self._effects: deque[Effect] = deque()
         self._is_stepping = False
-        self._is_waiting = False  # what was told, for `flush`
+        self._told: set[Link] = set()  # those that wait for `flush`
         self._key_reader: KeyReader | None = None
         self._presses = PressedOnce()
         self._stopped: Deferred[None] | None = None
@@ -114,10 +114,8 @@ class MediaControl:
 
     def flush(self) -> None:
         """Send what the workers were told: nothing more is to be said for now."""
-        if self._is_waiting:
-            self._is_waiting = False
-            for link in self._links.values():
-                link.flush()
+        while self._told:
+            self._told.pop().flush()
 
     def read_paths(self) -> "Deferred[tuple[dict[str, str], str]]":
         """Ask all workers who passes the packets on.
@@ -181,11 +179,12 @@ class MediaControl:
         except MediaError as error:
             self._lost(link, f"unreadable: {error}")
             return
+        now = self._reactor.seconds()
         for message in messages:
             if type(message) is PathsRead:
                 self._count(link.number, message)
-            else:
-                self._step(self._crew.receive(link.number, message, self._reactor.seconds()))
+            elif effects := self._crew.receive(link.number, message, now):
+                self._step(effects)
         self._settle()
 
     def _heard(self, number: int) -> None:
@@ -242,7 +241,7 @@ class MediaControl:
         if link is None:
             return
         link.tell(encode(message))
-        self._is_waiting = True
+        self._told.add(link)
 
     def _report(self, event: Event, where: str = "worker") -> None:
         if isinstance(event, Digit):

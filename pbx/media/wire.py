@@ -106,11 +106,24 @@ Values: TypeAlias = Callable[[Any], tuple[Any, ...]]
 
 
 def _values_of(kind: type) -> Values:
+    """What gives a message's fields, those of a value in it as a tuple."""
     names = [field.name for field in fields(kind)]
     if not names:
         return lambda _message: ()
     get = attrgetter(*names)
-    return get if len(names) > 1 else lambda message: (get(message),)
+    if len(names) == 1:
+        return lambda message: (get(message),)
+    if (nested := _nested_of(kind)) is None:
+        return get
+    at, inner = nested[0], _values_of(nested[1])
+
+    def values_of(message: Any) -> tuple[Any, ...]:
+        values: tuple[Any, ...] = get(message)
+        if values[at] is None:
+            return values
+        return (*values[:at], inner(values[at]), *values[at + 1 :])
+
+    return values_of
 
 
 def _nested_of(kind: type) -> tuple[int, type] | None:
@@ -122,19 +135,15 @@ def _nested_of(kind: type) -> tuple[int, type] | None:
 
 
 _NESTED_AT: Final = tuple(_nested_of(kind) for kind in _KINDS)
-_TAKE_APART: Final[dict[type, tuple[int, Values, int | None, Values]]] = {
-    kind: (number, _values_of(kind), nested and nested[0], _values_of(nested[1]) if nested else tuple)
-    for number, (kind, nested) in enumerate(zip(_KINDS, _NESTED_AT, strict=True))
+_TAKE_APART: Final[dict[type, tuple[int, Values]]] = {
+    kind: (number, _values_of(kind)) for number, kind in enumerate(_KINDS)
 }
 
 
 def encode(message: Message) -> bytes:
     """One frame."""
-    number, values_of, at, nested_values_of = _TAKE_APART[type(message)]
-    values = values_of(message)
-    if at is not None and values[at] is not None:
-        values = (*values[:at], nested_values_of(values[at]), *values[at + 1 :])
-    body = dumps((number, *values), _MARSHAL_VERSION)
+    number, values_of = _TAKE_APART[type(message)]
+    body = dumps((number, *values_of(message)), _MARSHAL_VERSION)
     return len(body).to_bytes(4, "big") + body
 
 
