@@ -39,8 +39,7 @@ class Deadlines(Generic[K]):
             heappush(heap, (when, next(self._numbers), key))
             if len(heap) > self._most:
                 self._shrink()
-            if when < self.soonest:
-                self.soonest = when
+            self.soonest = min(self.soonest, when)
         if was == self.soonest:
             self._look()
 

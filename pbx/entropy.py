@@ -41,8 +41,7 @@ class SystemEntropy:
 
 
 def _make_tokens() -> list[str]:
-    digits = urandom(POOL_BYTES).hex()
-    return [digits[at : at + 16] for at in range(0, len(digits), 16)]
+    return urandom(POOL_BYTES).hex(" ", 8).split()
 
 
 class SeededEntropy:

@@ -480,7 +480,7 @@ class Leg:
         self._close()
         if user is None or was in (ENDING, OVER):
             return
-        reasons = tuple(("Reason", value) for value in request.headers.get_all("Reason"))
+        reasons = [("Reason", value) for value in request.headers.get_all("Reason")]
         user.leg_hung_up(self, "hung up", reasons)
 
     def _receive_prack(self, request: Request, key: TransactionKey) -> None:

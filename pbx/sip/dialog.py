@@ -109,8 +109,8 @@ class Dialog:
         """The dialog that `request` opens, seen from the side that answers it (§12.1.1)."""
         return cls(
             id=DialogId(request.call_id, local_tag, request.from_.tag or ""),
-            local=_tagged(request.headers.get("To") or "", local_tag),
-            remote=request.headers.get("From") or "",
+            local=_tagged(request.headers.first.get("To") or "", local_tag),
+            remote=request.headers.first.get("From") or "",
             target=contact_of(request) or "",
             route_set=_route_set(request),
             flow=flow,
@@ -125,8 +125,8 @@ class Dialog:
         target, route_set = _way_of(response, request)
         return cls(
             id=DialogId(request.call_id, request.from_.tag or "", response.to.tag or ""),
-            local=request.headers.get("From") or "",
-            remote=response.headers.get("To") or "",
+            local=request.headers.first.get("From") or "",
+            remote=response.headers.first.get("To") or "",
             target=target,
             route_set=route_set,
             flow=flow,
@@ -135,7 +135,7 @@ class Dialog:
         )
 
     def confirm(self, response: Response, request: Request) -> None:
-        """The 2xx to our `request` makes an early dialog a confirmed one: only its way is another (§13.2.2.4)."""
+        """The 2xx to our `request` confirms an early dialog: only its way is another (§13.2.2.4)."""
         self.target, self.route_set = _way_of(response, request)
 
     def make_request(self, method: str, seq: int | None = None) -> Request:
@@ -218,7 +218,7 @@ def _route_set(message: Request | Response) -> tuple[str, ...]:
     Raises:
         MalformedMessageError: one is no address.
     """
-    if "Record-Route" not in message.headers:
+    if "Record-Route" not in message.headers.first:
         return ()
     _ = message.record_routes
     return tuple(message.headers.values("Record-Route"))

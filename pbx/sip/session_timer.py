@@ -88,13 +88,13 @@ class SessionTimer:
 
 
 def _wish(message: Request | Response) -> SessionExpires | None:
-    value = message.headers.get("Session-Expires")
+    value = message.headers.first.get("Session-Expires")
     return parse_session_expires(value) if value else None
 
 
 def _min_se(message: Request | Response) -> int:
     """What it demands, at most a day; 0 = nothing, or nothing that can be read."""
-    value = message.headers.get("Min-SE")
+    value = message.headers.first.get("Min-SE")
     try:
         return min(parse_seconds(value, "Min-SE"), 86_400) if value is not None else 0
     except MalformedMessageError:

@@ -137,7 +137,7 @@ class InviteUac:
 
     def take_reliable(self, response: Response, dialog: Dialog) -> bool:
         """Acknowledge a reliable provisional response by PRACK; False for a copy or one out of order."""
-        rseq = response.headers.get("RSeq")
+        rseq = response.headers.first.get("RSeq")
         if rseq is None or "100rel" not in (tag.lower() for tag in response.headers.values("Require")):
             return True
         try:

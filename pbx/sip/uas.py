@@ -52,7 +52,7 @@ class InviteUas:
         self._owner: InviteUasOwner | None = owner
         self._key = key
         self._flow = flow
-        self._rseq = 1 + stack.entropy.below(FIRST_RSEQ)
+        self._rseq = 0  # of the last reliable response
         self._unacknowledged: Response | None = None  # the reliable provisional that waits for its PRACK
         self._waiting: list[tuple[Response, bool]] = []  # responses behind it
         self._last_2xx: Response | None = None
@@ -69,7 +69,7 @@ class InviteUas:
         reliable = self.wants_reliable or (bool(body) and self.takes_reliable)
         response = self._make(status, reason, extra, body)
         if reliable:
-            self._rseq += 1
+            self._rseq = self._rseq + 1 if self._rseq else 1 + self._stack.entropy.below(FIRST_RSEQ)
             response.headers.add("Require", "100rel")
             response.headers.add("RSeq", str(self._rseq))
         self._queue(response, reliable)
