@@ -69,9 +69,9 @@ class Subscriptions:
         if not request.contacts:
             raise PeerError(400, "Missing Contact")
         self._make_room(sender, package, resource, request, flow)
-        self._count(package, 1)
         tag = self.stack.entropy.token()
         made = Subscription(self, package, resource, sender, request, flow, tag)
+        self._count(package, 1)
         self._by_device.setdefault(sender.device.username, []).append(made)
         self._by_resource.setdefault((package.name, resource), []).append(made)
         extra = (*made.answer(seconds), *self._allowed)
