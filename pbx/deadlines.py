@@ -2,10 +2,13 @@
 
 from collections.abc import Hashable
 from heapq import heappop, heappush
+from itertools import count
 from math import inf
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+
+FEW: Final = 64  # entries of a heap that are not worth a look
 
 
 class Deadlines(Generic[K]):
@@ -19,30 +22,26 @@ class Deadlines(Generic[K]):
         self.soonest = inf
         self._heap: list[tuple[float, int, K]] = []
         self._due: dict[K, float] = {}
-        self._count = 0
+        self._numbers = count()  # of equal deadlines the one that was set first is the first
+        self._most = FEW
 
     def set(self, key: K, when: float | None) -> None:
         """Make `key` fall due at `when` (seconds), or never for None."""
-        due, soonest = self._due, self.soonest
+        due = self._due
         was = due.get(key)
         if was == when:
             return
         if when is None:
             del due[key]
-            if was == soonest:
-                self._look()
-            return
-        due[key] = when
-        self._count += 1
-        heap = self._heap
-        heappush(heap, (when, self._count, key))
-        if when < soonest:
-            self.soonest = when
-        elif was == soonest:
+        else:
+            due[key] = when
+            heap = self._heap
+            heappush(heap, (when, next(self._numbers), key))
+            if len(heap) > self._most:
+                self._shrink()
+            self.soonest = min(self.soonest, when)
+        if was == self.soonest:
             self._look()
-        # Cancelled entries stay in the heap until they surface; rebuild when they are most of it.
-        if len(heap) > 64 and len(heap) > 4 * len(due):
-            self._shrink()
 
     def __len__(self) -> int:
         return len(self._due)
@@ -87,5 +86,7 @@ class Deadlines(Generic[K]):
         self.soonest = inf
 
     def _shrink(self) -> None:
+        """Cancelled entries stay in the heap until they surface: take them out before they are most of it."""
         due = self._due
         self._heap = sorted(entry for entry in self._heap if due.get(entry[2]) == entry[0])
+        self._most = max(FEW, 4 * len(self._heap))

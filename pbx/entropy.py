@@ -1,6 +1,7 @@
 """Chance, handed in: tags, branches, Call-IDs, nonces, keys."""
 
 import random
+from itertools import chain
 from os import urandom  # what `secrets` uses too; that loads OpenSSL, which media workers go without
 from typing import Final, Protocol
 
@@ -27,21 +28,20 @@ class SystemEntropy:
     """The operating system's generator. Tokens are cut from a pool of its bytes: they cost no call each."""
 
     def __init__(self) -> None:
-        self._pool = ""
-        self._at = 0
+        self._tokens = chain.from_iterable(iter(_make_tokens, None))
 
     def token(self) -> str:
-        at = self._at
-        if at >= len(self._pool):
-            self._pool, at = urandom(POOL_BYTES).hex(), 0
-        self._at = at + 16
-        return self._pool[at : at + 16]
+        return next(self._tokens)
 
     def secret(self, length: int) -> bytes:
         return urandom(length)
 
     def below(self, limit: int) -> int:
         return int(self.token(), 16) * limit >> 64  # even to one part in 2**64 / limit
+
+
+def _make_tokens() -> list[str]:
+    return urandom(POOL_BYTES).hex(" ", 8).split()
 
 
 class SeededEntropy:

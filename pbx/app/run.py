@@ -24,7 +24,7 @@ from pbx.app.service import Service
 from pbx.config import Config
 from pbx.entropy import SystemEntropy
 from pbx.errors import ConfigError, PbxError
-from pbx.net.turn import make_turn
+from pbx.net.turn import hasten
 from pbx.office.snapshot import Office
 from pbx.office.toml import OfficeFile, parse_office
 from pbx.store.passwords import Passwords
@@ -69,7 +69,7 @@ def run(config: Config, verbose: bool = False, as_json: bool = False) -> int:
             reactor.seconds = time.monotonic  # Twisted's own clock is the wall clock, which jumps
             has_epoll = isinstance(reactor, EPollReactor)  # what Twisted takes on Linux
             if has_epoll:
-                reactor.doIteration = make_turn(reactor)
+                hasten(reactor)
             lines = LineLog(sys.stderr, reactor, verbose)
             lines.begin()
             try:

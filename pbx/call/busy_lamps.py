@@ -113,9 +113,15 @@ class BusyLamps:
         self._shown: dict[str, tuple[Shown, ...]] = {}  # at the last look
         self._ended: dict[str, tuple[Shown, ...]] = {}  # what the last change of each extension ended
         self._looked_at = float("-inf")
-        self._is_watched = False
+        self.is_watched = False
+        self._is_known = False  # what is shown: it has been looked at since there are watchers
 
     # --- the package ---------------------------------------------------------------------------------------
+
+    def watch(self, is_watched: bool) -> None:
+        """From now on there are subscriptions, or none: then nothing needs a look."""
+        self.is_watched = is_watched
+        self._is_known = self._is_known and is_watched
 
     def resource_for(self, sender: Sender, user: str) -> str:
         """Any extension of the office; of a device the one that it belongs to."""
@@ -131,7 +137,7 @@ class BusyLamps:
 
     def body(self, resource: str, version: int) -> bytes:
         # What changed since the last look is told after the next: no need to look anew for each NOTIFY.
-        now = self._shown if self._is_watched else show_calls(self._calls.values())
+        now = self._shown if self._is_known else show_calls(self._calls.values())
         shown = (*now.get(resource, ()), *self._ended.get(resource, ()))
         idle = (Shown(resource, "recipient", "terminated"),)  # an empty list says nothing to some phones
         return render_dialog_info(f"sip:{resource}@{self._domain}", version, shown or idle)
@@ -139,11 +145,12 @@ class BusyLamps:
     # --- what changes --------------------------------------------------------------------------------------
 
     def stepped(self) -> None:
-        """A step is over in which any call may have changed. Looks at all of them, but not each time."""
-        if self.name not in self.subscribers.watched:
-            self._is_watched = False
-        elif not self._is_watched:  # the first to watch has been told
-            self._is_watched = True
+        """A step is over, while `is_watched`, in which any call may have changed.
+
+        Looks at all of them, but not each time.
+        """
+        if not self._is_known:  # the first to watch has been told
+            self._is_known = True
             self._shown, self._ended = show_calls(self._calls.values()), {}
             self._looked_at = self._stack.now
         elif self._stack.now >= self._looked_at + GAP_S:

@@ -98,35 +98,32 @@ class Call:
         """One more leg takes part."""
         leg.user = self
         self.legs.append(leg)
-        if leg.name not in self._rows:
+        party, name = leg.party, leg.name
+        if name not in self._rows:
+            role = "caller" if leg.is_caller and leg.opening is not None else "callee"
+            trunk = party.trunk or party.gateway
             row = LegRecord(
-                leg.name,
-                leg.party.key,
-                leg.party.device,
-                "caller" if leg.is_caller and leg.opening is not None else "callee",
-                number=leg.party.number,
-                trunk=leg.party.trunk or leg.party.gateway,
-                payer=leg.outside.number.payer if leg.outside is not None else "",
-                because=leg.because,
-                rule=leg.outside.number.rule if leg.outside is not None else "",
+                name, party.key, party.device, role, number=party.number, trunk=trunk, because=leg.because
             )
-            self._rows[leg.name] = row
+            if leg.outside is not None:
+                row.payer, row.rule = leg.outside.number.payer, leg.outside.number.rule
+            self._rows[name] = row
             self.record.legs.append(row)
-        if leg.party.device:
-            self.host.occupancy.began(leg.party.key, self.id)
+        if party.device:
+            self.host.occupancy.began(party.key, self.id)
 
     def drop(self, leg: Leg, status: int = 0, why: str = "") -> None:
         """A leg takes no part any more."""
         if leg not in self.legs:
             return
         self.legs.remove(leg)
-        if leg.is_adrift and leg.party.device:
-            self.host.adrift.take(leg)
-        row = self._rows[leg.name]
+        party, row, now = leg.party, self._rows[leg.name], self.host.stack.now
         row.status, row.why = status or row.status, (why or row.why)[:LONGEST_SAID]
-        row.ended_s = self.host.stack.now - self.started_at
-        if leg.party.device:
-            self.host.occupancy.ended(leg.party.key, self.id, self.host.stack.now)
+        row.ended_s = now - self.started_at
+        if party.device:
+            self.host.occupancy.ended(party.key, self.id, now)
+            if leg.is_adrift:
+                self.host.adrift.take(leg)
         if leg.outside is not None and not leg.is_up:
             row.cost = self.host.metering.ended(leg)
         row.codec = leg.media.codec

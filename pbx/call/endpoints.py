@@ -8,7 +8,7 @@ from pbx.call.effects import WriteRecord
 from pbx.call.leg import Leg
 from pbx.call.leg_media import LegMedia
 from pbx.entropy import Entropy
-from pbx.media.orders import EndpointFailed
+from pbx.media.orders import CloseEndpoint, EndpointFailed, OpenEndpoint
 from pbx.rtp.port_pool import PortPool
 from pbx.rtp.statistics import EndpointStats
 from pbx.sip.stack import SipStack
@@ -39,19 +39,25 @@ class Endpoints:
 
     # --- from a leg's media --------------------------------------------------------------------------------
 
-    def time(self) -> float:
-        return self._stack.now
-
     def order(self, order: Any) -> None:
         self._stack.out.append(order)
 
-    def endpoint_opened(self, endpoint: str, media: LegMedia, rtp_port: int) -> None:
-        self._open[endpoint] = (media, rtp_port)
-        self._of_call.setdefault(_call_of(endpoint), set()).add(endpoint)
+    def open(self, endpoint: str, media: LegMedia, call: str, address: str) -> int:
+        """Open an endpoint with the worker of `call`, bound to `address`; returns its port for RTP.
 
-    def endpoint_closed(self, endpoint: str) -> None:
-        _, port = self._open.pop(endpoint)
-        self._closing[endpoint] = port
+        Raises:
+            NoPortError: there is none.
+        """
+        port = self.ports.take(self._stack.now)
+        self._open[endpoint] = (media, port)
+        self._of_call.setdefault(_call_of(endpoint), set()).add(endpoint)
+        self._stack.out.append(OpenEndpoint(endpoint, call, address, port))
+        return port
+
+    def close(self, endpoint: str) -> None:
+        """Close it; its port is free when the worker has done so."""
+        _, self._closing[endpoint] = self._open.pop(endpoint)
+        self._stack.out.append(CloseEndpoint(endpoint))
 
     # --- from a media worker -------------------------------------------------------------------------------
 

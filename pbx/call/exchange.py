@@ -369,7 +369,8 @@ class Exchange:
         return (leg for call in self.calls.values() for leg in call.legs)
 
     def _take(self) -> list[Any]:
-        self.busy_lamps.stepped()
+        if self.busy_lamps.is_watched:
+            self.busy_lamps.stepped()
         out, self.stack.out = self.stack.out, []
         if self.tracer.is_on:
             self.tracer.stepped(out, self.calls.values(), self.stack.now)

@@ -1,10 +1,11 @@
 """Who is shown to whom: From, P-Asserted-Identity and Privacy between extensions (RFC 3325, RFC 3323)."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from pbx.call.party import Party
-from pbx.sip.fields import parse_name_addrs
+from pbx.sip.fields import MAX_REMEMBERED, parse_name_addrs
 from pbx.sip.grammar import MalformedMessageError
 from pbx.sip.message import Request
 from pbx.sip.uri import SipUri, escape_user, user_of
@@ -45,9 +46,18 @@ def wants_privacy(request: Request) -> bool:
 
 def name_addr(party: Party, domain: str) -> str:
     """A party as a name-addr: `"Ann" <sip:100@pbx.local>`."""
-    label = party.label.replace("\\", "\\\\").replace('"', '\\"')
-    user = escape_user(party.key)  # somebody outside has chosen his
+    key, label = party.key, party.label
+    is_short = len(key) + len(label) <= MAX_REMEMBERED
+    return (_remembered_name_addr if is_short else _name_addr)(key, label, domain)
+
+
+def _name_addr(key: str, label: str, domain: str) -> str:
+    label = label.replace("\\", "\\\\").replace('"', '\\"')
+    user = escape_user(key)  # somebody outside has chosen his
     return f'"{label}" <sip:{user}@{domain}>' if label else f"<sip:{user}@{domain}>"
+
+
+_remembered_name_addr: Final = lru_cache(2048)(_name_addr)  # four times in each call
 
 
 def from_value(party: Party, domain: str) -> str:

@@ -16,7 +16,7 @@ from pbx.sdp.errors import SdpError
 from pbx.sip.capabilities import ALLOW, SUPPORTED, WITHOUT_100REL
 from pbx.sip.client_request import ignore
 from pbx.sip.credentials import Credentials
-from pbx.sip.dialog import Dialog, contact_of
+from pbx.sip.dialog import Dialog
 from pbx.sip.flow import Flow
 from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response, make_response
@@ -139,7 +139,7 @@ class Leg:
             PeerError: 415, 422 or 488: it cannot be served.
         """
         try:
-            if contact_of(request) is None:  # §8.1.1.8: not even a BYE could be sent to it
+            if not request.contacts:  # §8.1.1.8: not even a BYE could be sent to it
                 raise PeerError(400, "Contact Is Missing")
             self._answer_headers = self._renegotiation.refresh.take_request(request)
             content = self._renegotiation.offer_of(request, flow)
@@ -480,7 +480,7 @@ class Leg:
         self._close()
         if user is None or was in (ENDING, OVER):
             return
-        reasons = tuple(("Reason", value) for value in request.headers.get_all("Reason"))
+        reasons = [("Reason", value) for value in request.headers.get_all("Reason")]
         user.leg_hung_up(self, "hung up", reasons)
 
     def _receive_prack(self, request: Request, key: TransactionKey) -> None:

@@ -50,15 +50,14 @@ class LegDialogs:
 
     def confirm(self, response: Response, uac: InviteUac, leg: DialogUser) -> Dialog:
         """The dialog of the 2xx; the others are over."""
-        confirmed = uac.make_dialog(response)
-        early = self._early.pop(response.to.tag or "", None)
+        dialog = self._early.pop(response.to.tag or "", None)
         self.forget_early()
-        if early is not None:
-            # §13.2.2.4: the route set is computed anew from the 2xx; the rest of the early dialog stands.
-            early.route_set, early.target = confirmed.route_set, confirmed.target
-            return early
-        self.register(confirmed, leg)
-        return confirmed
+        if dialog is not None:
+            dialog.confirm(response, uac.request)
+        else:
+            dialog = uac.make_dialog(response)
+            self.register(dialog, leg)
+        return dialog
 
     def move(self, flow: Flow, behind_nat: bool) -> None:
         """The peer is reached by another way from now on."""

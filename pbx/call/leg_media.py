@@ -1,14 +1,13 @@
 """One leg's media: its side of offer and answer, and the endpoints in the media worker that belong to it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from pbx.call.own_media import is_translated
 from pbx.entropy import Entropy
 from pbx.errors import MediaError
-from pbx.media.orders import CloseEndpoint, Join, Mix, OpenEndpoint, Part, SetRemote
-from pbx.rtp.port_pool import PortPool
+from pbx.media.orders import Join, Mix, Part, SetRemote
 from pbx.sdp.body import extract_sdp
 from pbx.sdp.content import Content
 from pbx.sdp.errors import SdpError
@@ -28,15 +27,30 @@ class UnsupportedBodyError(Refusal):
 
 
 class MediaHost(Protocol):
-    """Where ports come from and orders go to."""
+    """Where endpoints come from and orders go to."""
 
-    ports: PortPool
     entropy: Entropy
 
     def order(self, order: Any) -> None: ...
-    def endpoint_opened(self, endpoint: str, media: "LegMedia", rtp_port: int) -> None: ...
-    def endpoint_closed(self, endpoint: str) -> None: ...
-    def time(self) -> float: ...
+    def open(self, endpoint: str, media: "LegMedia", call: str, address: str) -> int: ...
+    def close(self, endpoint: str) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Endpoint:
+    """Our end of one media line.
+
+    Attributes:
+        said: what the worker was told of its peer.
+        joined: the endpoint that it relays to, "" = to none.
+        is_mixed: it is in the call's room, because no codec is shared.
+    """
+
+    name: str
+    transport: Transport
+    said: SetRemote | None = None
+    joined: str = ""
+    is_mixed: bool = False
 
 
 class LegMedia:
@@ -61,13 +75,9 @@ class LegMedia:
         self._bind = bind
         self._shown = shown
         self._source = source
-        self._transports: dict[Key, Transport] = {}
-        self._endpoints: dict[Key, str] = {}
+        self._endpoints: dict[Key, _Endpoint] = {}
         self._count = 0
         self._order: tuple[Key, ...] = ()  # of each line of the peer's pending offer
-        self._joined: dict[str, str] = {}
-        self._mixed: set[str] = set()  # endpoints that are in the call's room, because no codec is shared
-        self._said: dict[str, SetRemote] = {}
         self._offered_before: Content | None = None
         self._last: Content | None = None
         self._offered: Content | None = None
@@ -130,8 +140,8 @@ class LegMedia:
     def codec(self) -> str:
         """The audio codec that was agreed on, "PCMA", the first of several; "" = none."""
         for stream in self.side.streams():
-            if stream.kind == "audio" and stream.active and stream.sound_codecs:
-                return stream.sound_codecs[0][1]
+            if stream.kind == "audio" and stream.active and (codecs := stream.payload_types.sound_codecs):
+                return codecs[0][1]
         return ""
 
     @property
@@ -139,13 +149,14 @@ class LegMedia:
         """The endpoint of the first audio line that is on."""
         for stream in self.side.streams():
             if stream.kind == "audio" and stream.active:
-                return self._endpoints.get(stream.key)
+                endpoint = self._endpoints.get(stream.key)
+                return None if endpoint is None else endpoint.name
         return None
 
     @property
     def is_translated(self) -> bool:
         """It shares no codec with the leg that it is joined to."""
-        return bool(self._mixed)
+        return any(endpoint.is_mixed for endpoint in self._endpoints.values())
 
     @property
     def sends_events(self) -> bool:
@@ -166,7 +177,7 @@ class LegMedia:
     @property
     def endpoints(self) -> Sequence[str]:
         """Names of the open endpoints."""
-        return tuple(self._endpoints.values())
+        return tuple([endpoint.name for endpoint in self._endpoints.values()])
 
     def prepare(self) -> None:
         """Open the endpoints for the peer's pending offer before it is answered: the peer may speak at once.
@@ -261,7 +272,7 @@ class LegMedia:
 
     def move(self, call: str, name: str) -> None:
         """Go over to another call, whose worker opens endpoints anew at the next offer."""
-        self._close_all()
+        self.close()
         self._call, self._name = call, name
 
     def join(self, other: "LegMedia") -> None:
@@ -279,59 +290,54 @@ class LegMedia:
             other._map(b, theirs, mine)
             self._leave_room(a)
             other._leave_room(b)
-            if self._joined.get(a) != b or other._joined.get(b) != a:
-                self._joined[a], other._joined[b] = b, a
-                self._host.order(Join(a, b))
+            if a.joined != b.name or b.joined != a.name:
+                a.joined, b.joined = b.name, a.name
+                self._host.order(Join(a.name, b.name))
 
     def part(self) -> None:
         """Relay to nobody."""
-        for endpoint in self._joined:
-            self._host.order(Part(endpoint))
-        self._joined.clear()
-        for endpoint in tuple(self._mixed):
+        for endpoint in self._endpoints.values():
+            self._part(endpoint)
             self._leave_room(endpoint)
 
     def close(self) -> None:
         """Free every port."""
-        self._close_all()
+        for endpoint in self._endpoints.values():
+            self._host.close(endpoint.name)
+        self._endpoints.clear()
 
     def forget(self, endpoint: str) -> None:
         """The worker has lost an endpoint: there is nothing to close any more."""
-        for key in [key for key, name in self._endpoints.items() if name == endpoint]:
-            del self._endpoints[key], self._transports[key]
-        self._said.pop(endpoint, None)
-        self._joined.pop(endpoint, None)
-        self._mixed.discard(endpoint)
+        for key in [key for key, known in self._endpoints.items() if known.name == endpoint]:
+            del self._endpoints[key]
 
     # --- inside --------------------------------------------------------------------------------------------
 
     def _transport(self, key: Key) -> Transport:
-        if (known := self._transports.get(key)) is not None:
-            return known
-        port = self._host.ports.take(self._host.time())
+        if (known := self._endpoints.get(key)) is not None:
+            return known.transport
         self._count += 1
-        endpoint = f"{self._name}.{self._count}"
-        self._endpoints[key] = endpoint
-        self._host.endpoint_opened(endpoint, self, port)
-        self._host.order(OpenEndpoint(endpoint, self._call, self._bind, port))
+        name = f"{self._name}.{self._count}"
+        port = self._host.open(name, self, self._call, self._bind)
         transport = Transport(self._shown, port, port + 1)
-        self._transports[key] = transport
+        self._endpoints[key] = _Endpoint(name, transport)
         return transport
 
     def _apply(self, relatch: bool = True) -> None:
-        told = []
-        for stream in self.side.streams():
-            key = stream.key
-            if stream.active and (endpoint := self._endpoints.get(key)) is not None:
-                told.append(key)
+        settled = {stream.key: stream for stream in self.side.streams() if stream.active}
+        for key, endpoint in tuple(self._endpoints.items()):
+            stream = settled.get(key)
+            if stream is None:
+                self._host.close(endpoint.name)
+                del self._endpoints[key]
+            else:
                 self._tell(endpoint, stream, relatch)
-        for key in [key for key in self._endpoints if key not in told]:
-            self._close_one(key)
 
-    def _tell(self, endpoint: str, stream: Stream, relatch: bool) -> None:
-        before = self._said.get(endpoint)
+    def _tell(self, endpoint: _Endpoint, stream: Stream, relatch: bool) -> None:
+        before, types = endpoint.said, stream.payload_types
+        is_audio = stream.kind == "audio"
         said = SetRemote(
-            endpoint=endpoint,
+            endpoint=endpoint.name,
             rtp=stream.remote_rtp,
             rtcp=stream.remote_rtcp,
             rtcp_mux=stream.rtcp_mux,
@@ -339,61 +345,54 @@ class LegMedia:
             may_receive=stream.may_receive,
             signalling=self._source,
             srtp=stream.srtp,
-            clock_rates=stream.clock_rates,
-            telephone_event=stream.telephone_event,
+            clock_rates=types.clock_rates,
+            telephone_event=types.telephone_event,
             payload_map=before.payload_map if before is not None else (),
-            codecs=stream.sound_codecs if stream.kind == "audio" else (),
-            heard_codecs=stream.heard_codecs if stream.kind == "audio" else (),
+            codecs=types.sound_codecs if is_audio else (),
+            heard_codecs=types.heard_codecs if is_audio else (),
             has_digits=self.has_digits,
-            telephone_event_send=stream.telephone_event_send,
+            telephone_event_send=types.telephone_event_send,
             relatch=relatch and before is not None,  # a renegotiation may come with a new source
         )
         if before is None or said != before:
-            self._said[endpoint] = said
+            endpoint.said = said
             self._host.order(said)
 
-    def _map(self, endpoint: str, source: Stream, sink: Stream) -> None:
+    def _map(self, endpoint: _Endpoint, source: Stream, sink: Stream) -> None:
         changed = payload_map(source, sink)
         mapping = tuple(sorted(changed.items())) if changed else ()
-        before = self._said.get(endpoint)
+        before = endpoint.said
         if before is not None and before.payload_map != mapping:
-            self._said[endpoint] = said = replace(before, payload_map=mapping, relatch=False)
+            endpoint.said = said = replace(before, payload_map=mapping, relatch=False)
             self._host.order(said)
 
-    def _translate(self, endpoint: str) -> None:
+    def _part(self, endpoint: _Endpoint) -> None:
+        if endpoint.joined:
+            endpoint.joined = ""
+            self._host.order(Part(endpoint.name))
+
+    def _translate(self, endpoint: _Endpoint) -> None:
         """What the peer says is decoded, and told the others in the call's room in their codecs."""
-        if self._joined.pop(endpoint, None) is not None:
-            self._host.order(Part(endpoint))
-        if endpoint not in self._mixed:
-            self._mixed.add(endpoint)
-            self._host.order(Mix(endpoint, self._call))
+        self._part(endpoint)
+        if not endpoint.is_mixed:
+            endpoint.is_mixed = True
+            self._host.order(Mix(endpoint.name, self._call))
 
-    def _leave_room(self, endpoint: str) -> None:
-        if endpoint in self._mixed:
-            self._mixed.discard(endpoint)
-            self._host.order(Mix(endpoint, ""))
-
-    def _close_one(self, key: Key) -> None:
-        endpoint = self._endpoints.pop(key)
-        self._mixed.discard(endpoint)
-        self._transports.pop(key)
-        self._said.pop(endpoint, None)
-        self._joined.pop(endpoint, None)
-        self._host.order(CloseEndpoint(endpoint))
-        self._host.endpoint_closed(endpoint)
-
-    def _close_all(self) -> None:
-        for key in tuple(self._endpoints):
-            self._close_one(key)
+    def _leave_room(self, endpoint: _Endpoint) -> None:
+        if endpoint.is_mixed:
+            endpoint.is_mixed = False
+            self._host.order(Mix(endpoint.name, ""))
 
 
 def has_sdp(message: Request | Response) -> bool:
     """Whether its body is a session description, or has one among its parts."""
-    return extract_sdp(message.headers.get("Content-Type") or "application/sdp", message.body) is not None
+    return (
+        extract_sdp(message.headers.first.get("Content-Type") or "application/sdp", message.body) is not None
+    )
 
 
 def _sdp_of(message: Request | Response) -> bytes:
-    body = extract_sdp(message.headers.get("Content-Type") or "application/sdp", message.body)
+    body = extract_sdp(message.headers.first.get("Content-Type") or "application/sdp", message.body)
     if body is None:
         if isinstance(message, Request):
             raise UnsupportedBodyError

@@ -45,6 +45,9 @@ class MailboxLamps:
 
     # --- the package ---------------------------------------------------------------------------------------
 
+    def watch(self, is_watched: bool) -> None:
+        """Who does not watch is told, too."""
+
     def resource_for(self, sender: Sender, user: str) -> str:
         """A device's own mailbox, and no other."""
         own = sender.extension.key

@@ -316,6 +316,10 @@ class Renegotiation:
     def close(self) -> list[Done]:
         """The dialog is over; returns who still waits and has to be told."""
         self.refresh.stop()
+        self._again = None
+        if not (self._done or self._waiting or self._queue or self._uas or self._uac or self._update):
+            self._leg = GONE  # nothing goes on, as nearly always
+            return []
         waiting = [done for done in (self._done, self._waiting) if done is not None]
         if self._waiting is not None:
             self._stack.timers.set((self, "glare"), None)
@@ -328,7 +332,7 @@ class Renegotiation:
             self._stack.timers.set((self, "re-INVITE"), None)
             self._uac.stop(self._leg.dialog)
         self._uas = self._uac = None
-        self._done = self._waiting = self._again = None
+        self._done = self._waiting = None
         self._drop_update()
         self._leg = GONE
         return waiting

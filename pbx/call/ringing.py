@@ -191,9 +191,8 @@ class Ringing:
     def _invite(self, hunt: Hunt, binding: Binding, decision: Ring, sender: Sender) -> Request:
         shown = self._shown_caller(hunt.origin.party, decision.shown_to(sender.device.username))
         called = decision.key or decision.group or sender.extension.key
-        request = self.request_to(binding, "INVITE", shown, called, hunt.origin.opening)
-        request.headers.extend((*assert_identity(shown, self._host.domain), *hunt.extra))
-        return request
+        extra = (*assert_identity(shown, self._host.domain), *hunt.extra)
+        return self.request_to(binding, "INVITE", shown, called, hunt.origin.opening, extra)
 
     def _shown_caller(self, caller: Party, key: str) -> Party:
         """Who calls, for a phone that sees the extension `key` instead; "" = him who calls."""
@@ -201,7 +200,13 @@ class Ringing:
         return caller if extension is None else Party(extension.key, extension.label)
 
     def request_to(
-        self, binding: Binding, method: str, caller: Party, key: str, origin: Request | None
+        self,
+        binding: Binding,
+        method: str,
+        caller: Party,
+        key: str,
+        origin: Request | None,
+        extra: Extra = (),
     ) -> Request:
         """A request outside of dialogs to one phone, on behalf of `caller`."""
         domain, entropy = self._host.domain, self._host.entropy
@@ -213,6 +218,7 @@ class Ringing:
                 ("To", f"<sip:{key}@{domain}>"),
                 ("Call-ID", f"{entropy.token()}{entropy.token()}"),
                 ("CSeq", f"{1 + entropy.below(2**15)} {method}"),
+                *extra,
             ]
         )
         return Request(method, binding.contact, headers, b"")

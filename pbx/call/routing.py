@@ -120,8 +120,11 @@ class Router:
     def recorded(self, leg: Leg) -> str:
         """The key of a leg's extension, if its calls of this direction are to be recorded; else ""."""
         extension = self._office().extension(leg.party.key) if leg.party.device else None
-        directions = ("all", "outbound" if leg.is_caller else "inbound")
-        return extension.key if extension is not None and extension.record in directions else ""
+        if extension is None or extension.record == "off":
+            return ""
+        return (
+            extension.key if extension.record in ("all", "outbound" if leg.is_caller else "inbound") else ""
+        )
 
 
 def caller(party: Party) -> Caller:

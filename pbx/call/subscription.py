@@ -4,7 +4,7 @@ At most one NOTIFY is on its way, so that they arrive in order; changes meanwhil
 tells the state of that later moment.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol
 
@@ -31,11 +31,6 @@ Input = Enum("Input", "CHANGED SLOT SUBSCRIBED ENDED DELIVERED REFUSED")
 class Subscribers(Protocol):
     """All subscriptions, as a package sees them."""
 
-    @property
-    def watched(self) -> Container[str]:
-        """The packages of which anybody wants to know anything."""
-        ...
-
     def changed(self, package: str, resource: str) -> None: ...
     def has(self, package: str, username: str, peer: tuple[str, int]) -> bool: ...
 
@@ -47,6 +42,10 @@ class Package(Protocol):
     name: str
     content_type: str
     gap_s: float  # between two NOTIFYs of a subscription that changes cause
+
+    def watch(self, is_watched: bool) -> None:
+        """From now on there are subscriptions, or none."""
+        ...
 
     def resource_for(self, sender: Sender, user: str) -> str:
         """What `sender` means by the user part of the Request-URI, "" included.

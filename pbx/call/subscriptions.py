@@ -42,7 +42,7 @@ class Subscriptions:
         self._allowed = (("Allow-Events", ", ".join(self._packages)),)
         self._by_device: dict[str, list[Subscription]] = {}
         self._by_resource: dict[tuple[str, str], list[Subscription]] = {}
-        self.watched: Counter[str] = Counter()  # packages, and how many subscriptions to each there are
+        self._watchers: Counter[str] = Counter()  # how many subscriptions to each package there are
         self._is_stopping = False
         self._slots: dict[str, float] = {}  # when each device may be told the next thing
 
@@ -69,9 +69,9 @@ class Subscriptions:
         if not request.contacts:
             raise PeerError(400, "Missing Contact")
         self._make_room(sender, package, resource, request, flow)
-        self.watched[package.name] += 1
         tag = self.stack.entropy.token()
         made = Subscription(self, package, resource, sender, request, flow, tag)
+        self._count(package, 1)
         self._by_device.setdefault(sender.device.username, []).append(made)
         self._by_resource.setdefault((package.name, resource), []).append(made)
         extra = (*made.answer(seconds), *self._allowed)
@@ -150,13 +150,17 @@ class Subscriptions:
     def ended(self, subscription: Subscription) -> None:
         """It is over."""
         username = subscription.sender.device.username
-        self.watched -= Counter((subscription.package.name,))  # which leaves none with nobody
+        self._count(subscription.package, -1)
         _remove(self._by_device, username, subscription)
         _remove(self._by_resource, (subscription.package.name, subscription.resource), subscription)
         if username not in self._by_device:
             self._slots.pop(username, None)
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _count(self, package: Package, more: int) -> None:
+        self._watchers[package.name] += more
+        package.watch(self._watchers[package.name] > 0)
 
     def _all(self) -> Iterator[Subscription]:
         return (each for made in self._by_device.values() for each in made)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from socket import AF_UNIX, SOCK_STREAM, socketpair
@@ -58,7 +58,7 @@ class MediaControl:
         self._timer: Any = None
         self._effects: deque[Effect] = deque()
         self._is_stepping = False
-        self._is_waiting = False  # what was told, for `flush`
+        self._told: defaultdict[Link, list[Message]] = defaultdict(list)  # what waits for `flush`
         self._key_reader: KeyReader | None = None
         self._presses = PressedOnce()
         self._stopped: Deferred[None] | None = None
@@ -114,10 +114,10 @@ class MediaControl:
 
     def flush(self) -> None:
         """Send what the workers were told: nothing more is to be said for now."""
-        if self._is_waiting:
-            self._is_waiting = False
-            for link in self._links.values():
-                link.flush()
+        while self._told:
+            link, messages = self._told.popitem()
+            link.tell(encode(*messages))
+            link.flush()
 
     def read_paths(self) -> "Deferred[tuple[dict[str, str], str]]":
         """Ask all workers who passes the packets on.
@@ -161,6 +161,7 @@ class MediaControl:
             if self._key_reader is not None:
                 self._reactor.removeReader(self._key_reader)
             self._arm()
+            self.flush()
             for link in self._links.values():
                 link.finish()
             if self._links:
@@ -181,11 +182,12 @@ class MediaControl:
         except MediaError as error:
             self._lost(link, f"unreadable: {error}")
             return
+        now = self._reactor.seconds()
         for message in messages:
             if type(message) is PathsRead:
                 self._count(link.number, message)
-            else:
-                self._step(self._crew.receive(link.number, message, self._reactor.seconds()))
+            elif effects := self._crew.receive(link.number, message, now):
+                self._step(effects)
         self._settle()
 
     def _heard(self, number: int) -> None:
@@ -200,6 +202,7 @@ class MediaControl:
         if self._links.get(link.number) is not link:
             return
         del self._links[link.number]
+        self._told.pop(link, None)
         link.abort()
         process = self._processes.pop(link.number)
         process.kill()
@@ -239,10 +242,8 @@ class MediaControl:
 
     def _tell(self, worker: int, message: Message) -> None:
         link = self._links.get(worker)
-        if link is None:
-            return
-        link.tell(encode(message))
-        self._is_waiting = True
+        if link is not None:
+            self._told[link].append(message)
 
     def _report(self, event: Event, where: str = "worker") -> None:
         if isinstance(event, Digit):

@@ -164,7 +164,7 @@ class Crew:
         if endpoint.moving_to is not None:
             return []  # it is being closed already
         if not endpoint.worker.is_up:
-            return self._closed(endpoint, None)
+            return self._closed(endpoint)
         return [Tell(endpoint.worker.number, order)]
 
     def _read_stats(self, order: ReadStats) -> list[Effect]:
@@ -321,14 +321,16 @@ class Crew:
         """A message of worker `number`."""
         worker = self._workers[number]
         worker.heard = now
-        if type(message) is Recorded:
-            known = self._recordings.pop((message.endpoint, message.recording), None)
-            return [] if known is None else [Report(message)]
         event = EVENTS.get(type(message))
         if event is None:
-            return []
+            return self._recorded(message) if type(message) is Recorded else []
         endpoint = self._roster.by_name.get(message.endpoint)  # type: ignore[union-attr]  # all in EVENTS have one
         return [] if endpoint is None or endpoint.worker is not worker else event(self, endpoint, message)
+
+    def _recorded(self, event: Recorded) -> list[Effect]:
+        """Also of an endpoint that is no more."""
+        known = self._recordings.pop((event.endpoint, event.recording), None)
+        return [] if known is None else [Report(event)]
 
     def _pass(self, _endpoint: CrewEndpoint, event: Event) -> list[Effect]:
         return [Report(event)]
@@ -356,19 +358,20 @@ class Crew:
 
     def _was_closed(self, endpoint: CrewEndpoint, event: EndpointClosed) -> list[Effect]:
         if endpoint.is_closing:
-            return self._closed(endpoint, event.stats)
+            return self._closed(endpoint, event)
         if endpoint.moving_to is None:
             return []
         endpoint.carried = total(endpoint.carried, event.stats)
         return _lost_plays(endpoint, "closed", keeps=True) + self._arrived(endpoint)
 
-    def _closed(self, endpoint: CrewEndpoint, stats: EndpointStats | None) -> list[Effect]:
+    def _closed(self, endpoint: CrewEndpoint, event: EndpointClosed | None = None) -> list[Effect]:
         lost = _last_words(endpoint)
         self._roster.remove(endpoint)
-        return [
-            *lost,
-            Report(EndpointClosed(endpoint.name, total(endpoint.carried, stats or EndpointStats()))),
-        ]
+        if event is None:  # its worker is dead
+            event = EndpointClosed(endpoint.name, EndpointStats())
+        if endpoint.carried is not None:
+            event = EndpointClosed(endpoint.name, total(endpoint.carried, event.stats))
+        return [*lost, Report(event)]
 
     # Death and resurrection.
 
@@ -381,7 +384,7 @@ class Crew:
         lost: list[Effect] = self._lost_recordings(worker)
         for endpoint in self._roster.of(worker):
             if endpoint.is_closing:
-                effects += self._closed(endpoint, None)
+                effects += self._closed(endpoint)
                 continue
             play, is_moving = endpoint.plays.current, endpoint.moving_to is not None
             keeps = play is not None and (play.loop or is_moving)
@@ -450,6 +453,8 @@ def _lost_plays(endpoint: CrewEndpoint, why: str, *, keeps: bool = False) -> lis
 
 def _last_words(endpoint: CrewEndpoint) -> list[Effect]:
     """Answer all that was ordered and no worker will answer any more."""
-    records = [order for order in endpoint.waiting if isinstance(order, Record)]
-    lost: list[Effect] = [Report(Recorded(each.endpoint, each.recording, 0.0, "closed")) for each in records]
-    return _lost_plays(endpoint, "closed") + lost
+    lost = _lost_plays(endpoint, "closed")
+    for order in endpoint.waiting:
+        if isinstance(order, Record):
+            lost.append(Report(Recorded(order.endpoint, order.recording, 0.0, "closed")))
+    return lost

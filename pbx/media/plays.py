@@ -27,6 +27,8 @@ class Plays:
 
     def lose(self, why: str, *, keeps: bool = False) -> list[Played]:
         """The answers that no worker will give; `keeps`: but for what goes on with the next one."""
+        if not self._unanswered:
+            return []
         kept = self.current if keeps else None
         lost = [play for play in self._unanswered if play is not kept]
         self.current = kept

@@ -1,7 +1,8 @@
-"""Orders and events between core and worker: length (4 bytes, big-endian) and a marshalled tuple, both ways.
+"""Orders and events between core and worker: length (4 bytes, big-endian) and a marshalled list, both ways.
 
-The tuple is the message's kind as a number and its fields; keys and counters are tuples in it. Both ends are
-the same program and interpreter, so the format needs neither a version nor names (see docs/decisions).
+A frame is what is said at one time, each message a tuple in it: its kind as a number and its fields; keys and
+counters are tuples in that. Both ends are the same program and interpreter, so the format needs neither a
+version nor names (see docs/decisions).
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pbx.errors import MediaError
 from pbx.media import orders
 from pbx.media.orders import EndpointStats, Event, Order, SrtpKeys
 
-MAX_FRAME: Final = 1 << 20
+MAX_FRAME: Final = 1 << 24  # a new worker is told of a thousand endpoints in some 400 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,24 @@ Values: TypeAlias = Callable[[Any], tuple[Any, ...]]
 
 
 def _values_of(kind: type) -> Values:
+    """What gives a message's fields, those of a value in it as a tuple."""
     names = [field.name for field in fields(kind)]
     if not names:
         return lambda _message: ()
     get = attrgetter(*names)
-    return get if len(names) > 1 else lambda message: (get(message),)
+    if len(names) == 1:
+        return lambda message: (get(message),)
+    if (nested := _nested_of(kind)) is None:
+        return get
+    at, inner = nested[0], _values_of(nested[1])
+
+    def values_of(message: Any) -> tuple[Any, ...]:
+        values: tuple[Any, ...] = get(message)
+        if values[at] is None:
+            return values
+        return (*values[:at], inner(values[at]), *values[at + 1 :])
+
+    return values_of
 
 
 def _nested_of(kind: type) -> tuple[int, type] | None:
@@ -122,19 +136,18 @@ def _nested_of(kind: type) -> tuple[int, type] | None:
 
 
 _NESTED_AT: Final = tuple(_nested_of(kind) for kind in _KINDS)
-_TAKE_APART: Final[dict[type, tuple[int, Values, int | None, Values]]] = {
-    kind: (number, _values_of(kind), nested and nested[0], _values_of(nested[1]) if nested else tuple)
-    for number, (kind, nested) in enumerate(zip(_KINDS, _NESTED_AT, strict=True))
+_TAKE_APART: Final[dict[type, tuple[int, Values]]] = {
+    kind: (number, _values_of(kind)) for number, kind in enumerate(_KINDS)
 }
 
 
-def encode(message: Message) -> bytes:
+def encode(*messages: Message) -> bytes:
     """One frame."""
-    number, values_of, at, nested_values_of = _TAKE_APART[type(message)]
-    values = values_of(message)
-    if at is not None and values[at] is not None:
-        values = (*values[:at], nested_values_of(values[at]), *values[at + 1 :])
-    body = dumps((number, *values), _MARSHAL_VERSION)
+    said = []
+    for message in messages:
+        number, values_of = _TAKE_APART[type(message)]
+        said.append((number, *values_of(message)))
+    body = dumps(said, _MARSHAL_VERSION)
     return len(body).to_bytes(4, "big") + body
 
 
@@ -162,18 +175,20 @@ class Decoder:
             if end - start < size:
                 break
             at = start + size
-            messages.append(_decode(data[start:at]))
+            messages += _decode(data[start:at])
         self._rest = data[at:]
         return messages
 
 
-def _decode(body: bytes) -> Any:
+def _decode(body: bytes) -> list[Any]:
+    messages = []
     try:
-        number, *values = loads(body)  # noqa: S302  # from a process of ours
-        if (nested := _NESTED_AT[number]) is not None:
-            at, kind = nested
-            if values[at] is not None:
-                values[at] = kind(*values[at])
-        return _KINDS[number](*values)
+        for number, *values in loads(body):  # noqa: S302  # from a process of ours
+            if (nested := _NESTED_AT[number]) is not None:
+                at, kind = nested
+                if values[at] is not None:
+                    values[at] = kind(*values[at])
+            messages.append(_KINDS[number](*values))
     except (EOFError, ValueError, TypeError, IndexError) as error:
         raise MediaError(f"not a message: {error}") from error
+    return messages

@@ -77,6 +77,7 @@ class Worker:
         self._control = control
         self._silence_s = silence_s
         self._decoder = Decoder()
+        self._events: list[Message] = []  # that are not encoded yet
         self._unsent = b""
         self._endpoints: dict[str, Endpoint] = {}
         self._loop = Loop(self._tick, min(1.0, silence_s), self._handler_failed)
@@ -261,11 +262,11 @@ class Worker:
         self._report(EndpointFailed(name, why))
 
     def _report(self, event: Message) -> None:
-        self._unsent += encode(event)
+        self._events.append(event)
 
     def _flush(self) -> None:
         # What a busy core has no room for waits for the next event, or second: a few bytes for each order.
-        if not self._unsent:
+        if not self._encode():
             return
         try:
             sent = self._control.send(self._unsent)
@@ -276,10 +277,17 @@ class Worker:
             return
         self._unsent = self._unsent[sent:]
 
+    def _encode(self) -> bytes:
+        """All that is to be sent."""
+        if self._events:
+            self._unsent += encode(*self._events)
+            self._events.clear()
+        return self._unsent
+
     def _say_goodbye(self) -> None:
         self._control.settimeout(GOODBYE_S)
         with suppress(OSError):
-            self._control.sendall(self._unsent)
+            self._control.sendall(self._encode())
             self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
 

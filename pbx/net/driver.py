@@ -113,6 +113,7 @@ class Driver(Generic[EffectT]):
         flush: Callable[[], None] | None = None,
     ) -> None:
         self._machine, self._clock, self._perform, self._flush = machine, clock, perform, flush
+        self._seconds = clock.seconds
         self._steps: deque[tuple[Step[EffectT], tuple[Any, ...]]] = deque()
         self._running = False
         self._stopped = False
@@ -136,7 +137,7 @@ class Driver(Generic[EffectT]):
         perform = self._perform
         while True:
             try:
-                effects = step(*args, self._clock.seconds())
+                effects = step(*args, self._seconds())
             except Exception:
                 log.failure("step failed")
                 effects = ()

@@ -1,9 +1,9 @@
 """What is counted on one endpoint, kept for the call record."""
 
-from dataclasses import dataclass
+from pbx.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class EndpointStats:
     """The state of one endpoint's counters.
 

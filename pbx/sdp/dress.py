@@ -101,8 +101,7 @@ def first_address(lines: tuple[LocalLine, ...], default: str) -> str:
 
 
 def render_body(lines: tuple[LocalLine, ...], address: str, bandwidths: tuple[str, ...]) -> str:
-    """Everything after the o= line."""
-    address = first_address(lines, address)
+    """Everything after the o= line; `address` is the session's."""
     text = f"s=-\r\nc={render_connection(address)}\r\n"
     for bandwidth in bandwidths:
         text += f"b={bandwidth}\r\n"

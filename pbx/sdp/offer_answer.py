@@ -264,10 +264,10 @@ class SdpSide:
 
     def _describe(self, lines: tuple[LocalLine, ...], bandwidths: tuple[str, ...]) -> bytes:
         """Our description; the version grows by one when it differs from the last we sent (RFC 3264 §8)."""
-        if not self._origin_address:
-            self._origin_address = first_address(lines, "127.0.0.1")
+        address = first_address(lines, self._origin_address or "127.0.0.1")
+        self._origin_address = self._origin_address or address
         connection = render_connection(self._origin_address)
-        sent = render_body(lines, self._origin_address, bandwidths)
+        sent = render_body(lines, address, bandwidths)
         if sent != self._sent:
             self._version += 1
             self._sent = sent

@@ -12,6 +12,24 @@ from pbx.sdp.pairing import Key, pair
 from pbx.sdp.remote import Address
 
 
+class PayloadTypes(NamedTuple):
+    """What the payload types of a line mean.
+
+    Attributes:
+        clock_rates: payload type of an arriving packet and its RTP clock in Hz, of each format.
+        sound_codecs: payload type and encoding name of the codecs that the peer takes, the best first.
+        heard_codecs: the same of those that the peer sends with.
+        telephone_event: that of digits that arrive (RFC 4733).
+        telephone_event_send: that of digits sent to the peer.
+    """
+
+    clock_rates: tuple[tuple[int, int], ...]
+    sound_codecs: tuple[tuple[int, str], ...]
+    heard_codecs: tuple[tuple[int, str], ...]
+    telephone_event: int | None
+    telephone_event_send: int | None
+
+
 class Stream(NamedTuple):
     """One settled media line of a leg.
 
@@ -45,29 +63,19 @@ class Stream(NamedTuple):
         return {each.payload_type: each.encoding for each in self.receive}
 
     @property
-    def clock_rates(self) -> tuple[tuple[int, int], ...]:
-        """Payload type of an arriving packet and its RTP clock in Hz, of each format."""
-        return _clock_rates(self.receive)
-
-    @property
-    def sound_codecs(self) -> tuple[tuple[int, str], ...]:
-        """Payload type and encoding name of the codecs that may be sent to the peer, the best first."""
-        return _sound_codecs(self.send)
-
-    @property
-    def heard_codecs(self) -> tuple[tuple[int, str], ...]:
-        """The same of those that the peer sends with."""
-        return _sound_codecs(self.receive)
+    def payload_types(self) -> PayloadTypes:
+        """What they mean here."""
+        return _payload_types(self.receive, self.send)
 
     @property
     def telephone_event(self) -> int | None:
         """The payload type under which the peer's digits arrive (RFC 4733)."""
-        return _telephone_event(self.receive)
+        return self.payload_types.telephone_event
 
     @property
     def telephone_event_send(self) -> int | None:
         """The payload type under which digits are sent to the peer."""
-        return _telephone_event(self.send)
+        return self.payload_types.telephone_event_send
 
 
 def make_stream(position: int, local: LocalLine) -> Stream:
@@ -97,7 +105,7 @@ def make_stream(position: int, local: LocalLine) -> Stream:
     )
 
 
-# All of these are asked of the same few tuples of formats in every call: a tenth of the time.
+# Asked of the same few tuples of formats in every call: a tenth of the time.
 @lru_cache(256)
 def _shared(formats: tuple[Format, ...], others: tuple[Format, ...]) -> tuple[Format, ...]:
     codecs = [each.codec for each in others]
@@ -105,16 +113,20 @@ def _shared(formats: tuple[Format, ...], others: tuple[Format, ...]) -> tuple[Fo
 
 
 @lru_cache(256)
-def _clock_rates(formats: tuple[Format, ...]) -> tuple[tuple[int, int], ...]:
-    return tuple([(each.payload_type, each.rate_hz) for each in formats])
+def _payload_types(receive: tuple[Format, ...], send: tuple[Format, ...]) -> PayloadTypes:
+    return PayloadTypes(
+        tuple([(each.payload_type, each.rate_hz) for each in receive]),
+        _sound_codecs(send),
+        _sound_codecs(receive),
+        _telephone_event(receive),
+        _telephone_event(send),
+    )
 
 
-@lru_cache(256)
 def _sound_codecs(formats: tuple[Format, ...]) -> tuple[tuple[int, str], ...]:
     return tuple([(each.payload_type, each.name) for each in formats if not each.is_auxiliary])
 
 
-@lru_cache(256)
 def _telephone_event(formats: tuple[Format, ...]) -> int | None:
     """Of several the one with the clock of the first codec."""
     events = [each for each in formats if each.name == "TELEPHONE-EVENT"]

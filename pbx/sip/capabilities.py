@@ -1,8 +1,11 @@
 """What we understand: methods, extensions, encodings (RFC 3261 §8.2, §20.5, §20.37)."""
 
+from functools import lru_cache
 from typing import Final
 
 from pbx.errors import PeerError
+from pbx.sip.grammar import split_commas
+from pbx.sip.headers import Headers
 from pbx.sip.message import Request
 from pbx.sip.refusal import Refusal
 from pbx.sip.uri import SipUri
@@ -31,15 +34,30 @@ def check_understood(request: Request) -> None:
     uri = request.parsed_uri
     if not isinstance(uri, SipUri) and (uri.scheme != "tel" or request.method == "REGISTER"):
         raise PeerError(416, "Unsupported URI Scheme")
-    if "Require" in request.headers:
+    first = request.headers.first
+    if "Require" in first:
         unknown = [tag for tag in request.headers.values("Require") if tag.lower() not in OPTION_TAGS]
         if unknown:
             raise Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unknown)),))
-    if "Replaces" in request.headers and request.method != "INVITE":
+    if "Replaces" in first and request.method != "INVITE":
         raise PeerError(400, "Replaces Belongs In An INVITE")  # RFC 3891 §3
-    encoding = request.headers.get("Content-Encoding")
+    encoding = first.get("Content-Encoding")
     if encoding and encoding.lower() != "identity":
         raise Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
+
+
+def option_tags(headers: Headers, name: str) -> frozenset[str]:
+    """Those of a header (Supported, Require), in lower case (§19.2).
+
+    Raises:
+        MalformedMessageError: a quote that never closes.
+    """
+    return _tags(tuple(headers.get_all(name))) if name in headers.first else frozenset()
+
+
+@lru_cache(64)  # phones of a kind say the same in each of their calls
+def _tags(lines: tuple[str, ...]) -> frozenset[str]:
+    return frozenset([tag.lower() for line in lines for tag in split_commas("option tags", line)])
 
 
 def wants_tls(request: Request) -> bool:

@@ -109,8 +109,8 @@ class Dialog:
         """The dialog that `request` opens, seen from the side that answers it (§12.1.1)."""
         return cls(
             id=DialogId(request.call_id, local_tag, request.from_.tag or ""),
-            local=_tagged(request.headers.get("To") or "", local_tag),
-            remote=request.headers.get("From") or "",
+            local=_tagged(request.headers.first.get("To") or "", local_tag),
+            remote=request.headers.first.get("From") or "",
             target=contact_of(request) or "",
             route_set=_route_set(request),
             flow=flow,
@@ -122,16 +122,21 @@ class Dialog:
     @classmethod
     def of_uac(cls, request: Request, response: Response, flow: Flow, behind_nat: bool) -> "Dialog":
         """The dialog that `response` opens, seen from the side that sent `request` (§12.1.2)."""
+        target, route_set = _way_of(response, request)
         return cls(
             id=DialogId(request.call_id, request.from_.tag or "", response.to.tag or ""),
-            local=request.headers.get("From") or "",
-            remote=response.headers.get("To") or "",
-            target=contact_of(response) or request.uri,
-            route_set=_route_set(response)[::-1],
+            local=request.headers.first.get("From") or "",
+            remote=response.headers.first.get("To") or "",
+            target=target,
+            route_set=route_set,
             flow=flow,
             behind_nat=behind_nat,
             local_seq=request.cseq.number,
         )
+
+    def confirm(self, response: Response, request: Request) -> None:
+        """The 2xx to our `request` confirms an early dialog: only its way is another (§13.2.2.4)."""
+        self.target, self.route_set = _way_of(response, request)
 
     def make_request(self, method: str, seq: int | None = None) -> Request:
         """A request inside the dialog (§12.2.1.1), without Via and Contact; an ACK gives its `seq`."""
@@ -139,17 +144,16 @@ class Dialog:
             self.local_seq += 1
             seq = self.local_seq
         uri, routes = self._way()
-        headers = Headers(
-            [
-                ("Max-Forwards", "70"),
-                *(("Route", route) for route in routes),
-                ("From", self.local),
-                ("To", self.remote),
-                ("Call-ID", self.id.call_id),
-                ("CSeq", f"{seq} {method}"),
-            ]
-        )
-        return Request(method, uri, headers, b"")
+        items = [
+            ("Max-Forwards", "70"),
+            *[("Route", route) for route in routes],
+            ("From", self.local),
+            ("To", self.remote),
+            ("Call-ID", self.id.call_id),
+            ("CSeq", f"{seq} {method}"),
+        ]
+        # All of it was in messages before: it needs no second look.
+        return Request(method, uri, Headers.of_parsed(items, dict(reversed(items))), b"")
 
     def check_order(self, request: Request) -> None:
         """Refuse a request that is older than the last one (§12.2.2), else remember its number."""
@@ -198,6 +202,11 @@ def contact_of(message: Request | Response) -> str | None:
     return contacts[0].uri.render() if contacts else None
 
 
+def _way_of(response: Response, request: Request) -> tuple[str, tuple[str, ...]]:
+    """The remote target and the route set of the dialog that a response to our request opens (§12.1.2)."""
+    return contact_of(response) or request.uri, _route_set(response)[::-1]
+
+
 def _uri_of(route: str) -> str:
     start = route.find("<")
     return route[start + 1 : route.find(">", start)] if start >= 0 else route.partition(";")[0].strip()
@@ -209,7 +218,7 @@ def _route_set(message: Request | Response) -> tuple[str, ...]:
     Raises:
         MalformedMessageError: one is no address.
     """
-    if "Record-Route" not in message.headers:
+    if "Record-Route" not in message.headers.first:
         return ()
     _ = message.record_routes
     return tuple(message.headers.values("Record-Route"))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from pbx.sip.capabilities import option_tags
 from pbx.sip.fields import SessionExpires, parse_seconds, parse_session_expires
 from pbx.sip.grammar import MalformedMessageError
 from pbx.sip.message import Request, Response
@@ -43,7 +44,7 @@ class SessionTimer:
             IntervalTooSmallError: it asks for less than `MIN_SE`.
         """
         wish = _wish(request)
-        can = "timer" in [tag.lower() for tag in request.headers.values("Supported")]
+        can = "timer" in option_tags(request.headers, "Supported")
         if wish is None:
             self.we_refresh = not can or self.we_refresh
             self.interval = max(DEFAULT, _min_se(request))
@@ -87,13 +88,13 @@ class SessionTimer:
 
 
 def _wish(message: Request | Response) -> SessionExpires | None:
-    value = message.headers.get("Session-Expires")
+    value = message.headers.first.get("Session-Expires")
     return parse_session_expires(value) if value else None
 
 
 def _min_se(message: Request | Response) -> int:
     """What it demands, at most a day; 0 = nothing, or nothing that can be read."""
-    value = message.headers.get("Min-SE")
+    value = message.headers.first.get("Min-SE")
     try:
         return min(parse_seconds(value, "Min-SE"), 86_400) if value is not None else 0
     except MalformedMessageError:

@@ -4,6 +4,7 @@ Everything it wants done in the world is appended to `out`, in order, for whoeve
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from math import inf
 from typing import Any, Final
 
@@ -32,11 +33,17 @@ from pbx.sip.uri import escape_user
 UNREACHABLE: Final = "Unreachable"  # reason of the 503 that stands for a lost transport (§8.1.3.1)
 UDP_LIMIT: Final = 1300  # octets; a larger request goes by TCP where the peer has it (§18.1.1)
 WITHOUT_TCP_S: Final = 3600.0  # so long is a peer that takes no TCP not asked again
+FLOWS: Final = 4096  # whose own side is remembered
 MOST_WITHOUT_TCP: Final = 4096  # such peers that are remembered
 
 
 class SipStack:
-    """RFC 3261's layers below the transaction user. `now` is the time of the step in progress."""
+    """RFC 3261's layers below the transaction user.
+
+    Attributes:
+        now: the time of the step in progress.
+        own_host: our address and port as seen over a flow, IPv6 in brackets; always the same for a flow.
+    """
 
     def __init__(
         self,
@@ -54,6 +61,9 @@ class SipStack:
         self.t = timers
         self._user = user
         self._own_address = own_address
+        self.own_host: Callable[[Flow], str] = lru_cache(FLOWS)(
+            self._host_over
+        )  # in each message that we send
         self._clients: dict[TransactionKey, ClientRequest] = {}
         self._invites: dict[TransactionKey, InviteOwner] = {}
         self._no_tcp: dict[tuple[str, int], float] = {}
@@ -140,15 +150,15 @@ class SipStack:
 
     def own_uri(self, flow: Flow, user: str = "") -> str:
         """Our Contact as seen over `flow`."""
-        return f"sip:{user and escape_user(user) + '@'}{self.own_address_of(flow)}"
+        where = self.own_address_of(flow)
+        return f"sip:{escape_user(user)}@{where}" if user else f"sip:{where}"
 
     def own_address_of(self, flow: Flow) -> str:
         """The same after the user: address, port, and the transport where it is not UDP."""
-        transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
-        return f"{self.own_host(flow)}{transport}"
+        host, transport = self.own_host(flow), flow.transport
+        return host if transport == "UDP" else f"{host};transport={transport.lower()}"
 
-    def own_host(self, flow: Flow) -> str:
-        """Our address and port as seen over `flow`, IPv6 in brackets."""
+    def _host_over(self, flow: Flow) -> str:
         host, port = self._own_address(flow)
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -11,11 +11,13 @@ from pbx.sip.dialog import Dialog
 from pbx.sip.fields import parse_number
 from pbx.sip.flow import Flow
 from pbx.sip.grammar import MalformedMessageError
-from pbx.sip.headers import Extra, Headers
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import SipStack
 from pbx.sip.stack_user import StepOwner
 
+CREDENTIALS: Final = tuple(name for _, name in HEADERS.values())
+OF_FORKS: Final = ("From", "Call-ID", "CSeq", *CREDENTIALS)
 MOST_FORKS: Final = 32  # of one INVITE that are followed: early dialogs, and answers that came too late
 
 
@@ -135,7 +137,7 @@ class InviteUac:
 
     def take_reliable(self, response: Response, dialog: Dialog) -> bool:
         """Acknowledge a reliable provisional response by PRACK; False for a copy or one out of order."""
-        rseq = response.headers.get("RSeq")
+        rseq = response.headers.first.get("RSeq")
         if rseq is None or "100rel" not in (tag.lower() for tag in response.headers.values("Require")):
             return True
         try:
@@ -177,9 +179,9 @@ class InviteUac:
     def _make_ack(self, dialog: Dialog) -> Request:
         """An ACK carries the credentials of its INVITE (§22.1)."""
         ack = dialog.make_request("ACK", self.request.cseq.number)
-        for _, name in HEADERS.values():
-            for value in self.request.headers.get_all(name):
-                ack.headers.add(name, value)
+        headers = self.request.headers
+        if not headers.first.keys().isdisjoint(CREDENTIALS):
+            ack.headers.extend(headers.select(CREDENTIALS))
         return ack
 
     def _receive(self, response: Response) -> None:
@@ -194,11 +196,16 @@ class InviteUac:
         if response.status < 300:
             self._receive_2xx(response)
             return
-        self.is_final = True
-        self._stack.timers.set((self, "cancel"), None)
+        self._end_wait()
         self._owner = None
         if owner is not None:
             owner.invite_refused(response)
+
+    def _end_wait(self) -> None:
+        """The final response is there."""
+        self.is_final = True
+        if self.is_cancelled:
+            self._stack.timers.set((self, "cancel"), None)
 
     def _receive_2xx(self, response: Response) -> None:
         tag = response.to.tag or ""
@@ -206,8 +213,7 @@ class InviteUac:
             self._stack.send_again(*self._forked[tag])
         elif self._winner is None:
             self._winner = tag
-            self.is_final = True
-            self._stack.timers.set((self, "cancel"), None)
+            self._end_wait()
             if self._owner is not None:
                 self._owner.invite_answered(response)
             elif self._dialog is not None:  # its BYE has crossed the 2xx
@@ -234,9 +240,7 @@ class InviteUac:
 
 def _what_forks_need(invite: Request) -> Request:
     """The part of an INVITE that dialogs and ACKs of later 2xxs are made of: it is kept for half a minute."""
-    kept = ("From", "Call-ID", "CSeq", *(name for _, name in HEADERS.values()))
-    headers = [(name, value) for name in kept for value in invite.headers.get_all(name)]
-    return Request("INVITE", invite.uri, Headers(headers), b"")
+    return Request("INVITE", invite.uri, invite.headers.select(OF_FORKS), b"")
 
 
 def _terminated(request: Request) -> Response:

@@ -6,10 +6,11 @@ Reliable provisional responses wait for their PRACK, a 2xx is repeated until its
 from typing import Final, Protocol
 
 from pbx.errors import PbxError, PeerError
+from pbx.sip.capabilities import option_tags
 from pbx.sip.dialog import DialogId
 from pbx.sip.fields import parse_rack
 from pbx.sip.flow import Flow
-from pbx.sip.headers import Extra, Headers
+from pbx.sip.headers import Extra
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import SipStack
 from pbx.sip.stack_user import StepOwner
@@ -45,15 +46,13 @@ class InviteUas:
         self.is_final = False
         self._is_answered = False  # a final response has gone out
         headers = request.headers
-        self.wants_reliable = "Require" in headers.first and "100rel" in _tags(headers, "Require")
-        self.takes_reliable = self.wants_reliable or (
-            "Supported" in headers.first and "100rel" in _tags(headers, "Supported")
-        )
+        self.wants_reliable = "100rel" in option_tags(headers, "Require")
+        self.takes_reliable = self.wants_reliable or "100rel" in option_tags(headers, "Supported")
         self._stack: SipStack = stack
         self._owner: InviteUasOwner | None = owner
         self._key = key
         self._flow = flow
-        self._rseq = 1 + stack.entropy.below(FIRST_RSEQ)
+        self._rseq = 0  # of the last reliable response
         self._unacknowledged: Response | None = None  # the reliable provisional that waits for its PRACK
         self._waiting: list[tuple[Response, bool]] = []  # responses behind it
         self._last_2xx: Response | None = None
@@ -70,7 +69,7 @@ class InviteUas:
         reliable = self.wants_reliable or (bool(body) and self.takes_reliable)
         response = self._make(status, reason, extra, body)
         if reliable:
-            self._rseq += 1
+            self._rseq = self._rseq + 1 if self._rseq else 1 + self._stack.entropy.below(FIRST_RSEQ)
             response.headers.add("Require", "100rel")
             response.headers.add("RSeq", str(self._rseq))
         self._queue(response, reliable)
@@ -245,8 +244,3 @@ class InviteUas:
     def _send(self, response: Response) -> None:
         self._is_answered = self._is_answered or response.status >= 200
         self._stack.send_response(self._key, response)
-
-
-def _tags(headers: Headers, name: str) -> set[str]:
-    """Option tags, in lower case."""
-    return {tag.lower() for tag in headers.values(name)}

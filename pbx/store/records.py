@@ -123,11 +123,12 @@ def _insert(connection: Connection, rows: list[dict[str, Any]], taking_part: lis
 def parties(row: Row) -> set[str]:
     """Under what a call is found besides its caller: keys of extensions, "trunk" and a name."""
     body = row["body"]
-    legs = body.get("legs") or ()
-    keys = {row["caller"], row["callee"], body.get("callee_key")}
-    keys |= {leg.get(name) for leg in legs for name in ("party", "payer")}
-    found = {key for key in keys if key and key.isascii() and key.isdigit()}
-    return found | {f"trunk {leg['trunk']}" for leg in legs if leg.get("trunk")}
+    keys, trunks = {row["caller"], row["callee"], body.get("callee_key")}, set[str]()
+    for leg in body.get("legs") or ():
+        keys.update((leg.get("party"), leg.get("payer")))
+        if trunk := leg.get("trunk"):
+            trunks.add(f"trunk {trunk}")
+    return trunks.union([key for key in keys if key and key.isascii() and key.isdigit()])
 
 
 def _select(wanted: Wanted, after: Row | None) -> "Select[Any]":

@@ -331,18 +331,20 @@ def _forget(connection: Connection, column: Any, kept: set[str]) -> None:
 def fit(table: Table, record: Mapping[str, Any]) -> dict[str, Any]:
     """The texts of a row of `table` as every database takes them; they come from strangers."""
     row = dict(record)
-    for name, length in _texts_of(table):
-        text = str(row[name])
-        if not text.isascii() or "\0" in text:
-            text = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-        row[name] = text[:length]
+    names, lengths = _texts_of(table)
+    texts = [str(row[name]) for name in names]
+    joined = "".join(texts)
+    if not joined.isascii() or "\0" in joined:
+        texts = [text.encode("utf-8", "replace").decode().replace("\0", "\ufffd") for text in texts]
+    row.update(zip(names, [text[:length] for text, length in zip(texts, lengths, strict=True)], strict=True))
     return row
 
 
 @cache
-def _texts_of(table: Table) -> tuple[tuple[str, int | None], ...]:
+def _texts_of(table: Table) -> tuple[tuple[str, ...], tuple[int | None, ...]]:
     """The columns of a table that hold text, and how much of it."""
-    return tuple((column.name, column.type.length) for column in table.c if isinstance(column.type, String))
+    found = [(column.name, column.type.length) for column in table.c if isinstance(column.type, String)]
+    return tuple([name for name, _ in found]), tuple([length for _, length in found])
 
 
 @contextmanager

@@ -132,6 +132,27 @@ def test_who_watches_during_a_call_is_told_at_once_and_once(world, ann, bob, eve
     assert len(eve.all("NOTIFY")) == 2
 
 
+def test_who_watches_when_nobody_has_for_a_while_is_told_what_is_so_then(world, ann, bob, eve):
+    watch(eve)
+    world.wait(1)
+    assert world.exchange.busy_lamps.is_watched
+    eve.refresh(expires=0, event="dialog")
+    world.wait(1)
+    assert not world.exchange.busy_lamps.is_watched
+    talk(world, ann, bob)
+    world.wait(1)
+    before = len(eve.all("NOTIFY"))
+    watch(eve)
+    world.wait(5)
+    assert states_of_all(eve)[before:] == [["recipient confirmed"]]
+
+
+def test_who_is_refused_does_not_watch(world, eve):
+    response = eve.subscribe(f"sip:101@{DOMAIN}", event="dialog", **{"Record-Route": "<sip:broken"})
+    assert response.status == 400
+    assert not world.exchange.busy_lamps.is_watched
+
+
 def states_of_all(phone):
     return [
         [

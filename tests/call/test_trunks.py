@@ -123,13 +123,13 @@ def test_another_address_of_our_own_is_registered_soon():
     world = make_world(TRUNK)
     carrier = Carrier(world, TRUNK)
     begin(world)
-    world.own_address = ("192.0.2.2", 5060)
+    world.move_server(("192.0.2.2", 5060))
     world.wait(61.0)
     assert carrier.bindings == {"sip:acme@192.0.2.1:5060": 0, "sip:acme@192.0.2.2:5060": 600}
     assert row(world)["expires_s"] > 530
     world.wait(600.0)
     assert len(carrier.all("REGISTER")[-1].contacts) == 1
-    world.own_address = ("192.0.2.3", 5060)  # and it is stopped before it has registered that one
+    world.move_server(("192.0.2.3", 5060))  # and it is stopped before it has registered that one
     world.perform(world.exchange.stop(world.now))
     assert not any(carrier.bindings.values())
 
@@ -202,7 +202,7 @@ def test_another_address_of_ours_is_registered_at_once():
     carrier = Carrier(world, TRUNK)
     begin(world)
     here = ("192.0.2.77", 5060)
-    world.exchange.stack._own_address = lambda flow: here
+    world.move_server(here)
     ways[0] = ways[0]._replace(local=here)
     world.wait(61.0)
     assert set(carrier.bindings) == {"sip:acme@192.0.2.1:5060", "sip:acme@192.0.2.77:5060"}

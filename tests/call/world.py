@@ -116,6 +116,11 @@ class World:
         self.phones: dict[tuple[str, int], Phone] = {}
         self.recordings: list[Record] = []
 
+    def move_server(self, address: tuple[str, int]) -> None:
+        """It has another address, which carriers and phones see."""
+        self.own_address = address
+        self.exchange.stack.own_host.cache_clear()
+
     def phone(
         self, username: str, port: int | None = None, kind: "type[Phone] | None" = None, **options: Any
     ) -> Any:

@@ -63,9 +63,10 @@ def test_every_order_and_event_is_among_the_messages_above():
 
 
 @settings(max_examples=50)
-@given(st.lists(st.integers(0, 2000), max_size=20))
-def test_however_the_stream_is_cut_the_messages_are_the_same(cuts):
-    stream = b"".join(map(encode, MESSAGES))
+@given(st.lists(st.integers(0, 2000), max_size=20), st.integers(1, len(MESSAGES)))
+def test_however_the_stream_is_cut_the_messages_are_the_same(cuts, together):
+    frames = [MESSAGES[at : at + together] for at in range(0, len(MESSAGES), together)]
+    stream = b"".join(encode(*messages) for messages in frames)
     edges = [0, *sorted(cut % len(stream) for cut in cuts), len(stream)]
     decoder, found = Decoder(), []
     for start, end in pairwise(edges):
@@ -82,18 +83,19 @@ BROKEN = {
     "a frame too long": b"\xff\xff\xff\xff",
     "no marshalled value": b"\0\0\0\1x",
     "a value cut short": b"\0\0\0\1(",
-    "no tuple": framed(7),
-    "an empty one": framed(()),
-    "an unknown kind": framed((99,)),
-    "a kind that is no number": framed(("Latched", "a")),
-    "a kind without its fields": framed((7,)),
+    "no list": framed(7),
+    "no tuple in it": framed([7]),
+    "an empty one": framed([()]),
+    "an unknown kind": framed([(99,)]),
+    "a kind that is no number": framed([("Latched", "a")]),
+    "a kind without its fields": framed([(7,)]),
 }
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
 def test_another_program_at_the_other_end(data):
     with pytest.raises(MediaError):
-        list(Decoder().feed(data + bytes(8)))
+        Decoder().feed(data)
 
 
 def test_keys_are_not_shown():
