@@ -22,10 +22,9 @@ def trace_reply_path(request: Request, flow: Flow) -> Flow:
     host, port = flow.peer
     wants_rport = "rport" in via.params
     if wants_rport or not _is_same_host(via.host, host):
-        params = dict(via.params)
+        params = {**via.params, "received": host}
         if wants_rport:
             params["rport"] = str(port)
-        params["received"] = host
         request.set_top_via(Via(via.transport, via.host, via.port, params))
     if wants_rport or flow.transport != "UDP":
         return flow
