@@ -1,6 +1,6 @@
 """Phones that register, and what follows from where they are reached (RFC 3261 §10, RFC 5626 §5.3)."""
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Protocol
 
 from pbx.address import hostport
@@ -15,7 +15,7 @@ from pbx.call.tracer import Tracer
 from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
-from pbx.sip.location import LocationService
+from pbx.sip.location import Binding, LocationService
 from pbx.sip.message import Request
 from pbx.sip.registrar import Registrar
 from pbx.sip.stack import SipStack
@@ -54,23 +54,23 @@ class Registrations:
         host, stack = self._host, self._host.stack
         sender = self._gate.admit(request, flow, stack.now)
         username = sender.device.username
-        before = self._places(username)
         result = self._registrar.register(request, username, flow, stack.now)
         stack.respond(request, key, result.status, result.reason, extra=result.headers)
         if result.changed:
-            places = self._places(username)
-            stack.out.append(SaveBindings(username, places != before))
-            if places != before:
+            before = _places(result.before)
+            is_elsewhere = _places(result.after) != before
+            stack.out.append(SaveBindings(username, is_elsewhere))
+            if is_elsewhere:
                 self._follow(username, before, flow)
         if host.tracer.is_on:
             host.tracer.registered(request.call_id, sender.extension.key, username, stack.now)
         host.qualifier.watch(username)
         host.lamps.registered(username, sender.extension.key)
-        if self._location.is_registered(username, stack.now) != bool(before):
+        if bool(result.after) != bool(result.before):
             host.note(
                 "{user} {what} from {peer} over {transport}",
                 user=username,
-                what="unregistered" if before else "registered",
+                what="unregistered" if result.before else "registered",
                 peer=hostport(*flow.peer),
                 transport=flow.transport,
             )
@@ -98,10 +98,6 @@ class Registrations:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _places(self, username: str) -> set[tuple[str, Flow]]:
-        """Where a device can be reached."""
-        return {(each.contact, each.flow) for each in self._location.bindings(username, self._host.stack.now)}
-
     def _follow(self, username: str, before: Set[tuple[str, Flow]], flow: Flow) -> None:
         """A phone has registered by another way than before: that leads to it in its calls, too.
 
@@ -120,6 +116,11 @@ class Registrations:
             if leg.is_cut or way in gone:
                 leg.move(flow, new.behind_nat)
         self._host.subscriptions.follow(username, gone, flow, new.behind_nat)
+
+
+def _places(bindings: Sequence[Binding]) -> set[tuple[str, Flow]]:
+    """Where a device can be reached."""
+    return {(each.contact, each.flow) for each in bindings}
 
 
 def _login(device: Device) -> tuple[str, bool]:

@@ -1,9 +1,9 @@
 """The location service (RFC 3261 §10.1): the contacts of each device, and by which flow each is reached."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from pbx.deadlines import Deadlines
 from pbx.sip.attempts import network_of
@@ -17,8 +17,7 @@ from pbx.sip.uri import SipUri, parse_uri
 NOT_ECHOED: Final = frozenset({"expires", "q", "pub-gruu", "temp-gruu", "temp-gruu-cookie"})
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(NamedTuple):
     """One contact of a device, as registered last.
 
     Attributes:
@@ -121,7 +120,7 @@ class LocationService:
         before = self._bindings.get(username, ())
         if bindings:
             self._bindings[username] = bindings
-            self.deadlines.set(username, min([binding.expires_at for binding in bindings]))
+            self.deadlines.set(username, min(map(_expiry, bindings)))
         elif before:
             del self._bindings[username]
             self.deadlines.set(username, None)
@@ -223,6 +222,9 @@ class LocationService:
             self._networks[network] = count
         else:
             del self._networks[network]
+
+
+_expiry: Final = attrgetter("expires_at")
 
 
 def _preference(binding: Binding) -> float:
