@@ -79,9 +79,11 @@ class Gatekeeper:
             raise Refusal(403, "Forbidden")
         sender = Sender(*found)
         self._check_transport(sender, flow)
-        self._check_name(request.from_, "From", sender)
-        if request.method == "REGISTER":
+        is_register = request.method == "REGISTER"
+        if is_register:
             self._check_name(request.to, "To", sender)
+        if not is_register or request.from_.uri is not request.to.uri:  # mostly it is the very same
+            self._check_name(request.from_, "From", sender)
         return sender
 
     def challenge(self, request: Request, flow: Flow, now: float, *, is_emergency: bool) -> Refusal:

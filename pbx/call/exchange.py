@@ -397,13 +397,17 @@ class Exchange:
 
     def is_ours(self, host: str) -> bool:
         """The configured domain, or any address of this server (product §2)."""
+        if host == self.domain:
+            return True
         host = host.lower().rstrip(".")
         return host == self.domain or self._is_host_ours(host)
 
     def is_here(self, uri: SipUri | OpaqueUri) -> bool:
         """Whether whom a URI names is to be called here; a tel: URI may say among which numbers it is."""
+        if isinstance(uri, SipUri):
+            return self.is_ours(uri.host)
         host = host_of(uri)
-        if isinstance(uri, SipUri) or (host and not host.startswith("+")):
+        if host and not host.startswith("+"):
             return self.is_ours(host)
         is_local = is_dialled_here(self.office, host) or self.admission.is_emergency(user_of(uri))
         return uri.scheme == "tel" and is_local

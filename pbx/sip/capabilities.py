@@ -31,13 +31,14 @@ def check_understood(request: Request) -> None:
     uri = request.parsed_uri
     if not isinstance(uri, SipUri) and (uri.scheme != "tel" or request.method == "REGISTER"):
         raise PeerError(416, "Unsupported URI Scheme")
-    if "Require" in request.headers:
+    first = request.headers.first
+    if "Require" in first:
         unknown = [tag for tag in request.headers.values("Require") if tag.lower() not in OPTION_TAGS]
         if unknown:
             raise Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unknown)),))
-    if "Replaces" in request.headers and request.method != "INVITE":
+    if "Replaces" in first and request.method != "INVITE":
         raise PeerError(400, "Replaces Belongs In An INVITE")  # RFC 3891 §3
-    encoding = request.headers.get("Content-Encoding")
+    encoding = first.get("Content-Encoding")
     if encoding and encoding.lower() != "identity":
         raise Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
 

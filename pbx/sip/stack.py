@@ -211,7 +211,7 @@ class SipStack:
         body: bytes = b"",
     ) -> None:
         """Answer `request` for good; `extra` headers follow the copied ones."""
-        if to_tag is None and request.to.tag is None:
+        if to_tag is None and request.to.params.get("tag") is None:
             to_tag = self.entropy.token()
         if request.method == "INVITE":
             response = make_response(request, status, reason, to_tag=to_tag)

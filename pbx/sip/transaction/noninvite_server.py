@@ -33,7 +33,9 @@ class NonInviteServerTransaction:
         return self._step(Input.REQUEST, now)
 
     def respond(self, response: Response, now: float) -> list[Effect]:
-        return self._step(Input.PROVISIONAL if response.status < 200 else Input.FINAL, now, response)
+        if response.status < 200:
+            return self._step(Input.PROVISIONAL, now, response)
+        return self.answer(response.render(), now)
 
     def answer(self, data: bytes, now: float) -> list[Effect]:
         """The final response, rendered."""
@@ -62,11 +64,12 @@ class NonInviteServerTransaction:
         return [Send(self._data, self.flow)]
 
     def _complete(self, now: float, given: Given) -> list[Effect]:
+        assert isinstance(given, bytes)
+        flow = self.flow
         # Zero on reliable transports, where nothing is repeated.
-        self.deadline = now + (0.0 if self.flow.is_reliable else self.timers.j)
-        assert isinstance(given, bytes | Response)
-        self._last, self._data = None, given if isinstance(given, bytes) else given.render()
-        return [Send(self._data, self.flow)]
+        self.deadline = now + (0.0 if flow.is_reliable else self.timers.j)
+        self._last, self._data = None, given
+        return [Send(given, flow)]
 
     def _tell(self, _now: float, given: Given) -> list[Effect]:
         assert isinstance(given, TransportFailed)

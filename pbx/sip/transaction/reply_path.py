@@ -25,7 +25,15 @@ def trace_reply_path(request: Request, flow: Flow) -> Flow:
         params = {**via.params, "received": host}
         if wants_rport:
             params["rport"] = str(port)
-        request.set_top_via(Via(via.transport, via.host, via.port, params))
+        marked = Via(via.transport, via.host, via.port, params)
+        line = request.headers.first["Via"]
+        head, asks, tail = f"{line};".partition(";rport;")
+        if asks and "received" not in via.params and "," not in line and '"' not in line:
+            # As nearly every phone asks: no need to write all of it anew.
+            request.headers.set_first("Via", f"{head};rport={port};{tail}received={host}")
+            request.headers.memo["Via"] = marked
+        else:
+            request.set_top_via(marked)
     if wants_rport or flow.transport != "UDP":
         return flow
     named = via.port or 5060
