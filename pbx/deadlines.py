@@ -12,9 +12,9 @@ class Deadlines(Generic[K]):
     """At most one deadline a key; setting a key again moves it.
 
     Attributes:
-        soonest: no deadline is earlier; infinity when there is none. It is asked after every step, so it is
-            kept. It may be the old time of what was moved to later, as registrations are all the time: that is
-            noticed when it has come.
+        soonest: no deadline is earlier; infinity when there is none. It is kept, for it is asked after every
+            step. It may be the old time of what was moved to later, as registrations are all the time: that
+            is noticed when it has come.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Deadlines(Generic[K]):
         self._count += 1
         heap = self._heap
         heappush(heap, (when, self._count, key))
-        if when < self.soonest:
+        if when < self.soonest:  # noqa: PLR1730  # a call less
             self.soonest = when
         # Cancelled entries stay in the heap until they surface; rebuild when they are most of it.
         if len(heap) > 64 and len(heap) > 4 * len(due):

@@ -374,7 +374,7 @@ class Exchange:
             fields = {"method": method, "uri": request.uri, "peer": hostport(*flow.peer)}
             self.stack.out.append(Note("debug", why, fields))
             raise PeerError(404 if method != "REGISTER" else 403, "Not Served Here")
-        if request.max_forwards == 0 and method not in ("OPTIONS", "REGISTER"):
+        if method not in ("OPTIONS", "REGISTER") and request.max_forwards == 0:
             raise PeerError(483, "Too Many Hops")
         if wants_tls(request) and not flow.is_secure and not self._is_for_help(request):
             raise sips_not_allowed(self.stack.own_host(flow))

@@ -139,8 +139,11 @@ class Headers:
 
     def get_all(self, name: str) -> list[str]:
         """The raw values of `name`, one a line."""
-        key = name if name in KNOWN else _key(name)
-        first = self.first.get(key)
+        key = name
+        first = self.first.get(name)
+        if first is None and name not in KNOWN:
+            key = _key(name)
+            first = self.first.get(key)
         if first is None:
             return []
         if len(self.first) == len(self._items):

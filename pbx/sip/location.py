@@ -156,11 +156,6 @@ class LocationService:
         """Every live binding in plain values (`save_binding`)."""
         return [save_binding(username, binding, now, wall) for username, binding in self.all(now)]
 
-    def save_device(self, username: str, now: float, wall: float) -> list[dict[str, Any]]:
-        """Those of one device, for a store that keeps up with each change."""
-        live = [binding for binding in self.stored(username) if binding.expires_at > now]
-        return [save_binding(username, binding, now, wall) for binding in live]
-
     def restore(self, rows: Iterable[Mapping[str, Any]], now: float, wall: float) -> list[str]:
         """Take in what was saved, maybe in another run, but for what has expired since.
 
@@ -234,6 +229,11 @@ def _preference(binding: Binding) -> float:
 def echoed_params(contact: NameAddr) -> str:
     """The parameters of a Contact that `Binding.params` keeps."""
     return render_params({name: value for name, value in contact.params.items() if name not in NOT_ECHOED})
+
+
+def save_device(username: str, bindings: Iterable[Binding], now: float, wall: float) -> list[dict[str, Any]]:
+    """Those of one device that are live, for a store that keeps up with each change."""
+    return [save_binding(username, each, now, wall) for each in bindings if each.expires_at > now]
 
 
 def save_binding(username: str, binding: Binding, now: float, wall: float) -> dict[str, Any]:

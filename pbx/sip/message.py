@@ -51,7 +51,7 @@ class Message:
 
     @property
     def via(self) -> Via:
-        """The top Via."""
+        """The top Via, as it was read: what is written into it later (reply_path.py) says nothing new."""
         via: Via | None = self.headers.memo.get("Via")
         if via is None:
             value = self._require("Via")
@@ -255,8 +255,14 @@ def render_response(
     extra: Extra = (),
     body: bytes = b"",
 ) -> bytes:
-    """A final response as octets, `extra` headers after the copied ones (`make_response`), without a Response
-    in between, at which nobody would look.
+    """A final response as octets, without a Response in between, at which nobody would look.
+
+    Args:
+        request: a valid one.
+        reason: the standard phrase of `status` when empty.
+        to_tag: added to To, which has none then.
+        extra: headers that follow those which are copied (§8.2.6, as `make_response`).
+        body: its type is among `extra`.
 
     Raises:
         UsageError: a line break in `reason` or `extra`.
@@ -267,7 +273,7 @@ def render_response(
     if "\n" in added or "\r" in added:
         raise UsageError(f"line break in {reason!r} or {extra!r}")
     via = "\r\nVia: ".join(headers.get_all("Via")) if headers.has_repeated else first["Via"]
-    tag = "" if to_tag is None or _has_tag(request) else f";tag={to_tag}"
+    tag = f";tag={to_tag}" if to_tag is not None else ""
     lines = [
         f"SIP/2.0 {status} {reason or REASONS.get(status, 'Unknown')}",
         f"Via: {via}\r\nFrom: {first['From']}\r\nTo: {first['To']}{tag}",

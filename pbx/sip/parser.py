@@ -330,17 +330,13 @@ def _build(
     start: str, headers: Headers, fault: MalformedMessageError | None, body: bytes
 ) -> Request | Response:
     if fault is None and "\n" not in start and "\r" not in start:
-        if start[:8] == "SIP/2.0 ":
-            status_text = start[8:11]
-            if status_text.isdigit() and status_text.isascii() and start[11:12] in ("", " "):
-                status = int(status_text)
-                if 100 <= status <= 699:
-                    return Response(status, start[12:], headers, body)
-        else:
-            method, _, rest = start.partition(" ")
-            uri, _, version = rest.partition(" ")
-            if version == "SIP/2.0" and (method in METHODS or is_token(method)):
-                return Request(method, uri, headers, body)
+        first, _, rest = start.partition(" ")
+        second, _, third = rest.partition(" ")
+        if first == "SIP/2.0":
+            if len(second) == 3 and second.isdigit() and second.isascii() and 100 <= int(second) <= 699:
+                return Response(int(second), third, headers, body)
+        elif third == "SIP/2.0" and (first in METHODS or is_token(first)):
+            return Request(first, second, headers, body)
     raise _unusable("start line", start, start, headers, fault)
 
 

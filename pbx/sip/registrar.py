@@ -163,8 +163,11 @@ class Registrar:
         bindings = before.copy()
         for contact in contacts:
             text, _, seconds, q, instance, reg_id, params = contact
-            fixed = (path, q, instance, reg_id, user_agent, received, params)
-            _update(bindings, contact, Binding(text, flow, now + seconds, call_id, cseq, *fixed))
+            until = now + seconds
+            new = Binding(
+                text, flow, until, call_id, cseq, path, q, instance, reg_id, user_agent, received, params
+            )
+            _update(bindings, contact, new)
         return bindings[-self._max_contacts :]
 
     def _is_outbound(self, request: Request, contacts: tuple[_Contact, ...], flow: Flow) -> bool:

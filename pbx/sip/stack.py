@@ -211,7 +211,9 @@ class SipStack:
         body: bytes = b"",
     ) -> None:
         """Answer `request` for good; `extra` headers follow the copied ones."""
-        if to_tag is None and request.to.params.get("tag") is None:
+        if request.to.tag is not None:
+            to_tag = None
+        elif to_tag is None:
             to_tag = self.entropy.token()
         if request.method == "INVITE":
             response = make_response(request, status, reason, to_tag=to_tag)
@@ -220,7 +222,7 @@ class SipStack:
             self.send_response(key, response)
         else:
             data = render_response(request, status, reason, to_tag, extra, body)
-            self._dispatch(self.layer.answer(key, data, self.now))
+            self.out += self.layer.answer(key, data, self.now)
 
     def respond_once(
         self, request: Request, key: TransactionKey, status: int, reason: str = "", extra: Extra = ()

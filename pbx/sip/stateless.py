@@ -118,10 +118,11 @@ class Stateless:
         return self._tag_of(request.via.branch or "", first["Call-ID"], first["CSeq"])
 
     def _refuse(self, request: Request, refusal: Refusal, flow: Flow) -> Answers:
-        headers, reply_path = request.headers, trace_reply_path(request, flow)  # written into the Via as well
-        first, tag = headers.first, self.tag(request)
-        values = (first["From"], first["To"], first["Call-ID"], first["CSeq"], tag)
-        return (Send(render_refusal(refusal, headers.get_all("Via"), *values), reply_path),)
+        reply_path = trace_reply_path(request, flow)  # written into the Via as well
+        first, vias = request.headers.first, request.headers.get_all("Via")
+        from_, to, call_id, cseq = first["From"], first["To"], first["Call-ID"], first["CSeq"]
+        tag = self._tag_of(request.via.branch or "", call_id, cseq)
+        return (Send(render_refusal(refusal, vias, from_, to, call_id, cseq, tag), reply_path),)
 
     def _tag_of(self, branch: str, call_id: str, cseq: str) -> str:
         """From an ACK it is that of the response to its INVITE, which has the same branch (§17.1.1.3)."""

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbx.sip.flow import Flow
-from pbx.sip.location import Binding, LocationService
+from pbx.sip.location import Binding, LocationService, save_device
 
 LOCAL = ("192.0.2.1", 5060)
 UDP = Flow("UDP", ("192.0.2.7", 5060), LOCAL)
@@ -200,8 +200,8 @@ def test_what_expired_while_the_server_was_down_is_gone():
 def test_what_has_expired_is_not_saved():
     location = locate(u=[bind(expires_at=10.0), bind("b")])
     assert [row["contact"][4] for row in location.save(10.0, 0.0)] == ["b"]
-    assert [row["contact"][4] for row in location.save_device("u", 10.0, 0.0)] == ["b"]
-    assert location.save_device("nobody", 10.0, 0.0) == []
+    assert [row["contact"][4] for row in save_device("u", location.stored("u"), 10.0, 0.0)] == ["b"]
+    assert save_device("nobody", location.stored("nobody"), 10.0, 0.0) == []
 
 
 STREAMS = {

@@ -129,7 +129,9 @@ class TransactionLayer:
         server = self._servers.get(key)
         if not isinstance(server, NonInviteServerTransaction):
             return [Ignored(key, "an answer for no transaction")]
-        return self._settle(server, server.answer(data, now))
+        effects = server.answer(data, now)
+        self.deadlines.set(server, server.deadline)
+        return effects
 
     def respond_once(self, key: TransactionKey, response: Response) -> list[Effect]:
         """Send a final response and forget all, as a stateless server does (§8.2.7, §26.3.2.4)."""
