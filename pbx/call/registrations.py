@@ -1,6 +1,6 @@
 """Phones that register, and what follows from where they are reached (RFC 3261 §10, RFC 5626 §5.3)."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from pbx.address import hostport
@@ -15,9 +15,9 @@ from pbx.call.tracer import Tracer
 from pbx.office.device import Device
 from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
-from pbx.sip.location import Binding, LocationService
+from pbx.sip.location import LocationService
 from pbx.sip.message import Request
-from pbx.sip.registrar import Registrar
+from pbx.sip.registrar import RegisterResult, Registrar
 from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
 
@@ -57,11 +57,10 @@ class Registrations:
         result = self._registrar.register(request, username, flow, stack.now)
         stack.respond(request, key, result.status, result.reason, extra=result.headers)
         if result.changed:
-            before = _places(result.before)
-            is_elsewhere = _places(result.after) != before
+            is_elsewhere = result.is_elsewhere
             stack.out.append(SaveBindings(username, is_elsewhere))
             if is_elsewhere:
-                self._follow(username, before, flow)
+                self._follow(username, result, flow)
         if host.tracer.is_on:
             host.tracer.registered(request.call_id, sender.extension.key, username, stack.now)
         host.qualifier.watch(username)
@@ -98,17 +97,15 @@ class Registrations:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _follow(self, username: str, before: Set[tuple[str, Flow]], flow: Flow) -> None:
+    def _follow(self, username: str, result: RegisterResult, flow: Flow) -> None:
         """A phone has registered by another way than before: that leads to it in its calls, too.
 
         Its connection may have been lost, or its NAT have given it another port (RFC 5626 §5.3).
         """
-        bindings = self._location.bindings(username, self._host.stack.now)
-        new = next((each for each in bindings if each.flow == flow), None)
+        new = next((each for each in reversed(result.after) if each.flow == flow), None)
         if new is None:
             return
-        live = {each.flow for each in bindings}
-        gone = {way for _, way in before if way not in live}
+        gone = {each.flow for each in result.before} - {each.flow for each in result.after}
         for leg in (*self._host.all_legs(), *self._host.adrift.legs):
             way = leg.way
             if leg.party.device != username or way is None or way.peer[0] != flow.peer[0]:
@@ -116,11 +113,6 @@ class Registrations:
             if leg.is_cut or way in gone:
                 leg.move(flow, new.behind_nat)
         self._host.subscriptions.follow(username, gone, flow, new.behind_nat)
-
-
-def _places(bindings: Sequence[Binding]) -> set[tuple[str, Flow]]:
-    """Where a device can be reached."""
-    return {(each.contact, each.flow) for each in bindings}
 
 
 def _login(device: Device) -> tuple[str, bool]:

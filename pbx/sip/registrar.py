@@ -1,6 +1,7 @@
 """The registrar: what a REGISTER does to the location service, and its answer (RFC 3261 §10.3)."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from pbx.address import hostport
@@ -22,6 +23,8 @@ LONGEST_REMEMBERED: Final = 512  # characters of a Contact line that is remember
 MOST_REMEMBERED: Final = 4096
 MAX_REG_ID: Final = 2**31 - 1
 
+_place: Final = attrgetter("contact", "flow")
+
 
 @immutable
 class RegisterResult:
@@ -37,6 +40,16 @@ class RegisterResult:
     def changed(self) -> bool:
         """Whether any binding is another one now (a new expiry counts)."""
         return self.after != self.before
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the device is reached at other places now."""
+        return places(self.after) != places(self.before)
+
+
+def places(bindings: Iterable[Binding]) -> set[tuple[str, Flow]]:
+    """Where they are reached."""
+    return set(map(_place, bindings))
 
 
 class _Contact(NamedTuple):
