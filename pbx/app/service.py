@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -41,6 +42,7 @@ from pbx.net.transports import Transports
 from pbx.office.snapshot import Office
 from pbx.rtp.kernel.table import KernelTable
 from pbx.sip.flow import Flow
+from pbx.sip.location import save_device
 from pbx.store.caller_ids import CallerIds
 from pbx.store.hot_desk import HotDesk
 from pbx.store.store import Store
@@ -270,8 +272,9 @@ class Service:
 
     def _save_bindings(self, effect: SaveBindings) -> None:
         now, wall = self._reactor.seconds(), time.time()
-        rows = self.exchange.location.save_device(effect.username, now, wall)
-        self._writer.save_bindings(effect.username, rows, is_urgent=effect.is_urgent)
+        username = effect.username
+        rows = partial(save_device, username, self.exchange.location.stored(username), now, wall)
+        self._writer.save_bindings(username, rows, is_urgent=effect.is_urgent)
 
     def _write_record(self, effect: WriteRecord) -> None:
         self._writer.write_record(record_row(effect.record, time.time()))

@@ -79,9 +79,11 @@ class Gatekeeper:
             raise Refusal(403, "Forbidden")
         sender = Sender(*found)
         self._check_transport(sender, flow)
-        self._check_name(request.from_, "From", sender)
-        if request.method == "REGISTER":
+        is_register = request.method == "REGISTER"
+        if is_register:
             self._check_name(request.to, "To", sender)
+        if not is_register or request.from_.uri is not request.to.uri:  # mostly it is the very same
+            self._check_name(request.from_, "From", sender)
         return sender
 
     def challenge(self, request: Request, flow: Flow, now: float, *, is_emergency: bool) -> Refusal:
@@ -147,9 +149,12 @@ class Gatekeeper:
     def _check_name(self, claimed: NameAddr, field: str, sender: Sender) -> None:
         """The name in From must be the device's: its user name or its extension's key (product §2)."""
         uri = claimed.uri
-        allowed = (sender.device.username, sender.extension.key)
-        if isinstance(uri, SipUri) and field == "From" and uri.host.lower() == ANONYMOUS_HOST:
+        if field == "From" and isinstance(uri, SipUri) and uri.host.lower() == ANONYMOUS_HOST:
             return  # RFC 3323 §4.1.1.3: a phone that withholds its name; its credentials say who it is
-        if not isinstance(uri, SipUri) or uri.user not in allowed or not self._is_ours(uri.host):
+        if (
+            not isinstance(uri, SipUri)
+            or uri.user not in (sender.device.username, sender.extension.key)
+            or not self._is_ours(uri.host)
+        ):
             text = f'399 {self._authenticator.realm} "{field} is not the authenticated device"'
             raise Refusal(403, "Forbidden", (("Warning", text),))

@@ -402,7 +402,7 @@ class Exchange:
             fields = {"method": method, "uri": request.uri, "peer": hostport(*flow.peer)}
             self.stack.out.append(Note("debug", why, fields))
             raise PeerError(404 if method != "REGISTER" else 403, "Not Served Here")
-        if request.max_forwards == 0 and method not in ("OPTIONS", "REGISTER"):
+        if method not in ("OPTIONS", "REGISTER") and request.max_forwards == 0:
             raise PeerError(483, "Too Many Hops")
         if wants_tls(request) and not flow.is_secure and not self._is_for_help(request):
             raise sips_not_allowed(self.stack.own_host(flow))
@@ -425,13 +425,17 @@ class Exchange:
 
     def is_ours(self, host: str) -> bool:
         """The configured domain, or any address of this server (product §2)."""
+        if host == self.domain:
+            return True
         host = host.lower().rstrip(".")
         return host == self.domain or self._is_host_ours(host)
 
     def is_here(self, uri: SipUri | OpaqueUri) -> bool:
         """Whether whom a URI names is to be called here; a tel: URI may say among which numbers it is."""
+        if isinstance(uri, SipUri):
+            return self.is_ours(uri.host)
         host = host_of(uri)
-        if isinstance(uri, SipUri) or (host and not host.startswith("+")):
+        if host and not host.startswith("+"):
             return self.is_ours(host)
         is_local = is_dialled_here(self.office, host) or self.admission.is_emergency(user_of(uri))
         return uri.scheme == "tel" and is_local

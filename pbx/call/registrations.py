@@ -1,6 +1,6 @@
 """Phones that register, and what follows from where they are reached (RFC 3261 §10, RFC 5626 §5.3)."""
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from pbx.address import hostport
@@ -17,7 +17,7 @@ from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
 from pbx.sip.location import LocationService
 from pbx.sip.message import Request
-from pbx.sip.registrar import Registrar
+from pbx.sip.registrar import RegisterResult, Registrar
 from pbx.sip.stack import SipStack
 from pbx.sip.transaction.key import TransactionKey
 
@@ -54,23 +54,22 @@ class Registrations:
         host, stack = self._host, self._host.stack
         sender = self._gate.admit(request, flow, stack.now)
         username = sender.device.username
-        before = self._places(username)
         result = self._registrar.register(request, username, flow, stack.now)
         stack.respond(request, key, result.status, result.reason, extra=result.headers)
         if result.changed:
-            places = self._places(username)
-            stack.out.append(SaveBindings(username, places != before))
-            if places != before:
-                self._follow(username, before, flow)
+            is_elsewhere = result.is_elsewhere
+            stack.out.append(SaveBindings(username, is_elsewhere))
+            if is_elsewhere:
+                self._follow(username, result, flow)
         if host.tracer.is_on:
             host.tracer.registered(request.call_id, sender.extension.key, username, stack.now)
         host.qualifier.watch(username)
         host.lamps.registered(username, sender.extension.key)
-        if self._location.is_registered(username, stack.now) != bool(before):
+        if bool(result.after) != bool(result.before):
             host.note(
                 "{user} {what} from {peer} over {transport}",
                 user=username,
-                what="unregistered" if before else "registered",
+                what="unregistered" if result.before else "registered",
                 peer=hostport(*flow.peer),
                 transport=flow.transport,
             )
@@ -98,21 +97,15 @@ class Registrations:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _places(self, username: str) -> set[tuple[str, Flow]]:
-        """Where a device can be reached."""
-        return {(each.contact, each.flow) for each in self._location.bindings(username, self._host.stack.now)}
-
-    def _follow(self, username: str, before: Set[tuple[str, Flow]], flow: Flow) -> None:
+    def _follow(self, username: str, result: RegisterResult, flow: Flow) -> None:
         """A phone has registered by another way than before: that leads to it in its calls, too.
 
         Its connection may have been lost, or its NAT have given it another port (RFC 5626 §5.3).
         """
-        bindings = self._location.bindings(username, self._host.stack.now)
-        new = next((each for each in bindings if each.flow == flow), None)
+        new = next((each for each in reversed(result.after) if each.flow == flow), None)
         if new is None:
             return
-        live = {each.flow for each in bindings}
-        gone = {way for _, way in before if way not in live}
+        gone = {each.flow for each in result.before} - {each.flow for each in result.after}
         for leg in (*self._host.all_legs(), *self._host.adrift.legs):
             way = leg.way
             if leg.party.device != username or way is None or way.peer[0] != flow.peer[0]:

@@ -147,10 +147,9 @@ class Authenticator:
                 wrong attempts in another's name. "" on both sides binds to nobody.
             algorithms: those offered, in this order, where a phone needs others than the usual ones.
         """
-        nonce = self.make_nonce(now, client)
-        end = ", stale=true" if stale else ""
-        offers = [self._offers[name] for name in algorithms or self._offers]
-        return [f"{self._prefix}{nonce}{offer}{end}" for offer in offers]
+        nonce = self._nonces.make(now, client)
+        head, end = self._prefix + nonce, ", stale=true" if stale else ""
+        return [head + self._offers[name] + end for name in algorithms or self._offers]
 
     def check(
         self,

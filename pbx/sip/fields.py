@@ -225,10 +225,17 @@ def parse_seconds(text: str, field: str) -> int:
 
     What may follow them in Retry-After, a comment and parameters, is left out.
     """
+    return (_remembered_seconds if len(text) <= MAX_REMEMBERED else _parse_seconds)(text, field)
+
+
+def _parse_seconds(text: str, field: str) -> int:
     seconds = text.partition(";")[0].partition("(")[0].strip(" \t")
     if not (seconds.isascii() and seconds.isdigit()):
         raise MalformedMessageError(field, text)
     return min(int(seconds), MAX_SECONDS) if len(seconds) <= 32 else MAX_SECONDS
+
+
+_remembered_seconds = lru_cache(maxsize=256)(_parse_seconds)
 
 
 def parse_q(text: str) -> float:

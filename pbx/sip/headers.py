@@ -139,8 +139,11 @@ class Headers:
 
     def get_all(self, name: str) -> list[str]:
         """The raw values of `name`, one a line."""
-        key = name if name in KNOWN else _key(name)
-        first = self.first.get(key)
+        key = name
+        first = self.first.get(name)
+        if first is None and name not in KNOWN:
+            key = _key(name)
+            first = self.first.get(key)
         if first is None:
             return []
         if len(self.first) == len(self._items):
@@ -179,17 +182,8 @@ class Headers:
 
     def extend(self, items: Iterable[tuple[str, str]]) -> None:
         """Append lines; raises as `add`, and then may have appended some."""
-        items = list(items)
-        added = dict(reversed(items))
-        text = "".join(added.values())
-        if len(added) == len(items) and KNOWN.issuperset(added) and "\n" not in text and "\r" not in text:
-            self._items += items
-            self.first = {**added, **self.first}
-            for name in self.memo.keys() & added:
-                del self.memo[name]
-        else:
-            for name, value in items:
-                self.add(name, value)
+        for name, value in items:
+            self.add(name, value)
 
     def prepend(self, name: str, value: str) -> None:
         """Insert a line before all others (Via, Record-Route); raises as `add`."""
@@ -295,12 +289,7 @@ class Headers:
         return f"Headers({self._items!r})"
 
     def _where(self, key: str) -> int:
-        items = self._items
-        where = 0
+        """Of the first line of a name that is there."""
         if key in KNOWN:
-            while items[where][0] != key:
-                where += 1
-        else:
-            while _key(items[where][0]) != key:
-                where += 1
-        return where
+            return self._items.index((key, self.first[key]))
+        return next(where for where, item in enumerate(self._items) if _key(item[0]) == key)

@@ -1,9 +1,9 @@
 """The location service (RFC 3261 §10.1): the contacts of each device, and by which flow each is reached."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from pbx.deadlines import Deadlines
 from pbx.sip.attempts import network_of
@@ -17,8 +17,7 @@ from pbx.sip.uri import SipUri, parse_uri
 NOT_ECHOED: Final = frozenset({"expires", "q", "pub-gruu", "temp-gruu", "temp-gruu-cookie"})
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(NamedTuple):
     """One contact of a device, as registered last.
 
     Attributes:
@@ -125,7 +124,7 @@ class LocationService:
         before = self._bindings.get(username, ())
         if bindings:
             self._bindings[username] = bindings
-            self.deadlines.set(username, min([binding.expires_at for binding in bindings]))
+            self.deadlines.set(username, min(map(_expiry, bindings)))
         elif before:
             del self._bindings[username]
             self.deadlines.set(username, None)
@@ -160,11 +159,6 @@ class LocationService:
     def save(self, now: float, wall: float) -> list[dict[str, Any]]:
         """Every live binding in plain values (`save_binding`)."""
         return [save_binding(username, binding, now, wall) for username, binding in self.all(now)]
-
-    def save_device(self, username: str, now: float, wall: float) -> list[dict[str, Any]]:
-        """Those of one device, for a store that keeps up with each change."""
-        live = [binding for binding in self.stored(username) if binding.expires_at > now]
-        return [save_binding(username, binding, now, wall) for binding in live]
 
     def restore(self, rows: Iterable[Mapping[str, Any]], now: float, wall: float) -> list[str]:
         """Take in what was saved, maybe in another run, but for what has expired since.
@@ -229,6 +223,9 @@ class LocationService:
             del self._networks[network]
 
 
+_expiry: Final = attrgetter("expires_at")
+
+
 def _preference(binding: Binding) -> float:
     return -binding.q
 
@@ -236,6 +233,11 @@ def _preference(binding: Binding) -> float:
 def echoed_params(contact: NameAddr) -> str:
     """The parameters of a Contact that `Binding.params` keeps."""
     return render_params({name: value for name, value in contact.params.items() if name not in NOT_ECHOED})
+
+
+def save_device(username: str, bindings: Iterable[Binding], now: float, wall: float) -> list[dict[str, Any]]:
+    """Those of one device that are live, for a store that keeps up with each change."""
+    return [save_binding(username, each, now, wall) for each in bindings if each.expires_at > now]
 
 
 def save_binding(username: str, binding: Binding, now: float, wall: float) -> dict[str, Any]:

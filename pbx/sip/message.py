@@ -15,10 +15,10 @@ from pbx.sip.fields import (
     parse_via,
 )
 from pbx.sip.grammar import REASONS, MalformedMessageError, first_of_commas, split_commas
-from pbx.sip.headers import Headers
+from pbx.sip.headers import Extra, Headers
 from pbx.sip.uri import OpaqueUri, SipUri, parse_uri
 
-__all__ = ["REASONS", "Request", "Response", "is_answerable", "make_response"]
+__all__ = ["REASONS", "Request", "Response", "is_answerable", "make_response", "render_response"]
 
 # What every message has (RFC 3261 §8.1.1; Max-Forwards is forgiven), and all that an answer needs.
 MANDATORY: Final = ("Via", "From", "To", "Call-ID", "CSeq")
@@ -51,7 +51,7 @@ class Message:
 
     @property
     def via(self) -> Via:
-        """The top Via."""
+        """The top Via, as it was read: what is written into it later (reply_path.py) says nothing new."""
         via: Via | None = self.headers.memo.get("Via")
         if via is None:
             value = self._require("Via")
@@ -62,11 +62,12 @@ class Message:
 
     def set_top_via(self, via: Via) -> None:
         """Replace the top Via, leaving others of its line as they are (received and rport, RFC 3581 §4)."""
-        line, text = self._require("Via"), via.render()
+        headers, text = self.headers, via.render()
+        line = headers.first["Via"]
         if "," in line:
             text = ", ".join([text, *split_commas("Via", line)[1:]])
-        self.headers.set_first("Via", text)
-        self.headers.memo["Via"] = via
+        headers.set_first("Via", text)
+        headers.memo["Via"] = via
 
     @property
     def from_(self) -> NameAddr:
@@ -100,7 +101,7 @@ class Message:
     @property
     def is_star_contact(self) -> bool:
         """Whether Contact is "*": every binding (RFC 3261 §10.2.2)."""
-        return self.headers.get("Contact") == "*" and len(self.headers.get_all("Contact")) == 1
+        return self.headers.first.get("Contact") == "*" and len(self.headers.get_all("Contact")) == 1
 
     @property
     def routes(self) -> list[NameAddr]:
@@ -112,23 +113,23 @@ class Message:
 
     @property
     def max_forwards(self) -> int | None:
-        value = self.headers.get("Max-Forwards")
+        value = self.headers.first.get("Max-Forwards")
         return None if value is None else parse_number(value, "Max-Forwards", 255)
 
     @property
     def expires(self) -> int | None:
         """Seconds; clamped to 2**32 - 1 when larger."""
-        value = self.headers.get("Expires")
+        value = self.headers.first.get("Expires")
         return None if value is None else parse_seconds(value, "Expires")
 
     @property
     def content_type(self) -> str | None:
         """The media type in lower case without parameters, None without one."""
-        value = self.headers.get("Content-Type")
+        value = self.headers.first.get("Content-Type")
         return None if value is None else value.partition(";")[0].strip(" \t").lower()
 
     def _require(self, name: str) -> str:
-        value = self.headers.get(name)
+        value = self.headers.first.get(name)
         if value is None:
             raise MalformedMessageError(name, "missing")
         return value
@@ -138,7 +139,7 @@ class Message:
         return value
 
     def _name_addrs(self, name: str) -> list[NameAddr]:
-        if name not in self.headers:
+        if name not in self.headers.first:
             return []
         memo = self.headers.memo
         values: list[NameAddr] | None = memo.get(name)
@@ -157,10 +158,10 @@ class Request(Message):
 
     def __init__(self, method: str, uri: str, headers: Headers, body: bytes = b"") -> None:
         self.method = method
-        self.uri = uri  # the Request-URI as text
+        self.uri = uri  # the Request-URI as text; it stays
         self.headers = headers
         self.body = body
-        self._parsed_uri: tuple[str, SipUri | OpaqueUri] | None = None
+        self._parsed_uri: SipUri | OpaqueUri | None = None
 
     @property
     def start_line(self) -> str:
@@ -173,10 +174,10 @@ class Request(Message):
         Raises:
             MalformedMessageError: it is no URI.
         """
-        cached = self._parsed_uri
-        if cached is None or cached[0] != self.uri:
-            cached = self._parsed_uri = (self.uri, parse_uri(self.uri, "Request-URI"))
-        return cached[1]
+        parsed = self._parsed_uri
+        if parsed is None:
+            parsed = self._parsed_uri = parse_uri(self.uri, "Request-URI")
+        return parsed
 
     def copy(self) -> "Request":
         return Request(self.method, self.uri, self.headers.copy(), self.body)
@@ -244,6 +245,43 @@ def make_response(request: Request, status: int, reason: str = "", to_tag: str |
     if status == 100 and (timestamp := source.get("Timestamp")) is not None:
         headers.add("Timestamp", timestamp)
     return Response(status, reason or REASONS.get(status, "Unknown"), headers, b"")
+
+
+def render_response(
+    request: Request,
+    status: int,
+    reason: str = "",
+    to_tag: str | None = None,
+    extra: Extra = (),
+    body: bytes = b"",
+) -> bytes:
+    """A final response as octets, without a Response in between, at which nobody would look.
+
+    Args:
+        request: a valid one.
+        reason: the standard phrase of `status` when empty.
+        to_tag: added to To, which has none then.
+        extra: headers that follow those which are copied (§8.2.6, as `make_response`).
+        body: its type is among `extra`.
+
+    Raises:
+        UsageError: a line break in `reason` or `extra`.
+    """
+    headers = request.headers
+    first = headers.first
+    added = "".join([reason, *map("".join, extra)])
+    if "\n" in added or "\r" in added:
+        raise UsageError(f"line break in {reason!r} or {extra!r}")
+    via = "\r\nVia: ".join(headers.get_all("Via")) if headers.has_repeated else first["Via"]
+    tag = f";tag={to_tag}" if to_tag is not None else ""
+    lines = [
+        f"SIP/2.0 {status} {reason or REASONS.get(status, 'Unknown')}",
+        f"Via: {via}\r\nFrom: {first['From']}\r\nTo: {first['To']}{tag}",
+        f"Call-ID: {first['Call-ID']}\r\nCSeq: {first['CSeq']}",
+        *map(": ".join, extra),
+        f"Content-Length: {len(body)}\r\n\r\n",
+    ]
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
 
 
 def _has_tag(request: Request) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from pbx.immutable import immutable
-from pbx.sip.fields import parse_cseq, parse_name_addr, parse_via
+from pbx.sip.fields import parse_cseq, parse_name_addr, parse_seconds, parse_via
 from pbx.sip.grammar import MalformedMessageError, first_of_commas, is_token
-from pbx.sip.headers import NAMES, Headers, canonical_name
+from pbx.sip.headers import MAX_REMEMBERED, NAMES, Headers, canonical_name
 from pbx.sip.message import MANDATORY, Request, Response, is_answerable
 from pbx.sip.uri import SipUri
 
@@ -27,6 +27,7 @@ __all__ = [
 _MANDATORY: Final = frozenset(MANDATORY)
 MAX_MESSAGE: Final = 65536  # bytes, head and body
 MAX_HEADERS: Final = 256  # lines
+MOST_LINES: Final = 8192  # remembered
 
 # RFC 3261 §7.3.1 lets only comma lists come more than once.
 SINGLE: Final = (
@@ -53,6 +54,12 @@ SINGLE: Final = (
 METHODS: Final = frozenset(
     {"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER"}
     | {"REGISTER", "SUBSCRIBE", "UPDATE"}
+)
+# What a phone says word for word in most of its messages.
+_REPEATED: Final = frozenset(
+    {"Accept", "Allow", "Allow-Events", "Contact", "Content-Length", "Content-Type", "Event", "Expires"}
+    | {"Max-Forwards", "Min-SE", "Require", "Route", "Server", "Session-Expires", "Supported", "To"}
+    | {"User-Agent"}
 )
 _unfold = re.compile(r"(?<![ \t])(?:[ \t]*+\r\n[ \t]++)+").sub  # looks behind, else it were quadratic
 _is_version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII).fullmatch
@@ -216,16 +223,16 @@ def validate(message: Request | Response) -> None:
 
 def _check(message: Request | Response) -> None:
     headers = message.headers
-    first, memo = headers.first, headers.memo
+    first, memo, has_repeated = headers.first, headers.memo, headers.has_repeated
     if not first.keys() >= _MANDATORY:
         raise MalformedMessageError(next(name for name in MANDATORY if name not in headers), "missing")
-    if len(first) != len(headers):
+    if has_repeated:
         for name in SINGLE:
             if name in first and len(values := headers.get_all(name)) > 1:
                 raise MalformedMessageError(name, " | ".join(values))
     cseq = memo["CSeq"] = parse_cseq(first["CSeq"])
     via = first["Via"]
-    if "," in via or len(first) != len(headers):
+    if "," in via or has_repeated:
         _ = headers.values("Via")  # where each ends is asked for later
     memo["Via"] = parse_via(first_of_commas("Via", via) if "," in via else via)
     memo["From"] = parse_name_addr(first["From"], "From")
@@ -234,12 +241,13 @@ def _check(message: Request | Response) -> None:
     if not call_id or " " in call_id or "\t" in call_id:
         raise MalformedMessageError("Call-ID", call_id)
     contact = first.get("Contact")
-    if contact is not None and contact != "*" and "," not in contact and len(first) == len(headers):
-        memo["Contact"] = [parse_name_addr(contact, "Contact")]
-    elif contact is not None:
-        _ = message.contacts
+    if contact is not None:
+        if contact == "*" or "," in contact or has_repeated:
+            _ = message.contacts
+        else:
+            memo["Contact"] = [parse_name_addr(contact, "Contact")]
     if "Expires" in first:
-        _ = message.expires
+        parse_seconds(first["Expires"], "Expires")
     if isinstance(message, Request):
         if cseq.method != message.method:
             raise MalformedMessageError("CSeq", f"{cseq.method} in a {message.method}")
@@ -255,19 +263,33 @@ def _read_head(head: bytes) -> tuple[str, Headers, MalformedMessageError | None]
     text = head.decode("utf-8", "surrogateescape")
     lines = text.split("\r\n")
     start = lines.pop(0)
-    items: list[tuple[str, str]] = []
-    add, find = items.append, NAMES
-    try:
-        for line in lines:
-            name, _, value = line.partition(": ")
-            add((find[name], value.strip(" \t")))
-    except KeyError:  # also the continuation of a folded line
-        return _read_odd_head(text)
     joined = "".join(lines)
     if "\n" in joined or "\r" in joined or len(lines) > MAX_HEADERS:
         return _read_odd_head(text)
+    try:
+        items = list(map(_read_line, lines))
+    except KeyError:
+        return _read_odd_head(text)
     headers = Headers.of_parsed(items, dict(reversed(items)))
     return start, headers, _length_fault(headers) if headers.has_repeated else None
+
+
+class _Lines(dict[str, tuple[str, str]]):
+    """Names and values of header lines, read when they are asked for; those of _REPEATED are remembered."""
+
+    def __missing__(self, line: str) -> tuple[str, str]:
+        name, colon, value = line.partition(": ")
+        if not colon:
+            raise KeyError(line)
+        item = NAMES[name], value.strip(" \t")  # KeyError: an odd one, or the continuation of a folded line
+        if item[0] in _REPEATED and len(line) <= MAX_REMEMBERED and ";tag=" not in value:
+            if len(self) >= MOST_LINES:
+                self.clear()
+            self[line] = item
+        return item
+
+
+_read_line: Final = _Lines().__getitem__
 
 
 def _read_odd_head(text: str) -> tuple[str, Headers, MalformedMessageError | None]:
@@ -308,17 +330,13 @@ def _build(
     start: str, headers: Headers, fault: MalformedMessageError | None, body: bytes
 ) -> Request | Response:
     if fault is None and "\n" not in start and "\r" not in start:
-        if start[:8] == "SIP/2.0 ":
-            status_text = start[8:11]
-            if status_text.isdigit() and status_text.isascii() and start[11:12] in ("", " "):
-                status = int(status_text)
-                if 100 <= status <= 699:
-                    return Response(status, start[12:], headers, body)
-        else:
-            words = start.split(" ")
-            is_request = len(words) == 3 and words[2] == "SIP/2.0"
-            if is_request and (words[0] in METHODS or is_token(words[0])):
-                return Request(words[0], words[1], headers, body)
+        first, _, rest = start.partition(" ")
+        second, _, third = rest.partition(" ")
+        if first == "SIP/2.0":
+            if len(second) == 3 and second.isdigit() and second.isascii() and 100 <= int(second) <= 699:
+                return Response(int(second), third, headers, body)
+        elif third == "SIP/2.0" and (first in METHODS or is_token(first)):
+            return Request(first, second, headers, body)
     raise _unusable("start line", start, start, headers, fault)
 
 

@@ -18,9 +18,11 @@ def render_refusal(
     refusal: Refusal, vias: Iterable[str], from_: str, to: str, call_id: str, cseq: str, tag: str
 ) -> bytes:
     """A refusal as octets, without a Response in between, at which nobody would look (§8.2.6.2)."""
-    lines = [f"SIP/2.0 {refusal.status} {refusal.reason}"]
-    lines += [f"Via: {via}" for via in vias]
-    lines.append(f"From: {from_}\r\nTo: {to};tag={tag}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}")
-    lines += [f"{name}: {value}" for name, value in refusal.headers]
-    lines.append("Content-Length: 0\r\n\r\n")
+    via = "\r\nVia: ".join(vias)
+    lines = [
+        f"SIP/2.0 {refusal.status} {refusal.reason}\r\nVia: {via}\r\nFrom: {from_}\r\nTo: {to};tag={tag}",
+        f"Call-ID: {call_id}\r\nCSeq: {cseq}",
+        *map(": ".join, refusal.headers),
+        "Content-Length: 0\r\n\r\n",
+    ]
     return "\r\n".join(lines).encode("utf-8", "surrogateescape")

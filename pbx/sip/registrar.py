@@ -1,11 +1,12 @@
 """The registrar: what a REGISTER does to the location service, and its answer (RFC 3261 §10.3)."""
 
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from pbx.address import hostport
 from pbx.errors import UsageError
+from pbx.immutable import immutable
 from pbx.sip.dialog import is_behind_nat
 from pbx.sip.fields import NameAddr, parse_name_addr, parse_q, parse_seconds
 from pbx.sip.flow import Flow
@@ -22,15 +23,33 @@ LONGEST_REMEMBERED: Final = 512  # characters of a Contact line that is remember
 MOST_REMEMBERED: Final = 4096
 MAX_REG_ID: Final = 2**31 - 1
 
+_place: Final = attrgetter("contact", "flow")
 
-@dataclass(frozen=True, slots=True)
+
+@immutable
 class RegisterResult:
-    """The answer to a REGISTER, and whether any binding is another one now (a new expiry counts)."""
+    """The answer to a REGISTER, and the device's live bindings before and after it."""
 
     status: int
     reason: str
     headers: Extra
-    changed: bool
+    before: Sequence[Binding]
+    after: Sequence[Binding]
+
+    @property
+    def changed(self) -> bool:
+        """Whether any binding is another one now (a new expiry counts)."""
+        return self.after != self.before
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the device is reached at other places now."""
+        return places(self.after) != places(self.before)
+
+
+def places(bindings: Iterable[Binding]) -> set[tuple[str, Flow]]:
+    """Where they are reached."""
+    return set(map(_place, bindings))
 
 
 class _Contact(NamedTuple):
@@ -38,23 +57,11 @@ class _Contact(NamedTuple):
 
     text: str  # the URI as written
     uri: SipUri
-    seconds: int | None  # None: what Expires says
+    seconds: int  # that it is to be bound for, 0: no longer
     q: float
     instance: str
     reg_id: int | None
     params: str
-
-
-class _Registration(NamedTuple):
-    """What all contacts of one REGISTER have in common."""
-
-    flow: Flow
-    now: float
-    call_id: str
-    cseq: int
-    path: tuple[str, ...]
-    user_agent: str
-    received: str
 
 
 class Registrar:
@@ -95,7 +102,8 @@ class Registrar:
         self._max = max_expires
         self._default = default_expires
         self._max_contacts = max_contacts
-        self._read: dict[str, tuple[_Contact, ...]] = {}  # phones refresh with the same line, word for word
+        # By Contact line and Expires: phones refresh with the same ones, word for word.
+        self._read: dict[tuple[str, str | None], tuple[_Contact, ...]] = {}
 
     def register(self, request: Request, username: str, flow: Flow, now: float) -> RegisterResult:
         """Do what a REGISTER of the device `username` says: all of it or, when it is refused, nothing.
@@ -106,74 +114,79 @@ class Registrar:
         Raises:
             MalformedMessageError: 400, a Contact or Path that cannot be read.
         """
-        live = [binding for binding in self._location.stored(username) if binding.expires_at > now]
-        line = request.headers.get("Contact")
-        if line is None:  # a query
-            return _accept(request, live, now)
-        is_outbound = False
+        before = [binding for binding in self._location.stored(username) if binding.expires_at > now]
+        line = request.headers.first.get("Contact")
+        contacts: tuple[_Contact, ...] = ()
         try:
-            if line == "*":
-                bindings = _without_all(request, live)
+            if line is None:  # a query
+                after = before
+            elif line == "*":
+                after = _without_all(request, before)
             else:
                 contacts = self._contacts(request, line)
-                bindings = self._with_contacts(request, live, contacts, flow, now)
-                is_outbound = any(one.reg_id for one in contacts) and self._is_outbound(request, flow)
+                after = self._with_contacts(request, before, contacts, flow, now)
         except Refusal as refused:
-            return RegisterResult(refused.status, refused.reason, refused.headers, False)
-        if changed := bindings != live:
-            self._location.replace(username, tuple(bindings))
-        return _accept(request, bindings, now, changed, is_outbound)
+            return RegisterResult(refused.status, refused.reason, refused.headers, before, before)
+        if after != before:
+            self._location.replace(username, tuple(after))
+        is_outbound = self._is_outbound(request, contacts, flow)
+        return RegisterResult(200, "OK", _headers(request, after, now, is_outbound), before, after)
 
     # --- inside --------------------------------------------------------------------------------------------
 
     def _contacts(self, request: Request, line: str) -> tuple[_Contact, ...]:
         """The Contact values, `line` being the first of their header lines."""
-        known = self._read.get(line)
-        if known is not None and len(request.headers.get_all("Contact")) == 1:
-            return known
+        headers = request.headers
+        if headers.has_repeated and len(headers.get_all("Contact")) > 1:
+            return self._read_contacts(request)
+        key = line, headers.first.get("Expires")
+        known = self._read.get(key)
+        if known is None:
+            known = self._read_contacts(request)
+            if len(line) + len(key[1] or "") <= LONGEST_REMEMBERED:
+                if len(self._read) >= MOST_REMEMBERED:
+                    self._read.clear()
+                self._read[key] = known
+        return known
+
+    def _read_contacts(self, request: Request) -> tuple[_Contact, ...]:
+        """Each is bound for the seconds that it says itself, else those of Expires, else the default."""
         values = request.contacts
         if len(values) > MOST_CONTACTS:
             raise Refusal(400, "Too Many Contacts")
-        contacts = tuple(_read_contact(value, self._default) for value in values)
-        if len(line) <= LONGEST_REMEMBERED and len(request.headers.get_all("Contact")) == 1:
-            if len(self._read) >= MOST_REMEMBERED:
-                self._read.clear()
-            self._read[line] = contacts
-        return contacts
-
-    def _with_contacts(
-        self, request: Request, live: list[Binding], contacts: tuple[_Contact, ...], flow: Flow, now: float
-    ) -> list[Binding]:
-        """Step 7: each contact is added, refreshed or removed. Refreshed longest ago comes first."""
-        registration = _Registration(
-            flow,
-            now,
-            request.call_id,
-            request.cseq.number,
-            _path(request) if "Path" in request.headers else (),
-            (request.headers.get("User-Agent") or "")[:LONGEST_USER_AGENT],
-            hostport(*flow.peer) if is_behind_nat(request, flow) else "",
-        )
-        intervals = self._intervals(request, contacts)
-        bindings = live.copy()
-        for contact, seconds in zip(contacts, intervals, strict=True):
-            _update(bindings, contact, seconds, registration)
-        return bindings[-self._max_contacts :]
-
-    def _intervals(self, request: Request, contacts: tuple[_Contact, ...]) -> list[int]:
-        """The seconds that each contact is bound for: its own, else those of Expires, else the default."""
         common = _expires(request)
         if common is None:
             common = self._default
-        intervals = [common if contact.seconds is None else contact.seconds for contact in contacts]
-        if any([0 < seconds < self._min for seconds in intervals]):
+        contacts = [_read_contact(value, common, self._default) for value in values]
+        if any(0 < contact.seconds < self._min for contact in contacts):
             raise Refusal(423, "Interval Too Brief", (("Min-Expires", str(self._min)),))
-        if len(intervals) - intervals.count(0) > 1 and any([contact.reg_id for contact in contacts]):
+        if sum(contact.seconds > 0 for contact in contacts) > 1 and any(each.reg_id for each in contacts):
             raise Refusal(400, "One Contact With A reg-id At A Time")  # RFC 5626 §4.2
-        return [min(seconds, self._max) for seconds in intervals]
+        return tuple(contact._replace(seconds=min(contact.seconds, self._max)) for contact in contacts)
 
-    def _is_outbound(self, request: Request, flow: Flow) -> bool:
+    def _with_contacts(
+        self, request: Request, before: list[Binding], contacts: tuple[_Contact, ...], flow: Flow, now: float
+    ) -> list[Binding]:
+        """Step 7: each contact is added, refreshed or removed. Refreshed longest ago comes first."""
+        first = request.headers.first
+        path = _path(request) if "Path" in first else ()
+        user_agent = first.get("User-Agent", "")[:LONGEST_USER_AGENT]
+        received = hostport(*flow.peer) if is_behind_nat(request, flow) else ""
+        call_id, cseq = first["Call-ID"], request.cseq.number
+        bindings = before.copy()
+        for contact in contacts:
+            text, _, seconds, q, instance, reg_id, params = contact
+            until = now + seconds
+            new = Binding(
+                text, flow, until, call_id, cseq, path, q, instance, reg_id, user_agent, received, params
+            )
+            _update(bindings, contact, new)
+        return bindings[-self._max_contacts :]
+
+    def _is_outbound(self, request: Request, contacts: tuple[_Contact, ...], flow: Flow) -> bool:
         """Whether the phone may rely on this flow, and so has to keep it alive (RFC 5626 §6)."""
+        if "Supported" not in request.headers.first or not any(contact.reg_id for contact in contacts):
+            return False
         if "outbound" not in [tag.lower() for tag in request.headers.values("Supported")]:
             return False
         if "Path" in request.headers:  # the flow to the phone is its edge proxy's
@@ -191,54 +204,30 @@ def _without_all(request: Request, live: list[Binding]) -> list[Binding]:
     return []
 
 
-def _update(bindings: list[Binding], contact: _Contact, seconds: int, registration: _Registration) -> None:
-    """Step 7 for one contact."""
-    _, now, call_id, cseq, path, user_agent, received = registration
-    instance = contact.instance
+def _update(bindings: list[Binding], contact: _Contact, new: Binding) -> None:
+    """Step 7 for one contact, which becomes the binding `new`, or none with 0 seconds."""
     same = [binding for binding in bindings if _is_same(binding, contact)]
-    if seconds and any([binding.call_id == call_id and binding.cseq == cseq for binding in same]):
-        return  # made by this very request: a copy of it came, or of the contact within it
     for binding in same:
-        _check_order(binding, call_id, cseq)
-    if seconds and instance:
-        same += [binding for binding in bindings if _is_before_reboot(binding, contact, call_id)]
+        if contact.seconds and binding.cseq == new.cseq and binding.call_id == new.call_id:
+            return  # made by this very request: a copy of it came, or of the contact within it
+        _check_order(binding, new.call_id, new.cseq)
+    if contact.seconds and contact.instance:
+        same += [binding for binding in bindings if _is_before_reboot(binding, contact, new.call_id)]
     if same:
         bindings[:] = [binding for binding in bindings if binding not in same]
-    if not seconds:
-        return
-    bindings.append(
-        Binding(
-            contact=contact.text,
-            flow=registration.flow,
-            expires_at=now + seconds,
-            call_id=call_id,
-            cseq=cseq,
-            path=path,
-            q=contact.q,
-            instance=instance,
-            reg_id=contact.reg_id,
-            user_agent=user_agent,
-            received=received,
-            params=contact.params,
-        )
-    )
+    if contact.seconds:
+        bindings.append(new)
 
 
-def _accept(
-    request: Request,
-    bindings: Sequence[Binding],
-    now: float,
-    changed: bool = False,
-    is_outbound: bool = False,
-) -> RegisterResult:
+def _headers(request: Request, bindings: Sequence[Binding], now: float, is_outbound: bool) -> Extra:
     """Step 8: the 200 lists every binding."""
     headers = [("Contact", binding.render(now)) for binding in bindings]
-    if "Path" in request.headers:  # RFC 3327 §5.3
+    if "Path" in request.headers.first:  # RFC 3327 §5.3
         headers += [("Path", value) for value in request.headers.get_all("Path")]
         headers.append(("Supported", "path, outbound"))
     if is_outbound:
         headers.append(("Require", "outbound"))
-    return RegisterResult(200, "OK", tuple(headers), changed)
+    return tuple(headers)
 
 
 def _expires(request: Request) -> int | None:
@@ -271,14 +260,14 @@ def _is_before_reboot(binding: Binding, contact: _Contact, call_id: str) -> bool
     return binding.instance == contact.instance and binding.call_id != call_id and not both_have_reg_id
 
 
-def _read_contact(value: NameAddr, default: int) -> _Contact:
+def _read_contact(value: NameAddr, common: int, default: int) -> _Contact:
     uri = value.uri
     if not isinstance(uri, SipUri):
         raise Refusal(400, "Contact Is No SIP URI")
     return _Contact(
         text=uri.render(),
         uri=uri,
-        seconds=_seconds(value, default),
+        seconds=_seconds(value, common, default),
         q=_q(value),
         instance=value.param("+sip.instance") or "",
         reg_id=_reg_id(value),
@@ -286,9 +275,9 @@ def _read_contact(value: NameAddr, default: int) -> _Contact:
     )
 
 
-def _seconds(contact: NameAddr, default: int) -> int | None:
+def _seconds(contact: NameAddr, common: int, default: int) -> int:
     if (text := contact.param("expires")) is None:
-        return None
+        return common
     try:
         return parse_seconds(text, "Contact")
     except MalformedMessageError:  # RFC 3261 §10.2.1.1

@@ -18,7 +18,7 @@ from pbx.sip.dialog import Dialog, DialogId
 from pbx.sip.flow import Flow
 from pbx.sip.glance import glance
 from pbx.sip.headers import Extra, Headers
-from pbx.sip.message import Request, Response, make_response
+from pbx.sip.message import Request, Response, make_response, render_response
 from pbx.sip.parser import MalformedMessageError, parse_datagram, validate
 from pbx.sip.refusal import Refusal
 from pbx.sip.stack_user import DialogUser, InviteOwner, StackUser, StepOwner, TimerOwner
@@ -236,16 +236,20 @@ class SipStack:
         to_tag: str | None = None,
         extra: Extra = (),
         body: bytes = b"",
-    ) -> Response:
-        """Answer `request`; `extra` headers follow the copied ones."""
-        if to_tag is None and request.to.tag is None:
+    ) -> None:
+        """Answer `request` for good; `extra` headers follow the copied ones."""
+        if request.to.tag is not None:
+            to_tag = None
+        elif to_tag is None:
             to_tag = self.entropy.token()
-        response = make_response(request, status, reason, to_tag=to_tag)
-        if extra:
+        if request.method == "INVITE":
+            response = make_response(request, status, reason, to_tag=to_tag)
             response.headers.extend(extra)
-        response.body = body
-        self.send_response(key, response)
-        return response
+            response.body = body
+            self.send_response(key, response)
+        else:
+            data = render_response(request, status, reason, to_tag, extra, body)
+            self.out += self.layer.answer(key, data, self.now)
 
     def respond_once(
         self, request: Request, key: TransactionKey, status: int, reason: str = "", extra: Extra = ()

@@ -118,12 +118,15 @@ class Stateless:
 
     def tag(self, request: Request) -> str:
         """A To tag that is the same for every copy of a request, with nothing kept of it (§8.2.7)."""
-        return self._tag_of(request.via.branch or "", request.call_id, request.headers.get("CSeq") or "")
+        first = request.headers.first
+        return self._tag_of(request.via.branch or "", first["Call-ID"], first["CSeq"])
 
     def _refuse(self, request: Request, refusal: Refusal, flow: Flow) -> Answers:
-        headers, reply_path = request.headers, trace_reply_path(request, flow)  # written into the Via as well
-        values = (*(headers.get(name) or "" for name in ("From", "To", "Call-ID", "CSeq")), self.tag(request))
-        return (Send(render_refusal(refusal, headers.get_all("Via"), *values), reply_path),)
+        reply_path = trace_reply_path(request, flow)  # written into the Via as well
+        first, vias = request.headers.first, request.headers.get_all("Via")
+        from_, to, call_id, cseq = first["From"], first["To"], first["Call-ID"], first["CSeq"]
+        tag = self._tag_of(request.via.branch or "", call_id, cseq)
+        return (Send(render_refusal(refusal, vias, from_, to, call_id, cseq, tag), reply_path),)
 
     def _tag_of(self, branch: str, call_id: str, cseq: str) -> str:
         return self._mark + self._hash(f"{branch} {call_id} {cseq}")

@@ -30,6 +30,7 @@ TIDY_S: Final = 3600.0
 TIDY_MORE_S: Final = 1.0  # between batches: others want to write, too
 
 Row = Mapping[str, Any]
+Rows = Callable[[], Sequence[Row]]
 Answer = tuple[Office, int] | StoreError | None
 Then = Callable[[Answer], None]
 Flushed = Callable[[bool], None]
@@ -56,7 +57,7 @@ class Writer:
         self._kept = (records or Records(store), Traces(store))
         self._usage = usage or Usage(store)
         self._changed = threading.Condition()
-        self._bindings: dict[str, Sequence[Row]] = {}
+        self._bindings: dict[str, Rows] = {}
         # In this order: what a call cost is in the database before the call is.
         self._charges: Lane[OpenLeg | ChargedLeg] = Lane(self._write_usage, _uncharged)
         self._records: Lane[Row] = Lane(self._kept[0].add, _unrecorded, most_records)
@@ -77,8 +78,12 @@ class Writer:
 
     # --- called by the reactor -----------------------------------------------------------------------------
 
-    def save_bindings(self, username: str, rows: Sequence[Row], *, is_urgent: bool = False) -> None:
-        """Replace a device's saved bindings; urgent ones do not wait for others."""
+    def save_bindings(self, username: str, rows: Rows, *, is_urgent: bool = False) -> None:
+        """Replace a device's saved bindings; urgent ones do not wait for others.
+
+        Args:
+            rows: makes them, in the writer's thread, if no newer ones come before they are written.
+        """
         with self._changed:
             self._bindings[username] = rows
             self._has_urgent = self._has_urgent or is_urgent
@@ -194,14 +199,14 @@ class Writer:
         due = min(self._tidy_at, self._beat_at + BEAT_S) if self._open else self._tidy_at
         return max(0.0, due - monotonic())
 
-    def _take_bindings(self) -> dict[str, Sequence[Row]]:
+    def _take_bindings(self) -> dict[str, Rows]:
         taken = dict(list(self._bindings.items())[:BATCH])
         for username in taken:
             del self._bindings[username]
         self._has_urgent = self._has_urgent and bool(self._bindings)
         return taken
 
-    def _write(self, bindings: dict[str, Sequence[Row]], rows: list[list[Any]]) -> bool:
+    def _write(self, bindings: dict[str, Rows], rows: list[list[Any]]) -> bool:
         """Write them; False when the database fails, and then they are still in what was handed in."""
         if not bindings and not any(rows):
             return True
@@ -217,12 +222,13 @@ class Writer:
         self._takes_again()
         return True
 
-    def _write_bindings(self, bindings: dict[str, Sequence[Row]]) -> None:
+    def _write_bindings(self, bindings: dict[str, Rows]) -> None:
         """All at once; when one of them is unusable, one by one."""
+        made = {username: rows() for username, rows in bindings.items()}
         try:
-            self._store.save_bindings(bindings)
+            self._store.save_bindings(made)
         except UnusableError:
-            for username, rows in bindings.items():
+            for username, rows in made.items():
                 try:
                     self._store.save_bindings({username: rows})
                 except UnusableError as error:
@@ -281,7 +287,7 @@ class Writer:
         for then in flushes:
             then(done)
 
-    def _end(self, bindings: dict[str, Sequence[Row]], rows: list[list[Any]], done: bool) -> bool:
+    def _end(self, bindings: dict[str, Rows], rows: list[list[Any]], done: bool) -> bool:
         """Whether the thread is over; if not, after a failure, what is left goes back and time passes."""
         with self._changed:
             self._bindings = {**bindings, **self._bindings}  # newer ones win

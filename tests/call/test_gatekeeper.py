@@ -35,6 +35,29 @@ def try_to_register(phone):
     return phone.received[-1]
 
 
+NAMES = {
+    "the same in both": ("sip:101@pbx.local", "sip:101@pbx.local", 200, None),
+    "the same, written otherwise": ("sip:101@PBX.local", "sip:101@pbx.local", 200, None),
+    "To is another's": ("sip:101@pbx.local", "sip:100@pbx.local", 403, "To"),
+    "From is another's": ("sip:100@pbx.local", "sip:101@pbx.local", 403, "From"),
+    "both are another's": ("sip:100@pbx.local", "sip:100@pbx.local", 403, "To"),
+    "From is withheld": ("sip:anonymous@anonymous.invalid", "sip:101@pbx.local", 200, None),
+    "nobody is registered": ("sip:anonymous@anonymous.invalid", "sip:anonymous@anonymous.invalid", 403, "To"),
+}
+
+
+@pytest.mark.parametrize(("from_", "to", "status", "field"), NAMES.values(), ids=NAMES)
+def test_a_phone_registers_itself(world, from_, to, status, field):
+    phone = stranger(world, "101")
+
+    def make():
+        return phone.request("REGISTER", f"sip:{DOMAIN}", to=f"<{to}>", From=f"<{from_}>;tag={phone.tag}")
+
+    phone.send_authenticated(make)
+    said = f'399 pbx.local "{field} is not the authenticated device"' if field else None
+    assert (phone.received[-1].status, phone.received[-1].headers.get("Warning")) == (status, said)
+
+
 def test_too_many_wrong_passwords_are_named_to_the_phone_and_once_in_the_log(world):
     phone = stranger(world)
     assert [try_to_register(phone).status for _ in range(3)] == [401, 401, 401]

@@ -1,14 +1,13 @@
 """The location service: who is bound to what, until when, and over a restart."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbx.sip.flow import Flow
-from pbx.sip.location import Binding, LocationService
+from pbx.sip.location import Binding, LocationService, save_device
 
 LOCAL = ("192.0.2.1", 5060)
 UDP = Flow("UDP", ("192.0.2.7", 5060), LOCAL)
@@ -151,7 +150,7 @@ CONTACTS = {
 
 @pytest.mark.parametrize(("fields", "text"), CONTACTS.values(), ids=CONTACTS)
 def test_rendered_as_a_contact(fields, text):
-    assert replace(bind(), **fields).render(0.0) == text
+    assert bind()._replace(**fields).render(0.0) == text
 
 
 # --- over a restart ----------------------------------------------------------------------------------------
@@ -184,7 +183,7 @@ def test_everything_survives_a_restart():
     restored, complaints = restart(locate(u=[FULL, bind("b")], v=[bind("c")]), down_s=30.0)
     assert complaints == []
     assert restored.stored("u") == (
-        replace(FULL, expires_at=1000.0 - 10.0 - 30.0 + 5.0),
+        FULL._replace(expires_at=1000.0 - 10.0 - 30.0 + 5.0),
         bind("b", expires_at=100.0 - 10.0 - 30.0 + 5.0),
     )
     assert names(restored.bindings("v", 5.0)) == ["c"]
@@ -201,20 +200,20 @@ def test_what_expired_while_the_server_was_down_is_gone():
 def test_what_has_expired_is_not_saved():
     location = locate(u=[bind(expires_at=10.0), bind("b")])
     assert [row["contact"][4] for row in location.save(10.0, 0.0)] == ["b"]
-    assert [row["contact"][4] for row in location.save_device("u", 10.0, 0.0)] == ["b"]
-    assert location.save_device("nobody", 10.0, 0.0) == []
+    assert [row["contact"][4] for row in save_device("u", location.stored("u"), 10.0, 0.0)] == ["b"]
+    assert save_device("nobody", location.stored("nobody"), 10.0, 0.0) == []
 
 
 STREAMS = {
     "TCP: a new connection to the Contact": (bind(flow=TCP), ("192.0.2.7", 5062)),
     "TLS: the default port": (
-        replace(bind(flow=TLS), contact="sip:a@192.0.2.7;transport=tls"),
+        bind(flow=TLS)._replace(contact="sip:a@192.0.2.7;transport=tls"),
         ("192.0.2.7", 5061),
     ),
-    "TCP: the default port": (replace(bind(flow=TCP), contact="sip:a@192.0.2.7"), ("192.0.2.7", 5060)),
+    "TCP: the default port": (bind(flow=TCP)._replace(contact="sip:a@192.0.2.7"), ("192.0.2.7", 5060)),
     "by way of Path": (bind(flow=TCP, path=("<sip:192.0.2.9:5080;lr>",)), ("192.0.2.9", 5080)),
-    "IPv6": (replace(bind(flow=TCP), contact="sip:a@[2001:db8::7]:5070"), ("2001:db8::7", 5070)),
-    "a name is no address": (replace(bind(flow=TCP), contact="sip:a@phone.local"), None),
+    "IPv6": (bind(flow=TCP)._replace(contact="sip:a@[2001:db8::7]:5070"), ("2001:db8::7", 5070)),
+    "a name is no address": (bind(flow=TCP)._replace(contact="sip:a@phone.local"), None),
 }
 
 

@@ -4,9 +4,8 @@ from pbx.errors import UsageError
 from pbx.sip.fields import CSeq, Via
 from pbx.sip.grammar import MalformedMessageError
 from pbx.sip.headers import Headers
-from pbx.sip.message import REASONS, Request, Response, is_answerable, make_response
+from pbx.sip.message import REASONS, Request, Response, is_answerable, make_response, render_response
 from pbx.sip.parser import parse_datagram
-from pbx.sip.uri import OpaqueUri
 from tests.support.messages import SDP, make_answer, make_invite, make_register, make_request
 
 
@@ -102,8 +101,6 @@ def test_added_values_are_seen():
     assert len(request.contacts) == 1
     request.headers.add("Contact", "<sip:b@h>")
     assert len(request.contacts) == 2
-    request.uri = "tel:1"
-    assert request.parsed_uri == OpaqueUri("tel", "1")
 
 
 def test_a_list_that_is_handed_out_is_the_callers():
@@ -123,6 +120,41 @@ def test_a_copy_goes_its_own_way():
     answer = make_answer(request)
     assert answer.copy() == answer
     assert answer.copy() != request
+
+
+ANSWERS = {
+    "the reason is that of the status": (404, "", None, (), b""),
+    "its own reason": (403, "Too Many Wrong Passwords", "t", (("Warning", '399 h "x"'),), b""),
+    "headers in their order, names twice": (
+        200,
+        "OK",
+        "t",
+        (("Contact", "<sip:a>"), ("Contact", "<sip:b>")),
+        b"",
+    ),
+    "a body": (200, "", "t", (("Content-Type", "text/plain"),), b"hello"),
+}
+
+
+@pytest.mark.parametrize("vias", [1, 2])
+@pytest.mark.parametrize("to", ["<sip:a@h>", "<sip:a@h>;tag=1"])
+@pytest.mark.parametrize(("status", "reason", "tag", "extra", "body"), ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_as_octets_is_the_response_rendered(status, reason, tag, extra, body, to, vias):
+    request = make_request(to=to)
+    for number in range(1, vias):
+        request.headers.add("Via", f"SIP/2.0/UDP proxy{number}")
+    response = make_response(request, status, reason, to_tag=tag)
+    response.headers.extend(extra)
+    response.body = body
+    if request.to.tag is not None:
+        tag = None
+    assert render_response(request, status, reason, tag, extra, body) == response.render()
+
+
+@pytest.mark.parametrize(("reason", "extra"), [("O\nK", ()), ("OK", (("Contact", "<sip:a>\r\nVia: x"),))])
+def test_nobody_writes_lines_into_an_answer(reason, extra):
+    with pytest.raises(UsageError):
+        render_response(make_request(), 200, reason, "t", extra)
 
 
 def test_rendering_sets_the_length():

@@ -7,14 +7,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pbx.sip.grammar import is_token
-from pbx.sip.headers import KNOWN, Headers
+from pbx.sip.headers import KNOWN, MAX_REMEMBERED, Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import (
     MAX_HEADERS,
     MAX_MESSAGE,
+    MOST_LINES,
     PING,
     MalformedMessageError,
     StreamParser,
+    _read_line,
     is_keep_alive,
     parse_datagram,
     validate,
@@ -119,6 +121,7 @@ BROKEN = {
     "a fourth word": (b"OPTIONS sip", b"OPTIONS x sip", 400, True),
     "a folded start line": (b"OPTIONS ", b"OPTIONS\r\n ", 400, False),
     "a header line without colon": (b"Max-Forwards: 70", b"Max-Forwards 70", 400, True),
+    "a header's name alone": (b"Max-Forwards: 70", b"Max-Forwards", 400, True),
     "a header name that is no token": (b"Max-Forwards:", b"Max Forwards:", 400, True),
     "an empty header name": (b"Max-Forwards:", b":", 400, True),
     "a lone LF in a header": (b"call-1", b"call-1\nVia: x", 400, False),
@@ -509,3 +512,19 @@ def test_a_slow_sender_does_not_cost_more():
 def test_the_most_headers_there_may_be():
     data = OPTIONS.replace(b"Max-Forwards: 70\r\n", b"P: 1\r\n" * (MAX_HEADERS - 6))
     assert len(parse_datagram(data).headers) == MAX_HEADERS
+
+
+def test_lines_that_are_remembered_stay_with_their_message():
+    """Phones repeat lines word for word; a header that one message changes is as it came in the next."""
+    first, second = parse_datagram(OPTIONS), parse_datagram(OPTIONS)
+    first.headers.set("Max-Forwards", "1")
+    assert (second.headers.get("Max-Forwards"), parse_datagram(OPTIONS)) == ("70", second)
+
+
+def test_what_is_remembered_of_lines_is_bounded():
+    for number in range(MOST_LINES + 10):
+        parse_datagram(edit(b"Max-Forwards: 70", f"Contact: <sip:{number}@h>\r\nSubject: {number}".encode()))
+    parse_datagram(edit(b"Max-Forwards: 70", b"Allow: " + b"x" * MAX_REMEMBERED))
+    lines = _read_line.__self__
+    assert len(lines) <= MOST_LINES
+    assert not any(line.startswith(("Subject", "Via", "Allow: xxx")) for line in lines)

@@ -62,7 +62,7 @@ def test_a_contact_is_bound_and_listed():
 
 def test_a_query_lists_what_is_bound_and_changes_nothing():
     bench = Bench()
-    assert bench.send() == RegisterResult(200, "OK", (), False)
+    assert bench.send() == RegisterResult(200, "OK", (), [], [])
     bench.send(A, B)
     result = bench.send(now=100.0)
     assert sorted(contacts_of(result)) == [f"{A};expires=3500", f"{B};expires=3500"]
@@ -366,7 +366,15 @@ def test_lines_of_many_texts_are_not_all_remembered():
         bench.send(f"<sip:p@127.0.0.1>;n={number}")
     assert len(bench.registrar._read) <= 4096
     bench.send(f"<sip:p@127.0.0.1>;n={'x' * 600}")
-    assert all(len(line) < 600 for line in bench.registrar._read)
+    assert all(len(line) < 600 for line, _ in bench.registrar._read)
+
+
+def test_what_is_remembered_of_a_line_goes_by_expires_too():
+    bench = Bench()
+    for expires in (600, 60, 0):
+        bench.send(A, Expires=str(expires))
+        assert bench.bound() == ({"a": expires} if expires else {})
+    assert bench.send(A, Expires="59").status == 423
 
 
 # --- NAT ---------------------------------------------------------------------------------------------------

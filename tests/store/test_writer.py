@@ -16,6 +16,11 @@ SOON = 60.0
 NEVER = 1000.0
 
 
+def made(rows):
+    """What makes them."""
+    return lambda: rows
+
+
 class FakeStore:
     """What was written; `gone` makes everything fail, `hold` makes it wait, `refused` rows are unusable."""
 
@@ -99,7 +104,7 @@ def test_everything_is_written_before_it_stops(store):
     writer = make(store)
     for number in range(3 * BATCH):
         writer.write_record(row(f"call-{number}"))
-    writer.save_bindings("100", [{"contact": "a"}])
+    writer.save_bindings("100", made([{"contact": "a"}]))
     writer.stop()
     assert store.records == [f"call-{number}" for number in range(3 * BATCH)]
     assert store.bindings == {"100": [{"contact": "a"}]}
@@ -108,7 +113,7 @@ def test_everything_is_written_before_it_stops(store):
 
 def test_a_phone_in_a_new_place_is_saved_without_waiting_for_others(store):
     writer = make(store, gather_s=NEVER)
-    writer.save_bindings("100", [{"contact": "a"}], is_urgent=True)
+    writer.save_bindings("100", made([{"contact": "a"}]), is_urgent=True)
     assert store.tried.acquire(timeout=SOON)
     writer.stop()
 
@@ -116,9 +121,9 @@ def test_a_phone_in_a_new_place_is_saved_without_waiting_for_others(store):
 def test_what_is_urgent_takes_along_what_waits_for_others(store):
     writer = make(store, gather_s=NEVER)
     writer.write_record(row("call-1"))
-    writer.save_bindings("100", [{"contact": "refreshed"}])
+    writer.save_bindings("100", made([{"contact": "refreshed"}]))
     for number in range(2 * BATCH):
-        writer.save_bindings(f"phone-{number}", [{"contact": "a"}], is_urgent=True)
+        writer.save_bindings(f"phone-{number}", made([{"contact": "a"}]), is_urgent=True)
     while writer.waiting:
         assert store.tried.acquire(timeout=SOON)
     writer.stop()
@@ -168,7 +173,7 @@ def test_only_the_newest_bindings_of_a_device_wait(store):
     writer.write_record(row("busy with this"))
     assert store.tried.acquire(timeout=SOON)
     for number in range(50):
-        writer.save_bindings("100", [{"contact": str(number)}])
+        writer.save_bindings("100", made([{"contact": str(number)}]))
     assert writer.waiting == 1
     store.hold.set()
     writer.stop()
@@ -179,10 +184,10 @@ def test_what_fails_is_tried_again_until_it_works_and_complained_of_once(store, 
     store.gone = True
     writer = make(store, retry_s=0.001, gather_s=0.0)
     writer.write_record(row("call-1"))
-    writer.save_bindings("100", [{"contact": "old"}])
+    writer.save_bindings("100", made([{"contact": "old"}]))
     for _ in range(5):
         assert store.tried.acquire(timeout=SOON)
-    writer.save_bindings("100", [{"contact": "new"}])
+    writer.save_bindings("100", made([{"contact": "new"}]))
     writer.write_record(row("call-2"))
     store.gone = False
     writer.stop()
@@ -217,9 +222,9 @@ def test_bindings_that_come_while_older_ones_fail_are_the_ones_that_are_kept(sto
     store.hold.clear()
     store.gone = True
     writer = make(store, retry_s=0.001)
-    writer.save_bindings("100", [{"contact": "old"}])
+    writer.save_bindings("100", made([{"contact": "old"}]))
     assert store.tried.acquire(timeout=SOON)  # it is being written
-    writer.save_bindings("100", [{"contact": "new"}])
+    writer.save_bindings("100", made([{"contact": "new"}]))
     store.hold.set()
     assert store.tried.acquire(timeout=SOON)
     store.gone = False
@@ -248,7 +253,7 @@ def test_a_database_that_is_gone_at_the_end_holds_nobody_up(store, said):
     store.gone = True
     writer = make(store)
     writer.write_record(row("call-1"))
-    writer.save_bindings("100", [])
+    writer.save_bindings("100", made([]))
     writer.stop()
     assert said[-1] == "2 changes could not be written"
 
@@ -273,7 +278,7 @@ def test_one_row_that_cannot_be_written_does_not_hold_up_the_others(store, said)
     for name in ("call-1", "call-2", "call-3"):
         writer.write_record(row(name))
     for username in ("100", "101", "102"):
-        writer.save_bindings(username, [])
+        writer.save_bindings(username, made([]))
     store.hold.set()
     writer.stop()
     assert store.records == ["call-0", "call-1", "call-3"]

@@ -33,7 +33,7 @@ def server_key(request: Request) -> TransactionKey:
     """
     via = request.via
     method = request.method
-    branch = (via.branch or "").lower()
+    branch = (via.params.get("branch") or "").lower()
     if method == "ACK":
         method = "INVITE"
     if branch.startswith(_COOKIE) and len(branch) > len(_COOKIE):

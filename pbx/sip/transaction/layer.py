@@ -124,6 +124,15 @@ class TransactionLayer:
             return [Ignored(key, f"{response.status} for no transaction")]
         return self._settle(server, server.respond(response, now))
 
+    def answer(self, key: TransactionKey, data: bytes, now: float) -> list[Effect]:
+        """Send the final response to another request than INVITE, rendered: all that is kept of it."""
+        server = self._servers.get(key)
+        if not isinstance(server, NonInviteServerTransaction):
+            return [Ignored(key, "an answer for no transaction")]
+        effects = server.answer(data, now)
+        self.deadlines.set(server, server.deadline)
+        return effects
+
     def respond_once(self, key: TransactionKey, response: Response) -> list[Effect]:
         """Send a final response and forget all, as a stateless server does (§8.2.7, §26.3.2.4)."""
         server = self._servers.pop(key, None)

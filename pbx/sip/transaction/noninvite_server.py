@@ -11,7 +11,7 @@ from pbx.sip.transaction.timers import Timers
 from pbx.sip.transaction.types import Effect, Ended, Ignored, Send, State, TransportFailed
 
 Input = IntEnum("Input", "REQUEST PROVISIONAL FINAL TIMER_J TRANSPORT_ERROR")
-Given: TypeAlias = Response | TransportFailed | None
+Given: TypeAlias = Response | bytes | TransportFailed | None
 
 
 class NonInviteServerTransaction:
@@ -33,7 +33,13 @@ class NonInviteServerTransaction:
         return self._step(Input.REQUEST, now)
 
     def respond(self, response: Response, now: float) -> list[Effect]:
-        return self._step(Input.PROVISIONAL if response.status < 200 else Input.FINAL, now, response)
+        if response.status < 200:
+            return self._step(Input.PROVISIONAL, now, response)
+        return self.answer(response.render(), now)
+
+    def answer(self, data: bytes, now: float) -> list[Effect]:
+        """The final response, rendered."""
+        return self._step(Input.FINAL, now, data)
 
     def transport_failed(self, why: str, now: float) -> list[Effect]:
         return self._step(Input.TRANSPORT_ERROR, now, TransportFailed(self.key, why))
@@ -58,11 +64,12 @@ class NonInviteServerTransaction:
         return [Send(self._data, self.flow)]
 
     def _complete(self, now: float, given: Given) -> list[Effect]:
+        assert isinstance(given, bytes)
+        flow = self.flow
         # Zero on reliable transports, where nothing is repeated.
-        self.deadline = now + (0.0 if self.flow.is_reliable else self.timers.j)
-        effects = self._send(now, given)
-        self._last = None
-        return effects
+        self.deadline = now + (0.0 if flow.is_reliable else self.timers.j)
+        self._last, self._data = None, given
+        return [Send(given, flow)]
 
     def _tell(self, _now: float, given: Given) -> list[Effect]:
         assert isinstance(given, TransportFailed)

@@ -22,15 +22,26 @@ def trace_reply_path(request: Request, flow: Flow) -> Flow:
     host, port = flow.peer
     wants_rport = "rport" in via.params
     if wants_rport or not _is_same_host(via.host, host):
-        params = dict(via.params)
-        if wants_rport:
-            params["rport"] = str(port)
-        params["received"] = host
-        request.set_top_via(Via(via.transport, via.host, via.port, params))
+        _mark(request, via, host, port, wants_rport)
     if wants_rport or flow.transport != "UDP":
         return flow
     named = via.port or 5060
     return flow if named == port else Flow("UDP", (host, named), flow.local)
+
+
+def _mark(request: Request, via: Via, host: str, port: int, wants_rport: bool) -> None:
+    headers = request.headers
+    line = headers.first["Via"]
+    head, asks, tail = f"{line};".partition(";rport;")
+    if asks and "received" not in via.params and "," not in line and '"' not in line:
+        # As nearly every phone asks: it is filled in where it stands, and what was read of the Via stays so.
+        headers.set_first("Via", f"{head};rport={port};{tail}received={host}")
+        headers.memo["Via"] = via
+    else:
+        params = {**via.params, "received": host}
+        if wants_rport:
+            params["rport"] = str(port)
+        request.set_top_via(Via(via.transport, via.host, via.port, params))
 
 
 def second_path(flow: Flow, port: int) -> Flow:

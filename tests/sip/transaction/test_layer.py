@@ -54,6 +54,27 @@ SERVER_CASES = {
         [(0, "receive", BYE, UDP), (1, "respond", BYE_IN, BYE_OK), (2, "receive", BYE, UDP), (33, "run")],
         [(0, RequestIn(BYE, BYE_IN, UDP)), (1, sent(BYE_OK)), (2, sent(BYE_OK)), (33, Ended(BYE_IN))],
     ),
+    "an answer that comes rendered is what copies get": (
+        [(0, "receive", BYE, UDP), (1, "answer", BYE_IN, b"200"), (2, "receive", BYE, UDP), (33, "run")],
+        [
+            (0, RequestIn(BYE, BYE_IN, UDP)),
+            (1, Send(b"200", UDP)),
+            (2, Send(b"200", UDP)),
+            (33, Ended(BYE_IN)),
+        ],
+    ),
+    "there is one answer": (
+        [(0, "receive", BYE, UDP), (1, "answer", BYE_IN, b"200"), (2, "answer", BYE_IN, b"500")],
+        [
+            (0, RequestIn(BYE, BYE_IN, UDP)),
+            (1, Send(b"200", UDP)),
+            (2, Ignored(BYE_IN, "FINAL in COMPLETED")),
+        ],
+    ),
+    "what is rendered is no answer to an INVITE": (
+        [ARRIVED, (1, "answer", INVITE_IN, b"200")],
+        [*SERVING, (1, Ignored(INVITE_IN, "an answer for no transaction"))],
+    ),
     "the ACK of a refusal is absorbed": (
         [ARRIVED, (1, "respond", INVITE_IN, BUSY), (1.1, "receive", ACK, UDP), (6.1, "run")],
         [*SERVING, (1, sent(BUSY)), (6.1, Ended(INVITE_IN))],

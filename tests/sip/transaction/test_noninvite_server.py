@@ -113,7 +113,11 @@ FIGURE = {
     },
     State.TERMINATED: {},
 }
-GIVEN = {Input.PROVISIONAL: QUEUED, Input.FINAL: OK, Input.TRANSPORT_ERROR: TransportFailed(KEY, "gone")}
+GIVEN = {
+    Input.PROVISIONAL: QUEUED,
+    Input.FINAL: OK.render(),
+    Input.TRANSPORT_ERROR: TransportFailed(KEY, "gone"),
+}
 
 
 @pytest.mark.parametrize("flow", [UDP, TCP], ids=["udp", "tcp"])
