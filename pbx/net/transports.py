@@ -16,6 +16,7 @@ from pbx.net.locate import DEFAULT_PORT, Reach, Target
 from pbx.net.pool import StreamPool
 from pbx.net.sockets import Endpoint, listen, parse_endpoint
 from pbx.net.stream import StreamLimits
+from pbx.net.stream_port import StreamPort
 from pbx.net.tls import ServerCertificate, TrustedServers
 from pbx.net.tls_layer import AcceptingTlsFactory
 from pbx.net.udp import UdpPort
@@ -192,8 +193,7 @@ class Transports(Generic[EffectT]):
             factory = AcceptingTlsFactory(certificate, factory, self._reactor, self._handshakes)
         with listen(endpoint, socket.SOCK_STREAM) as listener:
             number: int = listener.getsockname()[1]
-            # Twisted listens on a copy of the descriptor.
-            self._ports.append(self._reactor.adoptStreamPort(listener.fileno(), endpoint.family, factory))
+            self._ports.append(StreamPort.on(listener, factory, self._reactor))
         self._add(transport, endpoint, number)
 
     def _add(self, transport: str, endpoint: Endpoint, port: int) -> None:
