@@ -184,6 +184,8 @@ class StreamPool:
     def opened(self, connection: StreamConnection) -> None:
         if connection.is_accepted:
             self._accepted[connection.flow] = connection
+            # Who has waited for his handshake is the youngest of those that have said nothing yet.
+            self._addresses[connection] = self._addresses.pop(connection)
 
     def received(self, connection: StreamConnection, message: Request | Response) -> None:
         self._user.message(message, connection.flow)

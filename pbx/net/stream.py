@@ -43,7 +43,7 @@ class StreamLimits:
     connections: int = 4000  # accepted ones, of everybody
     per_address: int = 1000  # accepted ones, of one source address or IPv6 /64: an office behind NAT is one
     connect_s: float = 5.0
-    handshake_s: float = 10.0
+    handshake_s: float = 30.0  # with the wait for its turn (net/handshakes.py)
     first_message_s: float = 30.0  # from accept to the first whole message
     message_s: float = 10.0  # from the first byte of a message to its last
     idle_s: float = 3600.0  # nothing heard, and nothing lives on the connection

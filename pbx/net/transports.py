@@ -10,13 +10,15 @@ from twisted.logger import Logger
 
 from pbx.net.addresses import LocalAddresses
 from pbx.net.driver import Driver, SipMachine
+from pbx.net.handshakes import Handshakes
 from pbx.net.load import LoadGauge, LoadUser
 from pbx.net.locate import DEFAULT_PORT, Reach, Target
 from pbx.net.pool import StreamPool
 from pbx.net.sockets import Endpoint, listen, parse_endpoint
 from pbx.net.stream import StreamLimits
+from pbx.net.stream_port import StreamPort
 from pbx.net.tls import ServerCertificate, TrustedServers
-from pbx.net.tls_layer import TlsFactory
+from pbx.net.tls_layer import AcceptingTlsFactory
 from pbx.net.udp import UdpPort
 from pbx.sip.flow import Flow
 from pbx.sip.message import Request, Response
@@ -64,6 +66,7 @@ class Transports(Generic[EffectT]):
         self._reactor, self._driver, self._machine = reactor, driver, machine
         self._addresses = addresses
         self._streams = StreamPool(reactor, self, (trusted or TrustedServers(None)).expect, limits)
+        self._handshakes = Handshakes(reactor)
         self._udp: list[UdpPort] = []
         self._udp_of: dict[tuple[str, int], UdpPort] = {}  # what _udp_port found, by Flow.local
         self._ports: list[Any] = []  # IListeningPort, of streams
@@ -201,12 +204,10 @@ class Transports(Generic[EffectT]):
     ) -> None:
         factory: Any = self._streams.accept(transport)
         if certificate is not None:
-            creator: Any = certificate  # Twisted's own types know nothing of zope's interfaces
-            factory = TlsFactory(creator, False, factory, self._reactor)
+            factory = AcceptingTlsFactory(certificate, factory, self._reactor, self._handshakes)
         with listen(endpoint, socket.SOCK_STREAM) as listener:
             number: int = listener.getsockname()[1]
-            # Twisted listens on a copy of the descriptor.
-            self._ports.append(self._reactor.adoptStreamPort(listener.fileno(), endpoint.family, factory))
+            self._ports.append(StreamPort.on(listener, factory, self._reactor))
         self._add(transport, endpoint, number)
 
     def _add(self, transport: str, endpoint: Endpoint, port: int) -> None:

@@ -9,6 +9,7 @@ import socket
 import sys
 import traceback
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from ssl import CERT_NONE, create_default_context
 
@@ -304,6 +305,19 @@ async def tcp_deaf_peer_is_cut():
     deaf.close()
     await here.transports.stop()
     return {"why": why}
+
+
+async def tcp_flood_is_taken_in_turns():
+    here = Server(tcp=[f"{LOOPBACK}:0"])
+    callers = [socket.create_connection((LOOPBACK, here.port("TCP"))) for _ in range(50)]
+    taken = [0]
+    while taken[-1] < len(callers):
+        await task.deferLater(reactor, 0)
+        taken.append(len(here.transports._streams))
+    for caller in callers:
+        caller.close()
+    await here.transports.stop()
+    return {"most in one turn": max(after - before for before, after in pairwise(taken))}
 
 
 async def tls_both_ways():

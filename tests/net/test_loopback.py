@@ -39,6 +39,7 @@ EXPECTED = {
         "refused": "connection refused",
     },
     "tcp_deaf_peer_is_cut": {"why": "the peer does not read"},
+    "tcp_flood_is_taken_in_turns": {"most in one turn": 8},
     "tls_both_ways": {
         "trusted by address": ["response"],
         "trusted by name": ["response"],

@@ -211,6 +211,15 @@ def test_when_all_places_are_taken_the_oldest_that_said_nothing_goes():
     assert isinstance(pool.make_accepted("TCP", "192.0.2.6"), Refused)
 
 
+def test_who_has_just_got_through_his_handshake_goes_after_those_who_have_not():
+    pool, _, _ = make_pool(StreamLimits(per_address=2))
+    phone, phone_wire = accept(pool, ("192.0.2.1", 1), "TLS")
+    _, waiting = accept(pool, ("192.0.2.1", 2), "TLS")
+    phone.handshakeCompleted()
+    accept(pool, ("192.0.2.1", 3), "TLS")
+    assert (phone_wire.is_aborted, waiting.is_aborted) == (False, True)
+
+
 def test_who_only_asks_for_an_answer_keeps_no_phone_out():
     """OPTIONS are answered to anybody: thousands of such connections must not take all places."""
     pool, _, notes = make_pool(StreamLimits(connections=40))
