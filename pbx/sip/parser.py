@@ -61,6 +61,7 @@ _REPEATED: Final = frozenset(
     | {"Max-Forwards", "Min-SE", "Require", "Route", "Server", "Session-Expires", "Supported", "To"}
     | {"User-Agent"}
 )
+_LABELS: Final = {f"{spelling}:": name for spelling, name in NAMES.items()}
 _unfold = re.compile(r"(?<![ \t])(?:[ \t]*+\r\n[ \t]++)+").sub  # looks behind, else it were quadratic
 _is_version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII).fullmatch
 
@@ -270,19 +271,19 @@ def _read_head(head: bytes) -> tuple[str, Headers, MalformedMessageError | None]
         items = list(map(_read_line, lines))
     except KeyError:
         return _read_odd_head(text)
-    headers = Headers.of_parsed(items, dict(reversed(items)))
-    return start, headers, _length_fault(headers) if headers.has_repeated else None
+    first = dict(reversed(items))
+    headers = Headers.of_parsed(items, first)
+    return start, headers, _length_fault(headers) if len(first) != len(items) else None
 
 
 class _Lines(dict[str, tuple[str, str]]):
     """Names and values of header lines, read when they are asked for; those of _REPEATED are remembered."""
 
     def __missing__(self, line: str) -> tuple[str, str]:
-        name, colon, value = line.partition(": ")
-        if not colon:
-            raise KeyError(line)
-        item = NAMES[name], value.strip(" \t")  # KeyError: an odd one, or the continuation of a folded line
-        if item[0] in _REPEATED and len(line) <= MAX_REMEMBERED and ";tag=" not in value:
+        label, _, value = line.partition(" ")
+        name = _LABELS[label]  # KeyError: an odd one, or the continuation of a folded line
+        item = name, value.strip(" \t")
+        if name in _REPEATED and len(line) <= MAX_REMEMBERED and ";tag=" not in value:
             if len(self) >= MOST_LINES:
                 self.clear()
             self[line] = item
