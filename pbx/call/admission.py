@@ -1,11 +1,12 @@
 """The door: overload and limits turn requests away here, each with its answer, its count, its log line."""
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Final
 from zlib import crc32
 
 from pbx.call.call import Call
-from pbx.call.limits import SET_UPS, Brake, CallFacts, Cause, refuse_call
+from pbx.call.limits import ANSWERED_S, SET_UPS, UNANSWERED_S, Brake, CallFacts, Cause, refuse_call
 from pbx.call.refusals import Refusals
 from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
@@ -45,7 +46,8 @@ class Admission:
         self._office, self._location, self._calls, self._warn = office, location, calls, warn
         self._most_calls = most_calls
         self._brake = Brake(calls_per_second)
-        self._set_ups: dict[str, list[str]] = {}  # calls of each device, some of which are answered or over
+        # Calls of each device, and until when each counts; those that go on are asked when it matters.
+        self._set_ups: dict[str, dict[str, float]] = {}
 
     def expire(self, now: float) -> None:
         for episode in self.refusals.expire(now):
@@ -79,7 +81,7 @@ class Admission:
             calls=len(self._calls),
             most_calls=self._most_calls,
             is_braked=self._brake.is_on(now),
-            set_ups=self._count_set_ups(device),
+            set_ups=self._count_set_ups(device, now),
         )
         cause = refuse_call(facts)
         if cause is None:
@@ -88,24 +90,37 @@ class Admission:
         who, why = {
             Cause.CALLS: ("", f"limits.calls = {self._most_calls} are in progress"),
             Cause.CALLS_PER_SECOND: ("", f"more than limits.calls_per_second = {self._brake.rate}"),
-            Cause.DEVICE: (device, f"{facts.set_ups} calls of {device} wait for an answer"),
+            Cause.DEVICE: (
+                device,
+                f"{facts.set_ups} calls of {device} wait for an answer, or have begun just before",
+            ),
         }[cause]
         raise self._refuse(cause, who, why, beginning, now)
 
     def began(self, device: str, call_id: str) -> None:
         """A call that was let in is there."""
-        self._set_ups.setdefault(device, []).append(call_id)
+        self._set_ups.setdefault(device, {})[call_id] = inf
+
+    def ended(self, call: Call) -> None:
+        """A call is over."""
+        held = self._set_ups.get(call.record.caller_device, {})
+        if call.id in held:
+            was_answered = call.record.answered_s is not None
+            held[call.id] = call.started_at + (ANSWERED_S if was_answered else UNANSWERED_S)
 
     def _kind(self, beginning: Beginning, flow: Flow) -> Kind:
         if beginning.method == "INVITE":
             return Kind.ANSWERED_CALL if beginning.has_credentials else Kind.CALL
         return Kind.REFRESH if self._location.by_flow(flow) else Kind.OTHER
 
-    def _count_set_ups(self, device: str) -> int:
-        """How many calls of a device wait for an answer; too high while that is below the limit."""
-        held = self._set_ups.get(device, [])
+    def _count_set_ups(self, device: str, now: float) -> int:
+        """How many calls of a device count as unanswered; too high while that is below the limit."""
+        held = self._set_ups.get(device, {})
         if len(held) >= SET_UPS:
-            held[:] = [each for each in held if (call := self._calls.get(each)) is not None and not call.talk]
+            for call_id, until in list(held.items()):
+                call = self._calls.get(call_id)
+                if now >= (until if call is None or not call.talk else call.started_at + ANSWERED_S):
+                    del held[call_id]
         return len(held)
 
     def _refuse(self, cause: Cause, who: str, why: str, beginning: Beginning, now: float) -> Refusal:
