@@ -6,7 +6,7 @@ from typing import Final
 from zlib import crc32
 
 from pbx.call.call import Call
-from pbx.call.limits import ANSWERED_S, SET_UPS, UNANSWERED_S, Brake, CallFacts, Cause, refuse_call
+from pbx.call.limits import GIVEN_UP_S, SET_UPS, Brake, CallFacts, Cause, refuse_call
 from pbx.call.refusals import Refusals
 from pbx.office.snapshot import Office
 from pbx.sip.flow import Flow
@@ -46,7 +46,7 @@ class Admission:
         self._office, self._location, self._calls, self._warn = office, location, calls, warn
         self._most_calls = most_calls
         self._brake = Brake(calls_per_second)
-        # Calls of each device, and until when each counts; those that go on are asked when it matters.
+        # Calls of each device, some of which are answered, and until when each counts.
         self._set_ups: dict[str, dict[str, float]] = {}
 
     def expire(self, now: float) -> None:
@@ -90,10 +90,7 @@ class Admission:
         who, why = {
             Cause.CALLS: ("", f"limits.calls = {self._most_calls} are in progress"),
             Cause.CALLS_PER_SECOND: ("", f"more than limits.calls_per_second = {self._brake.rate}"),
-            Cause.DEVICE: (
-                device,
-                f"{facts.set_ups} calls of {device} wait for an answer, or have begun just before",
-            ),
+            Cause.DEVICE: (device, f"{facts.set_ups} calls of {device} wait for an answer, or were just given up"),
         }[cause]
         raise self._refuse(cause, who, why, beginning, now)
 
@@ -104,9 +101,10 @@ class Admission:
     def ended(self, call: Call) -> None:
         """A call is over."""
         held = self._set_ups.get(call.record.caller_device, {})
-        if call.id in held:
-            was_answered = call.record.answered_s is not None
-            held[call.id] = call.started_at + (ANSWERED_S if was_answered else UNANSWERED_S)
+        if call.record.state == "cancelled" and call.id in held:
+            held[call.id] = call.started_at + GIVEN_UP_S
+        else:
+            held.pop(call.id, None)
 
     def _kind(self, beginning: Beginning, flow: Flow) -> Kind:
         if beginning.method == "INVITE":
@@ -119,7 +117,7 @@ class Admission:
         if len(held) >= SET_UPS:
             for call_id, until in list(held.items()):
                 call = self._calls.get(call_id)
-                if now >= (until if call is None or not call.talk else call.started_at + ANSWERED_S):
+                if now >= until if call is None else call.talk:
                     del held[call_id]
         return len(held)
 
