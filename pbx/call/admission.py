@@ -90,7 +90,10 @@ class Admission:
         who, why = {
             Cause.CALLS: ("", f"limits.calls = {self._most_calls} are in progress"),
             Cause.CALLS_PER_SECOND: ("", f"more than limits.calls_per_second = {self._brake.rate}"),
-            Cause.DEVICE: (device, f"{facts.set_ups} calls of {device} wait for an answer, or were just given up"),
+            Cause.DEVICE: (
+                device,
+                f"{facts.set_ups} calls of {device} wait for an answer, or were just given up",
+            ),
         }[cause]
         raise self._refuse(cause, who, why, beginning, now)
 
