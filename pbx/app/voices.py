@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from pbx.app.answers import Answers
 from pbx.app.changes import OfficeChanges
+from pbx.app.emergency_mail import EmergencyMails
 from pbx.app.mail import ATTACHMENTS
 from pbx.app.printable import printable
 from pbx.call.effects import EmergencyDialled, Missed
@@ -53,6 +54,7 @@ class Voices:
     ) -> None:
         self._reactor, self._exchange, self._step = reactor, exchange, step
         self._mailer, self._changes, self._data = mailer, changes, data
+        self._emergencies = EmergencyMails(reactor, lambda facts: mailer.send(facts, exchange.office.staff))
         self.renderer = Renderer(reactor, data, command=tuple(speech))
         self._ahead: Any = None  # when it is time to render ahead
         self._answers = Answers(
@@ -102,7 +104,8 @@ class Voices:
         made.addErrback(lambda failure: log.failure("rendering ahead failed", failure))
 
     def stop(self) -> "Deferred[None]":
-        """End the speech process."""
+        """Mail what is kept back, and end the speech process."""
+        self._emergencies.stop()
         if self._ahead is not None and self._ahead.active():
             self._ahead.cancel()
         return self.renderer.stop()
@@ -127,7 +130,7 @@ class Voices:
             "{device} of {key} dials {number}", device=effect.device, key=effect.key, number=effect.dialled
         )
         facts = EmergencyCall(caller, datetime.now(UTC), effect.dialled, effect.shown, effect.device)
-        self._mailer.send(facts, office.staff)
+        self._emergencies.tell(facts)
 
     def mailbox_changed(self, mailbox: str, counts: Counts) -> None:
         """From the desk."""

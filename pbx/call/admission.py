@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Final
 
 from pbx.call.call import Call
-from pbx.call.limits import SET_UPS, Brake, CallFacts, Cause, refuse_call
+from pbx.call.limits import GIVEN_UP_S, SET_UPS, Brake, CallFacts, Cause, refuse_call
 from pbx.call.refusals import Refusals
 from pbx.office.snapshot import Office
 from pbx.sip.attempts import network_of
@@ -48,7 +49,8 @@ class Admission:
         self._most_calls = most_calls
         self._brake = Brake(calls_per_second)
         self._registers: Counter[str] = Counter()  # of strangers in this window, by network
-        self._set_ups: dict[str, list[str]] = {}  # calls of each device, some of which are answered or over
+        # Calls of each device, some of which are answered, and until when each counts.
+        self._set_ups: dict[str, dict[str, float]] = {}
 
     def end_window(self, least_s: float) -> bool:
         """Take the least wait of the window that has just ended, seconds; whether there is overload."""
@@ -89,7 +91,7 @@ class Admission:
             calls=len(self._calls),
             most_calls=self._most_calls,
             is_braked=self._brake.is_on(now),
-            set_ups=self._count_set_ups(device),
+            set_ups=self._count_set_ups(device, now),
         )
         cause = refuse_call(facts)
         if cause is None:
@@ -98,7 +100,10 @@ class Admission:
         who, why = {
             Cause.CALLS: ("", f"limits.calls = {self._most_calls} are in progress"),
             Cause.CALLS_PER_SECOND: ("", f"more than limits.calls_per_second = {self._brake.rate}"),
-            Cause.DEVICE: (device, f"{facts.set_ups} calls of {device} wait for an answer"),
+            Cause.DEVICE: (
+                device,
+                f"{facts.set_ups} calls of {device} wait for an answer, or were just given up",
+            ),
         }[cause]
         self._count(cause, who, why, beginning.method, now)
         if cause is Cause.DEVICE:  # a 503 would speak of the server, and send the phone to another one
@@ -109,7 +114,15 @@ class Admission:
 
     def began(self, device: str, call_id: str) -> None:
         """A call that was let in is there."""
-        self._set_ups.setdefault(device, []).append(call_id)
+        self._set_ups.setdefault(device, {})[call_id] = inf
+
+    def ended(self, call: Call) -> None:
+        """A call is over."""
+        held = self._set_ups.get(call.record.caller_device, {})
+        if call.record.state == "cancelled" and call.id in held:
+            held[call.id] = call.started_at + GIVEN_UP_S
+        else:
+            held.pop(call.id, None)
 
     def _kind(self, beginning: Beginning, flow: Flow) -> Kind:
         if self._is_known(flow):
@@ -123,11 +136,14 @@ class Admission:
                 return Kind.REGISTER
         return Kind.ANSWERED if beginning.has_credentials else Kind.STRANGER
 
-    def _count_set_ups(self, device: str) -> int:
-        """How many calls of a device wait for an answer; too high while that is below the limit."""
-        held = self._set_ups.get(device, [])
+    def _count_set_ups(self, device: str, now: float) -> int:
+        """How many calls of a device count as unanswered; too high while that is below the limit."""
+        held = self._set_ups.get(device, {})
         if len(held) >= SET_UPS:
-            held[:] = [each for each in held if (call := self._calls.get(each)) is not None and not call.talk]
+            for call_id, until in list(held.items()):
+                call = self._calls.get(call_id)
+                if now >= until if call is None else call.talk:
+                    del held[call_id]
         return len(held)
 
     def _count(self, cause: Cause, who: str, why: str, method: str, now: float) -> None:

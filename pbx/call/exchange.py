@@ -495,6 +495,7 @@ class Exchange:
     def call_ended(self, call: Call) -> None:
         """From the call."""
         self.calls.pop(call.id, None)
+        self.admission.ended(call)
         if self.tracer.is_on:
             self.tracer.ended(call, self.stack.now)
         self.note("call {call} ended: {why}", call=call.id, why=call.record.why)

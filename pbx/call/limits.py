@@ -7,6 +7,9 @@ from typing import Final
 # Calls of one device that nobody has answered yet: more than any desk has keys for, and so few that a phone
 # gone mad leaves the server to the others.
 SET_UPS: Final = 32
+# So long after its beginning a call that its caller gave up counts among them still: a phone that calls and
+# hangs up in a loop gets no further than 16 calls a second.
+GIVEN_UP_S: Final = 2.0
 
 
 class Cause(StrEnum):
@@ -26,7 +29,7 @@ class CallFacts:
         is_emergency: an emergency number is dialled.
         calls, most_calls: in progress, and how many may be; 0 = any.
         is_braked: limits.calls_per_second is used up.
-        set_ups: how many calls of the same device nobody has answered yet.
+        set_ups: how many calls of the same device nobody has answered yet, or were given up just before.
     """
 
     is_emergency: bool = False

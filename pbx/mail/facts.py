@@ -68,13 +68,17 @@ class MailboxFull:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyCall:
-    """`dialled` was called, and `shown` was the caller ID; `phone` is the device's name."""
+    """`dialled` was called, and `shown` was the caller ID; `phone` is the device's name.
+
+    When it is `repeated`, so many such calls came since the last mail; this is the latest of them.
+    """
 
     caller: Extension
     at: datetime
     dialled: str
     shown: str = ""
     phone: str = ""
+    repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)

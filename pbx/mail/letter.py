@@ -154,13 +154,14 @@ def _mailbox_full(facts: MailboxFull, show: Show) -> Words:
 def _emergency(facts: EmergencyCall, show: Show) -> Words:
     return (
         "emergency",
-        f"Emergency call: {facts.caller} dialled {facts.dialled}",
+        f"Emergency call: {facts.caller} dialled {facts.dialled}" + (" again" if facts.repeated else ""),
         "Emergency call",
         (
             ("Caller", str(facts.caller)),
             ("Phone", facts.phone),
             ("Dialled", facts.dialled),
             ("Shown number", facts.shown),
+            ("Repeated", f"{facts.repeated} calls since the last mail" if facts.repeated else ""),
             ("Time", show(facts.at)),
         ),
         "Somebody in the office may need help.",

@@ -9,8 +9,9 @@ ACCEPTS: Final = 8  # connections taken in one turn of the reactor; each costs 0
 
 
 class StreamPort(Port):
-    """Twisted's own takes 100 at once, and 20 more each time that was not enough: all that wait, up to BACKLOG.
+    """Takes a few connections at a time.
 
+    Twisted's own takes 100, and 20 more each time that was not enough: soon all that wait, up to BACKLOG.
     One host that connects and closes in a tight loop held up everybody by 0.2 to 0.8 s so.
     """
 

@@ -6,7 +6,7 @@ import pytest
 
 from pbx.call.admission import MOST_REGISTERS
 from pbx.call.exchange import Settings
-from pbx.call.limits import SET_UPS
+from pbx.call.limits import GIVEN_UP_S, SET_UPS
 from pbx.office.settings import Settings as OfficeSettings
 from pbx.office.trunk import Trunk
 from pbx.sip.digest import answer, make_ha1, read_challenges
@@ -373,6 +373,40 @@ def test_one_phone_cannot_hold_more_calls_that_wait_than_it_has_keys_for():
     for invite in bob.all("INVITE")[:3]:
         bob.respond(invite, 486)
     assert send_with_credentials(world, ann, f"sip:101@{DOMAIN}") == 100
+
+
+def give_up(world, caller, callee):
+    caller.invite(callee.username)
+    if caller.statuses()[-1] == 480:
+        return False
+    callee.ring()
+    caller.cancel()
+    callee.respond(callee.last("INVITE"), 487)
+    return True
+
+
+def test_a_phone_that_calls_and_hangs_up_in_a_loop_makes_so_many_calls_and_no_more():
+    world = make_world()
+    ann, bob = world.phone("100"), world.phone("101")
+    begun = 0
+    for _ in range(10 * 60):
+        begun += give_up(world, ann, bob)
+        ann.received.clear()
+        bob.received.clear()
+        world.wait(1 / 60)
+    assert begun == pytest.approx(10 * SET_UPS / GIVEN_UP_S, abs=SET_UPS)
+
+
+def test_calls_that_are_answered_are_made_as_fast_as_ever():
+    """The load of a whole office on one phone: 60 calls a second."""
+    world = make_world()
+    ann, bob = world.phone("100"), world.phone("101")
+    for _ in range(60 * 3):
+        talk(world, ann, bob)
+        ann.bye()
+        bob.ok("BYE")
+        world.wait(1 / 60)
+    assert ann.all(480) == []
 
 
 # --- failed_auth -------------------------------------------------------------------------------------------

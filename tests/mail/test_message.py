@@ -68,6 +68,11 @@ KINDS = {
         "Emergency call: 100 (Ann) dialled 995",
         ["Phone:        ann-desk", "Shown number: +6560001000"],
     ),
+    "an emergency call again and again": (
+        EmergencyCall(ANN, AT, "995", repeated=7),
+        "Emergency call: 100 (Ann) dialled 995 again",
+        ["Repeated: 7 calls since the last mail"],
+    ),
     "80 % used": (
         UsageReached(ANN, AT, 80, "40.00", "50.00"),
         "80 % of the call limit of 100 (Ann) used",
