@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from math import inf
 from typing import Final
 
 from pbx.call.call import Call
@@ -49,7 +48,7 @@ class Admission:
         self._most_calls = most_calls
         self._brake = Brake(calls_per_second)
         self._registers: Counter[str] = Counter()  # of strangers in this window, by network
-        # Calls of each device, some of which are answered, and until when each counts.
+        # Calls of each device, some of which are answered, and until when each counts after its end.
         self._set_ups: dict[str, dict[str, float]] = {}
 
     def end_window(self, least_s: float) -> bool:
@@ -114,7 +113,7 @@ class Admission:
 
     def began(self, device: str, call_id: str) -> None:
         """A call that was let in is there."""
-        self._set_ups.setdefault(device, {})[call_id] = inf
+        self._set_ups.setdefault(device, {})[call_id] = 0.0
 
     def ended(self, call: Call) -> None:
         """A call is over."""

@@ -380,7 +380,7 @@ class Exchange:
 
     def _is_known(self, flow: Flow) -> bool:
         """Whether a phone is registered there, or a carrier sends from there."""
-        return self.location.has_flow(flow) or self.trunks.has_peer(flow)
+        return self.location.has_flow(flow) or self.trunks.are_at(flow.peer)
 
     def screen(self, beginning: Beginning, flow: Flow) -> Refusal | None:
         """From the stack."""

@@ -149,10 +149,6 @@ class Trunks:
             self._carriers[sender.kind, sender.name].heard()
         return sender
 
-    def has_peer(self, flow: Flow) -> bool:
-        """Whether this is where a trunk or gateway sends from."""
-        return any(carrier.source.has(flow.peer) for carrier in self._carriers.values())
-
     def sends(self, kind: Kind, name: str, flow: Flow) -> bool:
         """Whether a request inside a dialog may come from this trunk or gateway by `flow`."""
         carrier = self._carriers.get((kind, name))

@@ -116,8 +116,11 @@ class MediaControl:
         """Send what the workers were told: nothing more is to be said for now."""
         while self._told:
             link, messages = self._told.popitem()
-            link.tell(encode(*messages))
-            link.flush()
+            try:
+                link.tell(encode(*messages))
+                link.flush()
+            except Exception:
+                log.failure("media worker {number} is not told", number=link.number)
 
     def read_paths(self) -> "Deferred[tuple[dict[str, str], str]]":
         """Ask all workers who passes the packets on.

@@ -51,14 +51,15 @@ class _AcceptedTls(_TlsTransport):
 
     def go_on(self) -> None:
         """Its turn has come."""
-        data, self._early = self._early, b""
+        transport, data, self._early = self._transport(), self._early, b""
         try:
             super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's
-        finally:
-            transport = self._transport()
-            if self._handshakeDone:
-                transport.bufferSize = self._full_size
-            transport.resumeProducing()
+        except BaseException:
+            transport.abortConnection()  # as the reactor does with who fails while it reads
+            raise
+        if self._handshakeDone:
+            transport.bufferSize = self._full_size
+        transport.resumeProducing()
 
     def abortConnection(self) -> None:  # noqa: N802
         self._turns().leave(self._network, self)

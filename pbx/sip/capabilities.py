@@ -5,7 +5,7 @@ from typing import Final
 
 from pbx.errors import PeerError
 from pbx.sip.grammar import split_commas
-from pbx.sip.headers import Headers
+from pbx.sip.headers import MAX_REMEMBERED, Headers
 from pbx.sip.message import Request
 from pbx.sip.refusal import Refusal
 from pbx.sip.uri import SipUri
@@ -52,12 +52,17 @@ def option_tags(headers: Headers, name: str) -> frozenset[str]:
     Raises:
         MalformedMessageError: a quote that never closes.
     """
-    return _tags(tuple(headers.get_all(name))) if name in headers.first else frozenset()
+    if name not in headers.first:
+        return frozenset()
+    lines = tuple(headers.get_all(name))
+    return (_remembered_tags if sum(map(len, lines)) <= MAX_REMEMBERED else _tags)(lines)
 
 
-@lru_cache(64)  # phones of a kind say the same in each of their calls
 def _tags(lines: tuple[str, ...]) -> frozenset[str]:
     return frozenset([tag.lower() for line in lines for tag in split_commas("option tags", line)])
+
+
+_remembered_tags: Final = lru_cache(64)(_tags)  # phones of a kind say the same in each of their calls
 
 
 def wants_tls(request: Request) -> bool:

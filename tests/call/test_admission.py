@@ -375,6 +375,15 @@ def test_one_phone_cannot_hold_more_calls_that_wait_than_it_has_keys_for():
     assert send_with_credentials(world, ann, f"sip:101@{DOMAIN}") == 100
 
 
+def test_a_call_that_failed_before_it_was_there_takes_no_place():
+    """Whatever went wrong with it: nobody says that it has ended, and the phone would be mute for ever."""
+    world = make_world()
+    ann = world.phone("100")
+    for number in range(SET_UPS):
+        world.exchange.admission.began(ann.username, f"lost-{number}")
+    assert send_with_credentials(world, ann, f"sip:777@{DOMAIN}") == 404
+
+
 def give_up(world, caller, callee):
     caller.invite(callee.username)
     if caller.statuses()[-1] == 480:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from twisted.internet.epollreactor import EPollReactor
+from twisted.logger import capturedLogs
 
 from pbx.media import control
 from pbx.media.control import MediaControl
@@ -30,6 +31,7 @@ from pbx.media.orders import (
     StopPlay,
     WorkerRestarted,
 )
+from pbx.media.wire import encode
 from pbx.rtp.packet import unpack
 from tests.support.rtp_phone import PATIENCE_S, V4, Phone, free_pair, rtp
 from tests.support.sound import tone
@@ -313,3 +315,28 @@ def test_a_worker_that_does_not_answer_keeps_nobody_waiting_for_long(make_core):
     finally:
         os.kill(stopped, signal.SIGCONT)
     assert len(paths) == 2
+
+
+def test_an_order_that_cannot_be_written_does_not_stop_those_of_other_workers():
+    """Nor does it reach whoever flushes: the reactor would close the socket that the step came by."""
+
+    class Line:
+        number = 0
+
+        def __init__(self):
+            self.sent = []
+
+        def tell(self, data):
+            self.sent.append(data)
+
+        def flush(self):
+            pass
+
+    core = MediaControl(None, 2, print)
+    good, bad = Line(), Line()
+    core._told[good].append(CloseEndpoint("a"))
+    core._told[bad].append(CloseEndpoint(object()))
+    with capturedLogs() as logs:
+        core.flush()
+    assert good.sent == [encode(CloseEndpoint("a"))]
+    assert [event["log_level"].name for event in logs] == ["critical"]

@@ -241,6 +241,21 @@ def test_what_comes_with_the_end_of_a_handshake_is_heard(listening):
     assert phone.ear.heard == b"REGISTER"
 
 
+def test_who_fails_in_his_turn_is_cut_as_he_would_be_at_any_other_time(listening):
+    """The reactor does so with who fails while it reads; nobody would hear of him any more."""
+    clock, factory = listening
+    phone = Phone(factory, "192.0.2.1")
+    phone.say(phone.step())
+    clock.advance(LONGEST_PAUSE_S)
+    finished = phone.step()
+    phone.tls.send(b"REGISTER")
+    phone.ear.dataReceived = lambda _data: 1 / 0
+    with capturedLogs() as logs:
+        phone.say(finished + phone.take())
+    assert [event["log_level"].name for event in logs] == ["critical"]
+    assert phone.wire.disconnected
+
+
 def test_a_hello_in_pieces_has_a_turn_for_each(listening):
     """Else a thousand first bytes would be let in, and then cost a signature each, all at once."""
     clock, factory = listening

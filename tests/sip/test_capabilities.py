@@ -2,8 +2,8 @@
 
 import pytest
 
-from pbx.sip.capabilities import option_tags
-from pbx.sip.headers import Headers
+from pbx.sip.capabilities import _remembered_tags, option_tags
+from pbx.sip.headers import MAX_REMEMBERED, Headers
 
 TAGS = {
     "none where the header is missing": ([], set()),
@@ -22,3 +22,11 @@ def test_option_tags(items, expected):
     headers = Headers(items)
     assert option_tags(headers, "Supported") == expected
     assert option_tags(headers, "Supported") == expected
+
+
+def test_texts_longer_than_any_phone_means_are_not_remembered():
+    _remembered_tags.cache_clear()
+    headers = Headers([("Supported", "timer," + "x" * MAX_REMEMBERED), ("Require", "100rel")])
+    assert option_tags(headers, "Supported") == {"timer", "x" * MAX_REMEMBERED}
+    assert option_tags(headers, "Require") == {"100rel"}
+    assert _remembered_tags.cache_info().currsize == 1
